@@ -1,0 +1,54 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every path of the tree, relative to the store's root. No other file holds one; docs/state.md is the same table in words."""
+
+from __future__ import annotations
+
+SCHEMA = "/schema"
+NODES = "/nodes"
+STATUS = "/status"
+ALIVE = "/alive"
+VMS = "/vms"
+CLAIMS = "/claims"
+ASSIGNED = "/assigned"
+JOURNAL = "/journal"
+STAGED = "/staged"
+
+#: Persistent parents that an initialised tree always has.
+PARENTS = (NODES, STATUS, ALIVE, VMS, CLAIMS, ASSIGNED, STAGED)
+
+
+def node(name: str) -> str:
+    """Desired state of a node; written by users' commits."""
+    return f"{NODES}/{name}"
+
+
+def status(name: str) -> str:
+    """Observed state of a node and the VMs on it; written by that node's agent."""
+    return f"{STATUS}/{name}"
+
+
+def alive(name: str) -> str:
+    """Ephemeral of a node's agent: its session is the node's liveness."""
+    return f"{ALIVE}/{name}"
+
+
+def vm(name: str) -> str:
+    """Desired state of a VM; written by users' commits, removed by the owner's agent once a deletion is done."""
+    return f"{VMS}/{name}"
+
+
+def claim(name: str) -> str:
+    """The right to run a VM: which node, at which epoch."""
+    return f"{CLAIMS}/{name}"
+
+
+def assigned(node_name: str, vm_name: str | None = None) -> str:
+    """Index of claims by node; an entry is empty and changes in the same commit as the claim."""
+    return f"{ASSIGNED}/{node_name}" if vm_name is None else f"{ASSIGNED}/{node_name}/{vm_name}"
+
+
+def staged(transaction: str, chunk: int | None = None) -> str:
+    """A large plan's operations, in chunks, before the journal makes them visible at once."""
+    return f"{STAGED}/{transaction}" if chunk is None else f"{STAGED}/{transaction}/{chunk:04d}"

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The store seam: what the library and the agent may ask of ZooKeeper, and nothing more.
+
+Two implementations behave alike, held together by one contract test suite: ``memory_store`` and ``kazoo_store``.
+Paths are absolute within the store's root (a chroot); data is bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, Union
+
+#: Called once, with the path, when what was read with it changes (created, changed, deleted, or children changed).
+#: May come late and from another thread; never carries data. Reading again is the only way to know what changed.
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Znode:
+    """What one read of a znode returns.
+
+    Attributes:
+        data: the bytes stored.
+        version: data version; a conditional write names it.
+        czxid: transaction that created the znode: tells a re-created znode from the one seen before.
+        mzxid: transaction that last changed it.
+        owner: session id of an ephemeral, 0 for a persistent znode.
+    """
+
+    data: bytes
+    version: int
+    czxid: int
+    mzxid: int
+    owner: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """The znode exists at this version."""
+
+    path: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Create:
+    """The znode does not exist; create it. Its parent exists."""
+
+    path: str
+    data: bytes = b""
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True)
+class Set:
+    """The znode exists at this version; replace its data."""
+
+    path: str
+    data: bytes
+    version: int
+
+
+@dataclass(frozen=True)
+class Delete:
+    """The znode exists at this version and has no children; remove it."""
+
+    path: str
+    version: int
+
+
+Op = Union[Check, Create, Set, Delete]
+
+
+class Refused(Enum):
+    """Why an operation of a commit was refused."""
+
+    NO_NODE = "does not exist"
+    NODE_EXISTS = "exists already"
+    BAD_VERSION = "was changed meanwhile"
+    NOT_EMPTY = "has children"
+    ROLLED_BACK = "was rolled back with the rest"
+
+
+class CommitRefused(Exception):
+    """A commit was refused as a whole: one of its operations did not hold. Nothing was changed."""
+
+    def __init__(self, op: Op, reason: Refused) -> None:
+        self.op = op
+        self.reason = reason
+        super().__init__(f"{op.path} {reason.value}")
+
+
+class SessionState(Enum):
+    """What the store's client believes of its session. It may be late: safety never rests on it."""
+
+    CONNECTED = "connected"
+    SUSPENDED = "suspended"
+    LOST = "lost"
+
+
+class Store(Protocol):
+    """A tree of znodes with sessions, versions, ephemerals, watches and atomic commits.
+
+    Every call has a deadline. Errors: StoreUnavailable when no server answered in time or the session is lost,
+    AccessDenied when the credentials were refused, CommitRefused (commit only) when an operation did not hold.
+    """
+
+    @property
+    def session_id(self) -> int:
+        """Id of the present session, 0 while there is none; compares with Znode.owner."""
+
+    def get(self, path: str, watch: Watch | None = None) -> Znode | None:
+        """Read one znode, None if it does not exist. A watch is left in both cases."""
+
+    def get_many(self, paths: Sequence[str]) -> list[Znode | None]:
+        """Read many znodes with pipelined requests, in the order given; None for those that do not exist."""
+
+    def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
+        """Sorted names below a znode, None if it does not exist (a watch then fires on its creation)."""
+
+    def commit(self, ops: Sequence[Op]) -> None:
+        """Do all operations or none, in one transaction."""
+
+    def sync(self) -> None:
+        """Make later reads see everything that was committed anywhere before this call."""
+
+    def on_session(self, callback: Callable[[SessionState], None]) -> None:
+        """Call back on every change of the session's state, from any thread; it must not block."""
+
+    def close(self) -> None:
+        """End the session at once: its ephemerals go, its watches are dropped. Safe to call twice."""
