@@ -1,0 +1,39 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Every target does its own set-up. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+LINK := collections/ansible_collections/pvc/cluster
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help
+help:  ## list the targets
+	@sed -En 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+# --- set-up ---------------------------------------------------------------------------------------------------------
+
+.PHONY: venv
+venv: $(VENV)/.stamp $(LINK)  ## build .venv with all tools, and the link that makes this checkout a collection
+
+# A new stamp for new requirements; the environment is built anew when its Python is gone or another one.
+$(VENV)/.stamp: pyproject.toml tests/tools/host-packages
+	@tests/tools/host-packages
+	@$(BIN)/python -c 'pass' 2>/dev/null || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
+	@echo "venv: installing the tools of pyproject.toml"
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(LINK):
+	@mkdir -p $(@D)
+	@ln -sfn ../../.. $@
+
+-include lab.mk
