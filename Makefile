@@ -30,6 +30,8 @@ $(VENV)/.stamp: pyproject.toml tests/tools/host-packages
 	@echo "venv: installing the tools of pyproject.toml"
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --group dev
+	@printf '%s\n' '$(CURDIR)' '$(CURDIR)/plugins/module_utils' \
+	    >"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pvc-cluster.pth"
 	@touch $@
 
 $(LINK):
