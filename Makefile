@@ -38,4 +38,10 @@ $(LINK):
 	@mkdir -p $(@D)
 	@ln -sfn ../../.. $@
 
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: venv  ## all checks that need neither root nor the lab; PARTS="ruff mypy" runs some of them
+	@python tests/tools/check.py $(PARTS)
+
 -include lab.mk

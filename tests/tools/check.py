@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make check`: everything that can be checked without root and without the lab.
+
+The parts do not depend on each other and run side by side, one per core, the long ones first. Each prints one line
+when it ends; the output of a part that failed follows at once, all of it is kept in build/check/<part>.log.
+`check.py PART...` runs these parts only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGS = ROOT / "build" / "check"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Commands that check one thing; they run in this order, the first that fails ends the part."""
+
+    name: str
+    commands: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a part ended; `summary` is the last line it printed."""
+
+    part: Part
+    failed: bool
+    seconds: float
+    output: str
+
+    @property
+    def summary(self) -> str:
+        lines = [line for line in self.output.splitlines() if line.strip()]
+        return re.sub(r"\x1b\[[0-9;]*m", "", lines[-1]).strip() if lines else ""
+
+
+PARTS = [
+    Part("pytest", [["pytest", "--no-header", "-q", "tests/unit", "tests/agent", "tests/store"]]),
+    Part("ansible-test", [["tests/tools/sanity"]]),
+    Part("ansible-lint", [["ansible-lint", "--nocolor", "-q"]]),
+    Part("artifacts", [["pytest", "--no-header", "-q", "tests/artifacts"]]),
+    Part(
+        "antsibull-docs",
+        [
+            [
+                "antsibull-docs",
+                "lint-collection-docs",
+                "--plugin-docs",
+                "--validate-collection-refs=dependent",
+                "--disallow-unknown-collection-refs",
+                ".",
+            ]
+        ],
+    ),
+    Part("mypy", [["mypy", "--no-color-output"]]),
+    Part("ruff", [["ruff", "check", "--quiet", "."], ["ruff", "format", "--check", "--quiet", "."]]),
+    Part("changelog", [["antsibull-changelog", "lint"]]),
+]
+
+
+def run(part: Part) -> Result:
+    """Runs the part from the root of the checkout, without a terminal, whatever the caller's directory."""
+    started = time.monotonic()
+    env = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+        "NO_COLOR": "1",
+    }
+    output = ""
+    failed = False
+    for command in part.commands:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        output += done.stdout
+        if done.returncode != 0:
+            output += f"\n{' '.join(command)}: exit code {done.returncode}\n"
+            failed = True
+            break
+    (LOGS / f"{part.name}.log").write_text(output)
+    return Result(part, failed, time.monotonic() - started, output)
+
+
+def main(names: Sequence[str]) -> int:
+    known = {part.name: part for part in PARTS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        print(f"check: no part {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    parts = [known[name] for name in names] or PARTS
+    LOGS.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    results: list[Result] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for future in as_completed([pool.submit(run, part) for part in parts]):
+            result = future.result()
+            results.append(result)
+            print(f"{'FAILED' if result.failed else 'ok':<8}{result.part.name:<16}{result.seconds:6.1f} s", flush=True)
+            if result.failed:
+                print(f"\n--- {result.part.name} ---\n{result.output.rstrip()}", flush=True)
+                print(f"--- end of {result.part.name} ---\n", flush=True)
+
+    failed = [result.part.name for result in results if result.failed]
+    print(f"\n{'part':<16}{'result':<8}{'time':>8}")
+    for result in sorted(results, key=lambda result: parts.index(result.part)):
+        print(f"{result.part.name:<16}{'FAILED' if result.failed else 'ok':<8}{result.seconds:6.1f} s")
+    for result in results:
+        if result.part.name in ("pytest", "artifacts"):
+            print(f"{result.part.name}: {result.summary}")
+    verdict = f"FAILED: {', '.join(failed)}" if failed else f"all {len(results)} parts ok"
+    print(f"check: {verdict} ({time.monotonic() - started:.0f} s)")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
