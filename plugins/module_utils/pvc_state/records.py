@@ -103,6 +103,8 @@ class Vm:
         shutdown_timeout: seconds that a guest gets to power off before it is destroyed.
         delete_volumes: with state absent: remove its volumes too.
         generation: number of changes by users.
+        definition: generation at which the virtual hardware (memory, vcpus, disks, nics, boot) last changed.
+            A running VM has what was defined when it was started: VmStatus.definition.
     """
 
     uuid: str
@@ -118,6 +120,7 @@ class Vm:
     shutdown_timeout: int = 90
     delete_volumes: bool = False
     generation: int = 1
+    definition: int = 1
 
 
 @dataclass(frozen=True)
@@ -149,9 +152,11 @@ class VmStatus:
         state: one of OBSERVED.
         epoch: epoch of the claim that it acts under.
         generation: generation of the desired record that is true now; while a change is under way, the last one.
+            What takes effect only at the next start does not hold it back: ``definition`` says that.
         reason: one sentence: why it is in this state.
         restarts: starts after a crash or failed start since the desired record last changed.
         console: path of the serial console's log on the node.
+        definition: Vm.definition that the running QEMU was started with; 0 while none runs.
     """
 
     state: str
@@ -160,6 +165,21 @@ class VmStatus:
     reason: str = ""
     restarts: int = 0
     console: str = ""
+    definition: int = 0
+
+
+@dataclass(frozen=True)
+class Journal:
+    """/journal, while a plan too large for one transaction is being carried out; empty otherwise.
+
+    Attributes:
+        transaction: name below /staged of the plan.
+        chunks: number of its chunks. next: the first one that is not carried out yet.
+    """
+
+    transaction: str
+    chunks: int
+    next: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, Union
 
-#: Called once, with the path, when what was read with it changes (created, changed, deleted, or children changed).
+#: Called once, with the path, when what was read with it changes (created, changed, deleted, or children changed),
+#: or when the connection is lost, since changes may then go unseen: whoever still cares reads again once connected.
 #: May come late and from another thread; never carries data. Reading again is the only way to know what changed.
+#: The same callable left twice on the same read is called once.
 Watch = Callable[[str], None]
 
 
@@ -82,6 +84,7 @@ class Refused(Enum):
     NODE_EXISTS = "exists already"
     BAD_VERSION = "was changed meanwhile"
     NOT_EMPTY = "has children"
+    EPHEMERAL_PARENT = "cannot lie below an ephemeral"
     ROLLED_BACK = "was rolled back with the rest"
 
 
