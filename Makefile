@@ -44,4 +44,30 @@ $(LINK):
 check: venv  ## all checks that need neither root nor the lab; PARTS="ruff mypy" runs some of them
 	@python tests/tools/check.py $(PARTS)
 
+.PHONY: test
+test: check molecule  ## all tests: check, then the scenarios on the lab
+
+# One lab serves all scenarios; where the machine cannot run it, `make lab` says why and fails, and so does this.
+.PHONY: molecule
+molecule: lab  ## the scenarios of molecule/ on the lab; SCENARIO=cluster runs one of them
+	@MOLECULE_GLOB='molecule/*/molecule.yml' molecule test $(if $(SCENARIO),-s $(SCENARIO),--all --exclude emulated)
+
+.PHONY: bench
+bench: venv  ## measure what the budgets are about; writes build/bench.json
+	@python tests/bench/run.py
+
+# --- packages -------------------------------------------------------------------------------------------------------
+
+.PHONY: deb
+deb: build/.deb-stamp  ## the agent's Debian package, in build/
+
+build/.deb-stamp: $(shell find debian pvc_node_agent plugins/module_utils/pvc_state -type f -not -name '*.pyc' 2>/dev/null) \
+    pyproject.toml tests/tools/deb
+	@tests/tools/deb
+	@touch $@
+
+.PHONY: clean
+clean:  ## remove what was built; .venv and the lab stay
+	@rm -rf build
+
 -include lab.mk

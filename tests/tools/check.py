@@ -10,7 +10,6 @@ when it ends; the output of a part that failed follows at once, all of it is kep
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -33,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """How a part ended; `summary` is the last line it printed."""
+    """How a part ended; `summary` is pytest's last line."""
 
     part: Part
     failed: bool
@@ -42,15 +41,14 @@ class Result:
 
     @property
     def summary(self) -> str:
-        lines = [line for line in self.output.splitlines() if line.strip()]
-        return re.sub(r"\x1b\[[0-9;]*m", "", lines[-1]).strip() if lines else ""
+        lines = [line for line in self.output.splitlines() if line.startswith("=")]
+        return lines[-1] if lines else ""
 
 
 PARTS = [
-    Part("pytest", [["pytest", "--no-header", "-q", "tests/unit", "tests/agent", "tests/store"]]),
+    Part("pytest", [["pytest", "tests/unit", "tests/agent", "tests/store", "tests/artifacts"]]),
     Part("ansible-test", [["tests/tools/sanity"]]),
     Part("ansible-lint", [["ansible-lint", "--nocolor", "-q"]]),
-    Part("artifacts", [["pytest", "--no-header", "-q", "tests/artifacts"]]),
     Part(
         "antsibull-docs",
         [
@@ -125,8 +123,8 @@ def main(names: Sequence[str]) -> int:
     for result in sorted(results, key=lambda result: parts.index(result.part)):
         print(f"{result.part.name:<16}{'FAILED' if result.failed else 'ok':<8}{result.seconds:6.1f} s")
     for result in results:
-        if result.part.name in ("pytest", "artifacts"):
-            print(f"{result.part.name}: {result.summary}")
+        if result.part.name == "pytest":
+            print(result.summary)
     verdict = f"FAILED: {', '.join(failed)}" if failed else f"all {len(results)} parts ok"
     print(f"check: {verdict} ({time.monotonic() - started:.0f} s)")
     return 1 if failed else 0

@@ -20,7 +20,7 @@ GOOD = {
     "plugins/module_utils/pvc_state/plan/vm.py": "from ..snapshot import Snapshot\nfrom .common import x\n",
     "plugins/module_utils/pvc_state/kazoo_store.py": "try:\n    import kazoo\nexcept ImportError:\n    kazoo = None\n",
     "plugins/module_utils/pvc_state/commit.py": "import time\nfrom .plan.vm import plan\nfrom . import kazoo_store\n",
-    "plugins/module_utils/_module.py": "from ansible.module_utils.basic import env_fallback\nfrom .pvc_state import plan\n",
+    "plugins/module_utils/_module.py": "import ansible.module_utils.basic\nfrom .pvc_state import plan\n",
     "plugins/modules/vm.py": "from ..module_utils._module import run\n",
     "pvc_node_agent/step.py": "import libvirt\nfrom pvc_state.records import Vm\n",
     "roles/base/tasks/main.yml": "- ansible.builtin.debug: {}  # tells\n# see ../x\n",
