@@ -75,6 +75,8 @@ def run(part: Part) -> Result:
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+        # ansible-lint looks there first: a copy of this collection in the user's own home must not be taken for it
+        "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
         "NO_COLOR": "1",
     }
     output = ""

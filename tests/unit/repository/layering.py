@@ -16,7 +16,7 @@ from pathlib import Path
 #: From the bottom up; a layer may import itself and those before it.
 LAYERS = (
     frozenset({"errors", "paths", "codec", "records", "store"}),
-    frozenset({"snapshot"}),
+    frozenset({"snapshot", "staging"}),
     frozenset({"placement", "plan"}),
 )
 #: Layers of pure functions: what they decide depends on their arguments only.
