@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's switches and the cables of its nodes.
+
+The switches are bridges in a network namespace of their own, and the host has one cable to each. So nothing that the host
+does to forwarded traffic (Docker's or a firewall's rules) concerns what nodes say to each other, and of the lab's network
+the host itself sees no more than one interface per switch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from .config import Lab, Network, Node
+from .shell import LabError, run
+
+SWITCHES = "pvclab"
+
+
+def namespaces() -> set[str]:
+    """The named network namespaces of this machine."""
+    return {entry["name"] for entry in json.loads(run("ip", "-json", "netns", "list").stdout or "[]")}
+
+
+def links(namespace: str | None = None) -> dict[str, dict[str, Any]]:
+    """The interfaces of a namespace (or of the host) by name, with their addresses."""
+    where = ["-n", namespace] if namespace else []
+    rows = json.loads(run("ip", *where, "-json", "address", "show").stdout or "[]")
+    return {row["ifname"]: row for row in rows if row}
+
+
+def is_up(link: dict[str, Any]) -> bool:
+    """Whether an interface is switched on."""
+    return "UP" in link["flags"]
+
+
+def hardware_address(*words: str) -> str:
+    """A fixed, locally administered hardware address for an interface, from its names."""
+    digest = hashlib.sha256("/".join(words).encode()).digest()
+    return ":".join(["02", *(f"{octet:02x}" for octet in digest[:5])])
+
+
+def batch(commands: list[str], namespace: str | None = None) -> None:
+    """Run several ip commands as one process; the first that fails ends it."""
+    if commands:
+        where = ["-n", namespace] if namespace else []
+        run("ip", *where, "-batch", "-", stdin="\n".join(commands) + "\n")
+
+
+def ensure_switches(lab: Lab) -> bool:
+    """Put up whatever is missing of the switches; tells whether anything was."""
+    changed = False
+    if SWITCHES not in namespaces():
+        run("ip", "netns", "add", SWITCHES)
+        changed = True
+    inside = links(SWITCHES)
+    outside = links()
+    for network in lab.networks:
+        changed |= ensure_switch(network, inside, outside)
+    return changed
+
+
+def ensure_switch(network: Network, inside: dict[str, dict[str, Any]], outside: dict[str, dict[str, Any]]) -> bool:
+    """One switch and the host's cable to it."""
+    bridge, port = network.bridge, f"{network.short}-host"
+    commands = []
+    if bridge not in inside:
+        commands += [f"link add {bridge} address {hardware_address(bridge)} type bridge stp_state 0 forward_delay 0"]
+    if bridge not in inside or not is_up(inside[bridge]):
+        commands += [f"link set {bridge} up"]
+    batch(commands, SWITCHES)
+    if port not in inside or bridge not in outside:
+        if bridge in outside:
+            raise LabError(f"this machine has an interface '{bridge}' that is not the lab's; remove or rename it")
+        run("ip", "-n", SWITCHES, "link", "delete", port, check=False)
+        address = hardware_address(bridge, "host")
+        batch([f"link add {bridge} address {address} type veth peer name {port} netns {SWITCHES}"])
+        commands.append(port)
+    port_state = links(SWITCHES)[port]
+    if port_state.get("master") != bridge or not is_up(port_state):
+        batch([f"link set {port} master {bridge} up"], SWITCHES)
+        commands.append(port)
+    host = links()[bridge]
+    given = {f"{row['local']}/{row['prefixlen']}" for row in host["addr_info"]}
+    if not is_up(host) or str(network.host) not in given:
+        batch([f"address replace {network.host} dev {bridge}", f"link set {bridge} up"])
+        commands.append(bridge)
+    return bool(commands)
+
+
+def remove_switches(lab: Lab) -> None:
+    """Take the switches away, and with them the host's cables."""
+    for network in lab.networks:
+        if network.bridge in links():
+            run("ip", "link", "delete", network.bridge)
+    if SWITCHES in namespaces():
+        run("ip", "netns", "delete", SWITCHES)
+
+
+def plug_in(lab: Lab, node: Node, cut: frozenset[str]) -> None:
+    """Give a node that is about to boot a fresh namespace with a cable to each switch; cut ones stay dark."""
+    unplug(lab, node)
+    run("ip", "netns", "add", node.namespace)
+    commands = []
+    for network in lab.networks:
+        port = node.switch_port(network)
+        address = hardware_address(node.name, network.name)
+        commands += [
+            f"link add {port} type veth peer name {network.name} address {address} netns {node.namespace}",
+            f"link set {port} master {network.bridge} {'down' if network.name in cut else 'up'}",
+        ]
+    batch(commands, SWITCHES)
+
+
+def unplug(lab: Lab, node: Node) -> None:
+    """Take a node's cables and namespace away. What is left in it dies with it."""
+    if SWITCHES in namespaces():
+        ports = links(SWITCHES)
+        present = [node.switch_port(network) for network in lab.networks if node.switch_port(network) in ports]
+        batch([f"link delete {port}" for port in present], SWITCHES)
+    if node.namespace in namespaces():
+        run("ip", "netns", "delete", node.namespace)
+
+
+def set_cables(lab: Lab, node: Node, networks: list[str], *, up: bool) -> None:
+    """Cut or heal some of a node's cables at the switch."""
+    ports = links(SWITCHES) if SWITCHES in namespaces() else {}
+    wanted = [node.switch_port(lab.network(name)) for name in networks]
+    batch([f"link set {port} {'up' if up else 'down'}" for port in wanted if port in ports], SWITCHES)
