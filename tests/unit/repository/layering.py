@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may import whom: the rules of the tree, as a function over any tree of the same layout.
 
-records <- snapshot <- placement, plan <- everything else of pvc_state <- modules and agent. A file of pvc_state that
+records <- snapshot <- placement, plans <- everything else of pvc_state <- modules and agent. A file of pvc_state that
 no layer names is on top of it: it may use all layers, and none of them may use it.
 """
 
@@ -15,14 +15,16 @@ from pathlib import Path
 
 #: From the bottom up; a layer may import itself and those before it.
 LAYERS = (
-    frozenset({"errors", "paths", "codec", "records", "store"}),
-    frozenset({"snapshot", "staging"}),
-    frozenset({"placement", "plan"}),
+    frozenset({"errors", "paths", "store", "codec", "records", "requests"}),
+    frozenset({"staging", "snapshot"}),
+    frozenset({"views", "vm_options", "placement", "plan", "plan_node", "plan_vm"}),
 )
 #: Layers of pure functions: what they decide depends on their arguments only.
 PURE = LAYERS[1] | LAYERS[2]
 #: What the world can be seen or changed with; a pure layer has no use for them.
-IMPURE = frozenset({"asyncio", "datetime", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"})
+IMPURE = frozenset(
+    {"asyncio", "datetime", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
+)
 
 LIBRARY = Path("plugins/module_utils/pvc_state")
 AGENT = Path("pvc_node_agent")
