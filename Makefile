@@ -52,6 +52,11 @@ test: check molecule  ## all tests: check, then the scenarios on the lab
 molecule: lab  ## the scenarios of molecule/ on the lab; SCENARIO=cluster runs one of them
 	@MOLECULE_GLOB='molecule/*/molecule.yml' molecule test $(if $(SCENARIO),-s $(SCENARIO),--all --exclude emulated)
 
+# Half an hour of a whole Debian under software emulation: run by hand, not part of `make test`.
+.PHONY: emulated
+emulated:  ## the scenario for what containers cannot do: disks, partitions and LVM as OSDs
+	@$(MAKE) molecule SCENARIO=emulated
+
 .PHONY: bench
 bench: venv  ## measure what the budgets are about; writes build/bench.json
 	@python tests/bench/run.py

@@ -11,14 +11,11 @@ from tests.bench.playbook import ROOT, Run
 def measure() -> list[Figure]:
     run = Run("agent_idle.yml", inventory=ROOT / "inventory-examples" / "lab")
     seen = run.result_of("Figures")["msg"]
+    memory, processor = seen["memory"], seen["processor"]
     return [
-        Figure("idle agent: memory (beside a bare Python)", seen["memory"], "MB", seen["memory_of_bare_python"], 60.0),
+        Figure("idle agent: memory (beside a bare Python)", memory, "MB", seen["memory_of_bare_python"], 60.0),
         Figure(
-            "idle agent: processor (beside ZooKeeper)",
-            seen["processor"],
-            "% of a core",
-            seen["processor_of_zookeeper"],
-            1.0,
+            "idle agent: processor (beside ZooKeeper)", processor, "% of a core", seen["processor_of_zookeeper"], 1.0
         ),
         Figure("idle cluster: writes to ZooKeeper per minute", float(seen["writes"]), "writes", 0.0, 0.0),
     ]

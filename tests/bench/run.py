@@ -26,6 +26,12 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
 }
 
 
+def row(one: Figure) -> str:
+    ratio = "-" if one.ratio is None else f"{one.ratio:.2f}"
+    verdict = "" if one.ok else "  OVER BUDGET"
+    return f"{one.name:<52}{one.value:>10.3f}{one.reference:>12.3f}{ratio:>8}{one.budget:>10.3f}  {one.unit}{verdict}"
+
+
 def main(names: Sequence[str]) -> int:
     unknown = set(names) - set(BENCHMARKS)
     if unknown:
@@ -44,12 +50,7 @@ def main(names: Sequence[str]) -> int:
             continue
         figures += measured
         for one in measured:
-            ratio = "-" if one.ratio is None else f"{one.ratio:.2f}"
-            verdict = "" if one.ok else "  OVER BUDGET"
-            print(
-                f"{one.name:<52}{one.value:>10.3f}{one.reference:>12.3f}{ratio:>8}{one.budget:>10.3f}  {one.unit}{verdict}",
-                flush=True,
-            )
+            print(row(one), flush=True)
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps([one.as_json() for one in figures], indent=2) + "\n")
     over = [one.name for one in figures if not one.ok]
