@@ -44,17 +44,13 @@ def start(lab: Lab) -> bool:
     """Start the cache unless it answers; tells whether it was started."""
     ensure_switches(lab)
     if is_locked(lock_file(lab)):
-        wait_until_listening(lab)
-        return False
+        if listening(lab):
+            return False
+        stop(lab)  # it listens elsewhere, or not at all
     launch("pvc-lab-cache", ["cache", "run"], lab.directory / "cache" / "cache.log")
-    wait_until_listening(lab)
-    return True
-
-
-def wait_until_listening(lab: Lab) -> None:
-    """Wait for the cache's port."""
     log = lab.directory / "cache" / "cache.log"
     wait_for(lambda: listening(lab), 30, f"the package cache does not listen on {lab.cache_url}; see {log}")
+    return True
 
 
 def listening(lab: Lab) -> bool | None:

@@ -119,12 +119,12 @@ def parse_lab(data: Mapping[str, Any]) -> Lab:
     directory = Path(data["directory"])
     networks = tuple(
         Network(
-            name=name,
+            name=entry["name"],
             bridge=entry["bridge"],
             short=entry["short"],
             host=IPv4Interface(f"{entry['host_address']}/{IPv4Network(entry['cidr']).prefixlen}"),
         )
-        for name, entry in data["networks"].items()
+        for entry in data["networks"]
     )
     images = {
         name: Image(

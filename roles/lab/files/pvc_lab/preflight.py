@@ -130,7 +130,7 @@ def main() -> int:
     options = parser.parse_args()
     folders = [options.directory / "nodes" / name for name in options.nodes.split(",") if name]
     off = [path for path in folders if not is_locked(path / "supervisor.lock")] if os.geteuid() == 0 else folders
-    bridges = [entry["bridge"] for entry in options.networks.values()]
+    bridges = [entry["bridge"] for entry in options.networks]
     lacking = missing(
         inspect(options.directory, bridges),
         memory_mb=options.memory_mb * len(off),

@@ -29,6 +29,13 @@ from .state import Run, host_key, read_cut, read_layers, read_power, report, sup
 REBOOT_STATUS = 133
 """systemd-nspawn's exit status when the node asked for a reboot."""
 
+NSPAWN_SETTINGS = {
+    # libvirt manages control groups, and cannot do so in the old layout.
+    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+    # The node's network namespace is its own, so its network settings are, too; the others are the host's.
+    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+}
+
 POWER_OFF_SIGNAL = signal.SIGRTMIN + 4
 """What systemd as PID 1 takes for the power button."""
 
@@ -75,7 +82,7 @@ def boot_once(lab: Lab, node: Node, group: Group, boots: int) -> int:
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
-            env={"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
+            env={"PATH": os.environ["PATH"], **NSPAWN_SETTINGS},
             preexec_fn=lambda: (group / "node").add(os.getpid()),
         )
     leader = wait_for(lambda: find_leader(process, group), 30, f"node '{node.name}' does not start")
@@ -131,6 +138,7 @@ def nspawn_command(lab: Lab, node: Node) -> list[str]:
         "--register=no",
         "--keep-unit",
         "--capability=all",
+        "--drop-capability=CAP_SYS_TIME",  # the clock is the host's
         f"--network-namespace-path=/run/netns/{node.namespace}",
         "--resolv-conf=off",
         "--timezone=off",
