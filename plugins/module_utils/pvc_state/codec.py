@@ -14,7 +14,7 @@ import json
 import types
 import typing
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, Generic, TypeVar, Union
 
 from .store import Znode
@@ -87,7 +87,7 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
     return False
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 

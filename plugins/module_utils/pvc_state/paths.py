@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every path of the tree, relative to the store's root. No other file holds one; docs/state.md is the same table in words."""
+"""Every path of the tree, relative to the store's root. No other file holds one.
+
+docs/state.md is the same table in words.
+"""
 
 from __future__ import annotations
 

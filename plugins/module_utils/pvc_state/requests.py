@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeVar, Union
+from typing import Final
 
 from .records import Boot
 
@@ -24,9 +24,6 @@ class Unset(Enum):
 
 #: The option was not given.
 UNSET: Final = Unset.UNSET
-
-T = TypeVar("T")
-Option = Union[T, Unset]
 
 
 @dataclass(frozen=True)
@@ -66,17 +63,17 @@ class VmRequest:
     """
 
     name: str
-    state: Option[str] = UNSET
-    node: Option[str | None] = UNSET
-    memory: Option[int] = UNSET
-    vcpus: Option[int] = UNSET
-    disks: Option[Sequence[DiskRequest]] = UNSET
-    nics: Option[Sequence[NicRequest]] = UNSET
-    boot: Option[Boot] = UNSET
-    description: Option[str] = UNSET
-    tags: Option[Sequence[str]] = UNSET
-    shutdown_timeout: Option[int] = UNSET
-    delete_volumes: Option[bool] = UNSET
+    state: str | Unset = UNSET
+    node: str | Unset | None = UNSET
+    memory: int | Unset = UNSET
+    vcpus: int | Unset = UNSET
+    disks: Sequence[DiskRequest] | Unset = UNSET
+    nics: Sequence[NicRequest] | Unset = UNSET
+    boot: Boot | Unset = UNSET
+    description: str | Unset = UNSET
+    tags: Sequence[str] | Unset = UNSET
+    shutdown_timeout: int | Unset = UNSET
+    delete_volumes: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -85,5 +82,5 @@ class NodeRequest:
 
     name: str
     state: str = "present"
-    coordinator: Option[bool] = UNSET
-    memory_reserve: Option[int] = UNSET
+    coordinator: bool | Unset = UNSET
+    memory_reserve: int | Unset = UNSET

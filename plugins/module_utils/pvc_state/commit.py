@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Load, plan, commit: one transaction or nothing. On a conflict all three again, a bounded number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from . import staging
+from .errors import Conflict
+from .plan import Plan
+from .snapshot import NotInitialised, Snapshot, load
+from .store import Check, CommitRefused, Create, Op, Store
+
+#: Others have to commit between load and commit this often for a call to fail.
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What was decided, and what it was decided on.
+
+    Attributes:
+        plan: carried out, unless in check mode or unchanged.
+        snapshot_before: None for a tree that was not initialised.
+        snapshot_after: as the plan makes it; the same in check mode, where nothing was made.
+    """
+
+    plan: Plan
+    snapshot_before: Snapshot | None
+    snapshot_after: Snapshot
+
+
+def commit(
+    store: Store, make_plan: Callable[[Snapshot], Plan], *, check_mode: bool = False, attempts: int = ATTEMPTS
+) -> Committed:
+    """Make a plan of the cluster as it is and carry it out, or only make it in check mode.
+
+    Raises Conflict when others came between in every attempt, and what load() and the plan raise.
+    """
+
+    def prepare() -> tuple[Snapshot | None, Plan]:
+        snapshot = load(store)
+        return snapshot, make_plan(snapshot)
+
+    return _run(store, prepare, check_mode, attempts)
+
+
+def commit_nodes(
+    store: Store, make_plan: Callable[[Snapshot | None], Plan], *, check_mode: bool = False, attempts: int = ATTEMPTS
+) -> Committed:
+    """Like commit(), for plans that can also begin with a tree that is not initialised: they get None for it."""
+
+    def prepare() -> tuple[Snapshot | None, Plan]:
+        try:
+            snapshot = load(store)
+        except NotInitialised as err:
+            plan = make_plan(None)
+            root: tuple[Op, ...] = () if err.root else (Create("/"),)
+            return None, replace(plan, guard=(*root, *plan.guard))
+        return snapshot, make_plan(snapshot)
+
+    return _run(store, prepare, check_mode, attempts)
+
+
+def _run(
+    store: Store, prepare: Callable[[], tuple[Snapshot | None, Plan]], check_mode: bool, attempts: int
+) -> Committed:
+    for attempt in range(1, attempts + 1):
+        before, plan = prepare()
+        if plan.changed and not check_mode:
+            try:
+                _carry_out(store, before, plan)
+            except CommitRefused as err:
+                if attempt < attempts:
+                    continue
+                raise Conflict(
+                    f"others came between in each of {attempts} attempts; the last time {err}",
+                    remedy="try again when fewer jobs run",
+                ) from err
+        return Committed(plan, before, plan.after)
+    raise ValueError("attempts must be at least 1")
+
+
+def _carry_out(store: Store, before: Snapshot | None, plan: Plan) -> None:
+    if before is None or staging.size(plan.ops) <= staging.LIMIT:
+        store.commit(plan.ops)
+    else:
+        checks = [op for op in plan.guard if isinstance(op, Check)]
+        staging.commit(store, checks, plan.groups, before.journal)

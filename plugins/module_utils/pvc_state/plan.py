@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a change would do: computed once, shown by check mode, carried out by commit()."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import paths
+from .snapshot import Snapshot
+from .store import Check, Op, Set
+
+
+@dataclass(frozen=True)
+class Change:
+    """One object before and after.
+
+    Attributes:
+        kind: ``vm`` or ``node``.
+        before, after: as views show desired state; None where the object does not exist, or is to be deleted.
+        why: one sentence: what happens and for what reason.
+    """
+
+    kind: str
+    name: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A change of the tree, decided.
+
+    Attributes:
+        changes: every object that changes, in the order of the request.
+        groups: operations on the tree; those of one group become visible together to everybody, agents included.
+        guard: operations that hold the plan to the state that it was decided on.
+        after: the snapshot as it will be, as far as the plan decides it.
+        why: of each object asked for, by name, changed or not: one sentence.
+    """
+
+    changes: tuple[Change, ...]
+    groups: tuple[tuple[Op, ...], ...]
+    guard: tuple[Op, ...]
+    after: Snapshot
+    why: Mapping[str, str]
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self.changes)
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """All operations as one transaction; none when nothing changes."""
+        return (*self.guard, *(op for group in self.groups for op in group)) if self.changed else ()
+
+    def diff(self) -> dict[str, str]:
+        """What differs and nothing else, as two texts for Ansible's diff mode."""
+        before: dict[str, Any] = {}
+        after: dict[str, Any] = {}
+        for change in self.changes:
+            label = f"{change.kind} {change.name}"
+            old, new = change.before or {}, change.after or {}
+            keys = [key for key in {**old, **new} if old.get(key, _MISSING) != new.get(key, _MISSING)]
+            if change.before is not None:
+                before[label] = {key: old[key] for key in keys if key in old}
+            if change.after is not None:
+                after[label] = {key: new[key] for key in keys if key in new}
+        return {"before": _text(before), "after": _text(after)}
+
+
+_MISSING = object()
+
+
+def guard(snapshot: Snapshot) -> tuple[Op, ...]:
+    """No other commit of desired state since the snapshot, the same schema, and a new revision for the next one."""
+    return (Check(paths.SCHEMA, snapshot.schema_version), Set(paths.JOURNAL, b"", snapshot.journal))
+
+
+def sentence(parts: Sequence[str]) -> str:
+    """Parts of a reason as one sentence."""
+    return "; ".join(part for part in parts if part)
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n" if value else ""

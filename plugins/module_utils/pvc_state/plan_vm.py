@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""*(snapshot, requests) -> Plan* for VMs: pure, and all that can be refused is refused here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from . import paths, placement, vm_rules
+from .codec import Stored, encode
+from .plan import Change, Plan, guard
+from .records import Claim, Vm
+from .requests import UNSET, VmRequest
+from .snapshot import Snapshot
+from .store import Create, Op, Set
+from .views import LIVE, desired_vm, vm_status
+from .vm_options import MEMORY, SHUTDOWN_TIMEOUT, VCPUS, VmChecker
+from .vm_rules import Present
+
+#: Fields that the virtual hardware consists of: a running VM gets a change of them at its next start.
+HARDWARE = ("memory", "vcpus", "disks", "nics", "boot")
+
+#: Options that a deletion may be given.
+_ABSENT_OPTIONS = frozenset({"name", "state", "delete_volumes"})
+
+
+def plan_vms(snapshot: Snapshot, requests: Sequence[VmRequest]) -> Plan:
+    """Plan any number of VMs at once; raises InvalidRequest or DamagedRecord for the first that cannot be."""
+    work = _Work(snapshot)
+    for request in requests:
+        work.add(request)
+    return work.plan()
+
+
+class _Work:
+    """A plan in the making: what the snapshot has, and what the requests so far have taken of it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.reserved = dict(snapshot.reserved)
+        self.users = vm_rules.Users(snapshot.vms)
+        self.vms = dict(snapshot.vms)
+        self.claims = dict(snapshot.claims)
+        self.changes: list[Change] = []
+        self.groups: list[tuple[Op, ...]] = []
+        self.why: dict[str, str] = {}
+
+    def add(self, request: VmRequest) -> None:
+        check = VmChecker(request.name, self.snapshot.schema.id)
+        name = check.name(request.name)
+        if name in self.why:
+            check.refuse("name", "it is in the list twice", "name each VM once")
+        before = vm_rules.present(self.snapshot, name)
+        if request.state == "absent":
+            self._remove(check, request, before)
+            return
+        if request.delete_volumes not in (UNSET, False):
+            check.refuse("delete_volumes", "it is only for state absent", "leave it out")
+        if before is None:
+            self._create(check, request)
+        elif before.vm.state == "absent":
+            check.refuse("state", "it is being deleted", "wait until it is gone, then create it again")
+        else:
+            self._update(check, request, before)
+
+    def plan(self) -> Plan:
+        after = dataclasses.replace(self.snapshot, vms=MappingProxyType(self.vms), claims=MappingProxyType(self.claims))
+        return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
+
+    def _create(self, check: VmChecker, request: VmRequest) -> None:
+        name = request.name
+        if request.memory is UNSET:
+            check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
+        vm = _with_options(check, request, Vm(uuid=check.derived_uuid(self.users.uuids), memory=request.memory))
+        self.users.check(check, name, vm)
+        if vm.node is None:
+            vm_rules.reachable(check, self.snapshot, vm)
+        node, reason = placement.choose(self.snapshot, name, vm, self.reserved)
+        claim = Claim(node, 1)
+        self.reserved[node] = self.reserved.get(node, 0) + vm.memory
+        self.users.add(name, vm)
+        self.vms[name], self.claims[name] = Stored(vm, 0), Stored(claim, 0)
+        ops = (
+            Create(paths.vm(name), encode(vm)),
+            Create(paths.claim(name), encode(claim)),
+            Create(paths.assigned(node, name)),
+        )
+        self._change(name, None, desired_vm(vm), f"created on {node}: {reason}", ops)
+
+    def _update(self, check: VmChecker, request: VmRequest, before: Present) -> None:
+        name, old = before.name, before.vm
+        vm = _with_options(check, request, old)
+        if vm == old:
+            self.why[name] = "nothing to change"
+            return
+        vm_rules.owned(check, self.snapshot, before)
+        vm_rules.disks_free(check, self.snapshot, before, vm)
+        self.users.check(check, name, vm)
+        if (vm.node, vm.state) != (old.node, old.state):
+            vm_rules.movable(check, before, vm)
+        vm_rules.room(check, self.snapshot, before, vm, self.reserved)
+        generation = old.generation + 1
+        hardware = any(getattr(vm, field) != getattr(old, field) for field in HARDWARE)
+        vm = dataclasses.replace(vm, generation=generation, definition=generation if hardware else old.definition)
+        self.users.add(name, vm)
+        observed = vm_status(self.snapshot, name)
+        later = hardware and vm.state == "started" and observed is not None and observed.state in LIVE
+        why = _differences(desired_vm(old), desired_vm(vm))
+        self._set(before, vm, desired_vm(vm), why + ("; hardware changes at its next start" if later else ""))
+
+    def _remove(self, check: VmChecker, request: VmRequest, before: Present | None) -> None:
+        for field in dataclasses.fields(request):
+            if field.name not in _ABSENT_OPTIONS and getattr(request, field.name) is not UNSET:
+                check.refuse(field.name, "it makes no sense with state absent", "leave it out")
+        delete = request.delete_volumes is not UNSET and check.truth("delete_volumes", request.delete_volumes)
+        if before is None:
+            self.why[request.name] = "it does not exist"
+            return
+        old = before.vm
+        if old.state == "absent" and request.delete_volumes in (UNSET, old.delete_volumes):
+            self.why[request.name] = f"the agent of {before.owner} is deleting it already"
+            return
+        vm_rules.owned(check, self.snapshot, before)
+        vm = dataclasses.replace(old, state="absent", delete_volumes=delete, generation=old.generation + 1)
+        volumes = ", ".join(f"{disk.pool}/{disk.volume}" for disk in old.disks)
+        fate = f"; volumes {'removed' if delete else 'kept'}: {volumes}" if volumes else ""
+        down = placement.why_down(self.snapshot, before.owner)
+        late = f", once it can: {before.owner} {down}" if down else ""
+        self._set(before, vm, None, f"deleted by the agent of {before.owner}{late}{fate}")
+
+    def _set(self, before: Present, vm: Vm, after: Mapping[str, Any] | None, why: str) -> None:
+        self.vms[before.name] = Stored(vm, before.version + 1)
+        ops = (Set(paths.vm(before.name), encode(vm), before.version),)
+        self._change(before.name, desired_vm(before.vm), after, why, ops)
+
+    def _change(
+        self,
+        name: str,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any] | None,
+        why: str,
+        ops: tuple[Op, ...],
+    ) -> None:
+        self.changes.append(Change("vm", name, before, after, why))
+        self.groups.append(ops)
+        self.why[name] = why
+
+
+def _with_options(check: VmChecker, request: VmRequest, base: Vm) -> Vm:
+    """The record with the options given, each checked by itself; generation and definition as they were."""
+    values: dict[str, Any] = {}
+    if request.state is not UNSET:
+        values["state"] = check.state(request.state)
+    if request.node is not UNSET:
+        values["node"] = None if request.node is None else check.name(request.node, "node")
+    if request.memory is not UNSET:
+        values["memory"] = check.number("memory", request.memory, MEMORY, "MiB")
+    if request.vcpus is not UNSET:
+        values["vcpus"] = check.number("vcpus", request.vcpus, VCPUS)
+    if request.disks is not UNSET:
+        values["disks"] = vm_rules.sized(check, base.disks, check.disks(request.disks))
+    if request.nics is not UNSET:
+        values["nics"] = check.nics(request.nics)
+    if request.boot is not UNSET:
+        values["boot"] = check.boot(request.boot)
+    if request.description is not UNSET:
+        values["description"] = check.text("description", request.description)
+    if request.tags is not UNSET:
+        values["tags"] = check.tags(request.tags)
+    if request.shutdown_timeout is not UNSET:
+        values["shutdown_timeout"] = check.number(
+            "shutdown_timeout", request.shutdown_timeout, SHUTDOWN_TIMEOUT, "seconds"
+        )
+    return dataclasses.replace(base, **values)
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs, in words: short values in full, long ones by name."""
+    parts = []
+    for field in old:
+        if old[field] != new[field]:
+            short = field != "description" and all(isinstance(view[field], (str, int)) for view in (old, new))
+            parts.append(f"{field} {old[field]} -> {new[field]}" if short else f"{field} changed")
+    return ", ".join(parts)

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One immutable view of the whole cluster. Decisions read the snapshot, never the store.
+
+Every user's commit raises the version of /journal, so a snapshot whose reading began and ended at the same version of
+an empty journal shows one state of the desired records, never a mixture of two. Agents' own writes do not raise it:
+status may be as old as its read, and a VM that its agent has just removed may still be there with its claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TypeVar
+
+from . import paths, staging
+from .codec import Stored, stored
+from .errors import Conflict, DamagedRecord, SchemaMismatch
+from .records import SCHEMA_SUPPORTED, Alive, Claim, Node, NodeStatus, Schema, Vm
+from .store import Store, Znode
+
+T = TypeVar("T")
+
+#: How often a load starts again because others committed meanwhile.
+ATTEMPTS = 20
+
+
+class NotInitialised(SchemaMismatch):
+    """The tree is empty. ``root`` tells whether at least its root exists."""
+
+    def __init__(self, *, root: bool) -> None:
+        self.root = root
+        missing = "holds no cluster" if root else "has no such root"
+        super().__init__(
+            f"the store {missing}: /schema does not exist",
+            option="root",
+            remedy="check the root, or declare the cluster's nodes first, which initialises it",
+        )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The cluster as it was read, with the versions that a plan's operations name.
+
+    Attributes:
+        schema: which cluster it is. schema_version: data version of /schema.
+        journal: data version of the empty /journal: the revision of the desired state.
+    """
+
+    schema: Schema
+    schema_version: int
+    journal: int
+    nodes: Mapping[str, Stored[Node]]
+    status: Mapping[str, Stored[NodeStatus]]
+    alive: Mapping[str, Stored[Alive]]
+    vms: Mapping[str, Stored[Vm]]
+    claims: Mapping[str, Stored[Claim]]
+
+    @cached_property
+    def reserved(self) -> Mapping[str, int]:
+        """MiB of each node that VMs hold: those it has the claim of, running or not, and those on their way to it."""
+        sums: dict[str, int] = {}
+        for name, vm in self.vms.items():
+            if vm.value is not None:
+                for node in self.places(name, vm.value):
+                    sums[node] = sums.get(node, 0) + vm.value.memory
+        return MappingProxyType(sums)
+
+    def places(self, name: str, vm: Vm) -> Iterator[str]:
+        """The nodes that must have room for a VM: the owner of its claim, and the one that it is to move to."""
+        claim = self.claims.get(name)
+        owner = claim.value.node if claim and claim.value else None
+        if owner is not None:
+            yield owner
+        if vm.node is not None and vm.node != owner:
+            yield vm.node
+
+    def report(self, node: str) -> NodeStatus | None:
+        """What a node's agent reports, None if nothing or damaged."""
+        status = self.status.get(node)
+        return status.value if status else None
+
+    def owner(self, name: str) -> str | None:
+        """The node that has the claim of a VM, None if nobody has or the claim is damaged."""
+        claim = self.claims.get(name)
+        return claim.value.node if claim and claim.value else None
+
+
+def load(store: Store) -> Snapshot:
+    """Read the whole tree; finishes a pending journal first.
+
+    Raises:
+        NotInitialised: there is no tree.
+        SchemaMismatch: it is of a version that this software does not read.
+        Conflict: others committed during every attempt.
+    """
+    store.sync()
+    for _ in range(ATTEMPTS):
+        schema, schema_version = load_schema(store)
+        journal = staging.settle(store)
+        snapshot = _read(store, schema, schema_version, journal)
+        after = store.get(paths.JOURNAL)
+        if after is not None and after.version == journal:
+            return snapshot
+    raise Conflict(
+        f"others changed the cluster during {ATTEMPTS} attempts to read it", remedy="try again when fewer jobs run"
+    )
+
+
+def load_schema(store: Store) -> tuple[Schema, int]:
+    """The tree's schema and its data version; raises when this software must not touch the tree."""
+    znode = store.get(paths.SCHEMA)
+    if znode is None:
+        raise NotInitialised(root=store.get("/") is not None)
+    schema = stored(Schema, znode)
+    if schema.value is None:
+        raise DamagedRecord(
+            f"it holds no valid record: {schema.invalid}",
+            obj=f"znode {paths.SCHEMA}",
+            remedy="restore it; everything else depends on it",
+        )
+    if schema.value.version not in SCHEMA_SUPPORTED:
+        supported = f"{SCHEMA_SUPPORTED.start} to {SCHEMA_SUPPORTED.stop - 1}"
+        raise SchemaMismatch(
+            f"the tree is of schema version {schema.value.version}, this software knows {supported}",
+            obj=f"znode {paths.SCHEMA}",
+            remedy="use a release of pvc.cluster that knows it, on the controller and on every node",
+        )
+    return schema.value, schema.version
+
+
+def _read(store: Store, schema: Schema, schema_version: int, journal: int) -> Snapshot:
+    nodes = store.children(paths.NODES) or []
+    alive = store.children(paths.ALIVE) or []
+    vms = store.children(paths.VMS) or []
+    wanted = [paths.node(name) for name in nodes]
+    wanted += [paths.status(name) for name in nodes]
+    wanted += [paths.alive(name) for name in alive]
+    # Claims before VMs: an agent removes both at once, so a VM that is still there after its claim was not lacks it.
+    wanted += [paths.claim(name) for name in vms]
+    wanted += [paths.vm(name) for name in vms]
+    znodes = iter(store.get_many(wanted))
+    return Snapshot(
+        schema=schema,
+        schema_version=schema_version,
+        journal=journal,
+        nodes=_records(Node, nodes, znodes),
+        status=_records(NodeStatus, nodes, znodes),
+        alive=_records(Alive, alive, znodes),
+        claims=_records(Claim, vms, znodes),
+        vms=_records(Vm, vms, znodes),
+    )
+
+
+def _records(cls: type[T], names: Sequence[str], znodes: Iterator[Znode | None]) -> Mapping[str, Stored[T]]:
+    found = ((name, next(znodes)) for name in names)
+    return MappingProxyType({name: stored(cls, znode) for name, znode in found if znode is not None})

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Records as plain dictionaries: the public shape of results, the same in every module and tool."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from .records import Node, Vm, VmStatus
+from .snapshot import Snapshot
+
+#: Observed states in which a QEMU may hold what the VM was started with.
+LIVE = ("starting", "running", "stopping")
+
+
+def desired_vm(vm: Vm) -> dict[str, Any]:
+    """What users decide of a VM."""
+    return {
+        "state": vm.state,
+        "node": vm.node,
+        "memory": vm.memory,
+        "vcpus": vm.vcpus,
+        "disks": [asdict(disk) for disk in vm.disks],
+        "nics": [asdict(nic) for nic in vm.nics],
+        "boot": asdict(vm.boot),
+        "description": vm.description,
+        "tags": list(vm.tags),
+        "shutdown_timeout": vm.shutdown_timeout,
+        "delete_volumes": vm.delete_volumes,
+    }
+
+
+def desired_node(node: Node) -> dict[str, Any]:
+    """What users decide of a node."""
+    return {"coordinator": node.coordinator, "memory_reserve": node.memory_reserve}
+
+
+def vm_status(snapshot: Snapshot, name: str) -> VmStatus | None:
+    """What the owner of a VM's claim reports of it; nothing when it reports of an older claim."""
+    claim = snapshot.claims.get(name)
+    if claim is None or claim.value is None:
+        return None
+    status = snapshot.status.get(claim.value.node)
+    if status is None or status.value is None:
+        return None
+    observed = status.value.vms.get(name)
+    return observed if observed and observed.epoch == claim.value.epoch else None
+
+
+def settled(snapshot: Snapshot, name: str) -> bool:
+    """Whether the agents have made true what is wanted of a VM, or removed it as wanted."""
+    stored = snapshot.vms.get(name)
+    if stored is None:
+        return True
+    vm, observed = stored.value, vm_status(snapshot, name)
+    if vm is None or observed is None or vm.state == "absent" or observed.generation < vm.generation:
+        return False
+    if vm.node is not None and vm.node != snapshot.owner(name):
+        return False
+    return observed.state == ("running" if vm.state == "started" else "stopped")
+
+
+def vm_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
+    """A VM: what is wanted, who has its claim, what is observed.
+
+    ``observed`` is None until the owner's agent has reported. A damaged record shows as ``damaged`` and no more.
+    """
+    stored, claim = snapshot.vms[name], snapshot.claims.get(name)
+    view: dict[str, Any] = {"name": name, "damaged": _damage(stored.invalid, claim.invalid if claim else "")}
+    vm = stored.value
+    if vm is not None:
+        view |= {**desired_vm(vm), "uuid": vm.uuid, "generation": vm.generation}
+    owner = claim.value if claim else None
+    view["claim"] = asdict(owner) if owner else None
+    observed = vm_status(snapshot, name)
+    view["observed"] = _observed(snapshot, owner.node, observed) if owner and observed else None
+    view["kept_volumes"] = (
+        [f"{disk.pool}/{disk.volume}" for disk in vm.disks if vm.state == "absent" and not vm.delete_volumes]
+        if vm
+        else []
+    )
+    view["settled"] = settled(snapshot, name)
+    view["restart_required"] = bool(
+        vm and observed and observed.state in LIVE and 0 < observed.definition < vm.definition
+    )
+    return view
+
+
+def node_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
+    """A node: what is wanted, whether its agent lives, what it reports, and how much of its memory VMs hold."""
+    stored, status = snapshot.nodes[name], snapshot.status.get(name)
+    view: dict[str, Any] = {"name": name, "damaged": _damage(stored.invalid, status.invalid if status else "")}
+    node, report = stored.value, status.value if status else None
+    if node is not None:
+        view |= {**desired_node(node), "generation": node.generation}
+    view["alive"] = name in snapshot.alive
+    reserved = snapshot.reserved.get(name, 0)
+    view["vms"] = sorted(vm for vm in snapshot.vms if snapshot.owner(vm) == name)
+    view["observed"] = None
+    if report is not None:
+        reserve = node.memory_reserve if node else 0
+        view["observed"] = {
+            "agent": report.agent,
+            "boot_id": report.boot_id,
+            "memory": report.memory,
+            "memory_reserved": reserved,
+            "memory_free": max(report.memory - reserve - reserved, 0),
+            "cpus": report.cpus,
+            "pools": list(report.pools),
+            "bridges": list(report.bridges),
+            "addresses": dict(report.addresses),
+        }
+    return view
+
+
+def _observed(snapshot: Snapshot, node: str, observed: VmStatus) -> dict[str, Any]:
+    return {
+        "node": node,
+        "node_alive": node in snapshot.alive,
+        "state": observed.state,
+        "reason": observed.reason,
+        "generation": observed.generation,
+        "restarts": observed.restarts,
+        "console": observed.console,
+    }
+
+
+def _damage(*reasons: str) -> str:
+    return "; ".join(reason for reason in reasons if reason)

@@ -1,0 +1,180 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a VM may become, given what it was and what the rest of the cluster has: one function for each refusal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from . import paths, placement
+from .codec import Stored
+from .errors import DamagedRecord
+from .records import Disk, Vm
+from .snapshot import Snapshot
+from .views import vm_status
+from .vm_options import VmChecker
+
+
+@dataclass(frozen=True)
+class Present:
+    """A VM that exists with sound records: its znode's version, and the node that has its claim."""
+
+    name: str
+    vm: Vm
+    version: int
+    owner: str
+
+
+class Users:
+    """Which VM uses which volume, address and id. What a VM gives up stays its own for the rest of the plan."""
+
+    def __init__(self, vms: Mapping[str, Stored[Vm]]) -> None:
+        self._volumes: dict[tuple[str, str], str] = {}
+        self._macs: dict[str, str] = {}
+        self.uuids: set[str] = set()
+        for name, stored in vms.items():
+            if stored.value is not None:
+                self.add(name, stored.value)
+
+    def add(self, name: str, vm: Vm) -> None:
+        """Take note of what a VM uses."""
+        for disk in vm.disks:
+            self._volumes.setdefault((disk.pool, disk.volume), name)
+        for nic in vm.nics:
+            self._macs.setdefault(nic.mac, name)
+        self.uuids.add(vm.uuid)
+
+    def check(self, check: VmChecker, name: str, vm: Vm) -> None:
+        """Nothing that the VM uses is used by another, or twice by itself."""
+        volumes: set[tuple[str, str]] = set()
+        for index, disk in enumerate(vm.disks):
+            key = (disk.pool, disk.volume)
+            user = self._volumes.get(key, name)
+            if user != name or key in volumes:
+                whose = f"vm {user}" if user != name else "another disk of this VM"
+                problem = f"volume {disk.pool}/{disk.volume} is used by {whose}"
+                check.refuse(f"disks[{index}].volume", problem, "name another volume")
+            volumes.add(key)
+        macs: set[str] = set()
+        for index, nic in enumerate(vm.nics):
+            user = self._macs.get(nic.mac, name)
+            if user != name or nic.mac in macs:
+                whose = f"vm {user}" if user != name else "another interface of this VM"
+                check.refuse(f"nics[{index}].mac", f"{nic.mac} is used by {whose}", "give another address, or none")
+            macs.add(nic.mac)
+
+
+def present(snapshot: Snapshot, name: str) -> Present | None:
+    """The VM as it is, None if there is none; raises DamagedRecord when its records cannot be relied on."""
+    vm, claim = snapshot.vms.get(name), snapshot.claims.get(name)
+    if vm is None:
+        return None
+    if vm.value is None:
+        raise _damaged(name, paths.vm(name), vm.invalid)
+    if claim is None or claim.value is None:
+        raise _damaged(name, paths.claim(name), claim.invalid if claim else "the znode does not exist")
+    return Present(name, vm.value, vm.version, claim.value.node)
+
+
+def _damaged(name: str, path: str, reason: str) -> DamagedRecord:
+    return DamagedRecord(
+        f"{path} holds no valid record: {reason}",
+        obj=f"vm {name}",
+        remedy=f"restore it, or delete {paths.vm(name)}, {paths.claim(name)} and {paths.assigned('NODE', name)} once "
+        "no node runs the VM",
+    )
+
+
+def sized(check: VmChecker, old: Sequence[Disk], new: Sequence[Disk]) -> tuple[Disk, ...]:
+    """A disk that the VM has keeps its size; a size that is given must be that one."""
+    sizes = {(disk.pool, disk.volume): disk.size for disk in old}
+    disks = []
+    for index, disk in enumerate(new):
+        key = (disk.pool, disk.volume)
+        size = disk.size
+        if key in sizes:
+            size = sizes[key]
+            if disk.size not in (None, size):
+                option, volume = f"disks[{index}].size", f"volume {disk.pool}/{disk.volume}"
+                if size is None:
+                    check.refuse(option, f"{volume} was attached as it was, without a size", "leave the size out")
+                how = "shrink" if disk.size is not None and disk.size < size else "grow yet"
+                check.refuse(
+                    option, f"{volume} has {size} bytes and cannot {how}", f"give {size}, or leave the size out"
+                )
+        disks.append(dataclasses.replace(disk, size=size))
+    return tuple(disks)
+
+
+def reachable(check: VmChecker, snapshot: Snapshot, vm: Vm) -> None:
+    """A pool or bridge that no live node has is rather a typing error than a matter of placement."""
+    live = [report for node in snapshot.alive if (report := snapshot.report(node)) is not None]
+    if not live:
+        return
+    pools = {pool for report in live for pool in report.pools}
+    for index, disk in enumerate(vm.disks):
+        if disk.pool not in pools:
+            known = f"give one of {', '.join(sorted(pools))}" if pools else "no node reaches any pool"
+            check.refuse(f"disks[{index}].pool", f"no live node reaches a pool {disk.pool}", known)
+    bridges = {bridge for report in live for bridge in report.bridges}
+    for index, nic in enumerate(vm.nics):
+        if nic.bridge not in bridges:
+            known = f"give one of {', '.join(sorted(bridges))}" if bridges else "no node has any bridge"
+            check.refuse(f"nics[{index}].bridge", f"no live node has a bridge {nic.bridge}", known)
+
+
+def owned(check: VmChecker, snapshot: Snapshot, before: Present) -> None:
+    """The claim's node is part of the cluster: its agent is who makes changes true."""
+    if before.owner not in snapshot.nodes:
+        problem = f"its claim is held by {before.owner}, which is no longer part of the cluster"
+        check.refuse("", problem, f"declare node {before.owner} again")
+
+
+def disks_free(check: VmChecker, snapshot: Snapshot, before: Present, vm: Vm) -> None:
+    """A disk is taken away only from a VM that does not run: until its next start QEMU would write to it."""
+    kept = {(disk.pool, disk.volume) for disk in vm.disks}
+    gone = [f"{disk.pool}/{disk.volume}" for disk in before.vm.disks if (disk.pool, disk.volume) not in kept]
+    if gone:
+        observed = vm_status(snapshot, before.name)
+        if before.vm.state == "started" or (observed is not None and observed.state != "stopped"):
+            problem = f"volume {gone[0]} cannot be taken away while the VM may run"
+            check.refuse("disks", problem, "stop the VM first, in a request before this one")
+
+
+def movable(check: VmChecker, before: Present, vm: Vm) -> None:
+    """Only a VM that is not to run moves: its owner hands the claim over once it has seen that nothing runs."""
+    if vm.state == "started" and vm.node not in (None, before.owner):
+        problem = f"it belongs to {before.owner}, and a VM that is to run cannot be moved to {vm.node}"
+        check.refuse("node", problem, "stop it first, and start it once it has moved")
+
+
+def room(check: VmChecker, snapshot: Snapshot, before: Present, vm: Vm, reserved: dict[str, int]) -> None:
+    """The nodes that the VM is on, or is to go to, have what it now needs; takes note of it in ``reserved``."""
+    old = set(snapshot.places(before.name, before.vm))
+    new = set(snapshot.places(before.name, vm))
+    for node in sorted(new):
+        if node not in old:
+            against = placement.why_not(snapshot, node, vm, reserved)
+            if against:
+                check.refuse("node", f"node {node} {against}", "name another node")
+        elif vm.memory > before.vm.memory or vm.disks != before.vm.disks or vm.nics != before.vm.nics:
+            _grows(check, snapshot, node, before.vm, vm, reserved)
+        reserved[node] = reserved.get(node, 0) + vm.memory - (before.vm.memory if node in old else 0)
+    for node in old - new:
+        reserved[node] -= before.vm.memory
+
+
+def _grows(check: VmChecker, snapshot: Snapshot, node: str, before: Vm, vm: Vm, reserved: Mapping[str, int]) -> None:
+    down = placement.why_down(snapshot, node)
+    if down:
+        check.refuse("node", f"node {node} {down}", "change memory, disks and nics once the node is back")
+    more, left = vm.memory - before.memory, placement.free(snapshot, node, reserved)
+    if more > left:
+        problem = f"node {node} has {left} MiB free, {more} more are needed"
+        check.refuse("memory", problem, f"give at most {before.memory + left}, or free memory on {node}")
+    lacking = placement.why_unreachable(snapshot, node, vm)
+    if lacking:
+        check.refuse("disks" if "pool" in lacking else "nics", f"node {node} {lacking}", "name what the VM's node has")
