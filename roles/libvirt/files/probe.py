@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, the PVC cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether libvirtd must be restarted to run with its present configuration, and whether its sockets listen.
+
+Reads only, prints one JSON object. Run as: python3 - LOADED, a file in which the unit records its inputs at each start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+SOCKETS = ("libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket", "libvirtd-tls.socket")
+
+
+def succeeds(*argv: str) -> bool:
+    """Whether a command ends well."""
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+def shown(unit: str, name: str) -> str:
+    """A property of a unit."""
+    return subprocess.run(
+        ["systemctl", "show", "--value", f"--property={name}", unit], capture_output=True, text=True, check=False
+    ).stdout.strip()
+
+
+def main() -> None:
+    loaded = sys.argv[1]
+    running = succeeds("systemctl", "is-active", "--quiet", "libvirtd.service")
+    fresh = os.path.exists(loaded) and succeeds("sha256sum", "--check", "--status", loaded)
+    reload = any(shown(unit, "NeedDaemonReload") == "yes" for unit in ("libvirtd.service", *SOCKETS))
+    resting = [unit for unit in SOCKETS if not succeeds("systemctl", "is-active", "--quiet", unit)]
+    resting += [unit for unit in SOCKETS if not succeeds("systemctl", "is-enabled", "--quiet", unit)]
+    print(json.dumps({"pending": reload or bool(resting) or (running and not fresh)}))
+
+
+if __name__ == "__main__":
+    main()
