@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fold one event into the view. Pure: no decision is made here, only what is known changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from .effects import DeleteVolumes, DestroyDomain, DestroyStray, EnsureVolumes, StartDomain, WriteStatus
+from .events import (
+    Blinded,
+    DomainGone,
+    DomainSeen,
+    Done,
+    Enrolled,
+    Event,
+    FactsSeen,
+    Failure,
+    HypervisorDown,
+    HypervisorUp,
+    Overdue,
+    VmSeen,
+)
+from .view import Hypervisor, Link, Memory, View
+
+T = TypeVar("T")
+
+#: Cause of an end that nobody watched.
+UNWATCHED = "it ended while libvirt could not be watched"
+
+
+def absorb(now: float, view: View, event: Event) -> View:
+    """The view after the event."""
+    match event:
+        case Enrolled():
+            link = Link(session=event.session, blind_since=None, reason="")
+            memory = view.memory or _remembered(event)
+            return replace(view, link=link, seen=event.seen, published=event.published, memory=memory)
+        case Blinded():
+            since = view.link.blind_since if view.link.blind_since is not None else now
+            return replace(view, link=replace(view.link, blind_since=since, reason=event.reason))
+        case VmSeen():
+            if event.seen is None:
+                return replace(view, seen=_without(view.seen, event.vm))
+            return replace(view, seen={**view.seen, event.vm: event.seen})
+        case HypervisorUp():
+            lost = [vm for vm in view.domains if vm not in event.domains]
+            for vm in lost:
+                view = _ended(view, vm, UNWATCHED)
+            return replace(view, hypervisor=Hypervisor(up=True, reason=""), domains=event.domains)
+        case HypervisorDown():
+            return replace(view, hypervisor=Hypervisor(up=False, reason=event.reason))
+        case DomainSeen():
+            return replace(view, domains={**view.domains, event.vm: event.domain})
+        case DomainGone():
+            return _ended(view, event.vm, event.cause)
+        case FactsSeen():
+            return replace(view, facts=event.facts)
+        case Overdue():
+            if view.busy.get(event.effect.vm) is not event.effect:
+                return view
+            return _remember(view, event.effect.vm, overdue=event.reason)
+        case Done():
+            return _done(view, event)
+
+
+def _remembered(event: Enrolled) -> Mapping[str, Memory]:
+    """After a restart of the agent, the counters go on from what the agent before it has published."""
+    if event.published is None:
+        return {}
+    return {
+        vm: Memory(restarts=status.restarts)
+        for vm, status in event.published.vms.items()
+        if status.restarts and vm in event.seen
+    }
+
+
+def _ended(view: View, vm: str, cause: str) -> View:
+    if vm not in view.domains:
+        return view
+    view = replace(view, domains=_without(view.domains, vm))
+    if isinstance(view.busy.get(vm), (DestroyDomain, DestroyStray)):
+        return view
+    return _remember(view, vm, ended=cause)
+
+
+def _done(view: View, event: Done) -> View:
+    effect = event.effect
+    if isinstance(effect, WriteStatus):
+        return replace(view, writing=False, published=effect.status if event.failure is None else view.published)
+    vm = effect.vm
+    view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
+    match event.failure:
+        case Failure.FAILED:
+            # whatever was known of the volumes may be what is wrong
+            return _remember(view, vm, trouble=event.reason, volumes=False)
+        case Failure.REFUSED | Failure.BLIND:
+            seen = view.seen.get(vm)
+            return view if seen is None else replace(view, seen={**view.seen, vm: replace(seen, stale=True)})
+    if isinstance(effect, (EnsureVolumes, StartDomain)):
+        return _remember(view, vm, volumes=True)
+    if isinstance(effect, DeleteVolumes):
+        return _remember(view, vm, volumes_gone=True, volumes=False)
+    return view
+
+
+def _remember(view: View, vm: str, **changes: object) -> View:
+    memory = view.memory.get(vm, Memory())
+    return replace(view, memory={**view.memory, vm: replace(memory, **changes)})  # type: ignore[arg-type]
+
+
+def _without(mapping: Mapping[str, T], key: str) -> Mapping[str, T]:
+    return {name: value for name, value in mapping.items() if name != key}

@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The process: puts the parts together, and speaks with systemd."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from queue import SimpleQueue
+
+from pvc_state import kazoo_store
+from pvc_state.connection import Connection
+from pvc_state.records import Alive
+from pvc_state.store import Store
+
+from . import __version__, host, journal
+from .config import Config, ZookeeperConfig
+from .env import EffectFailed, Post, Voice
+from .events import FactsSeen
+from .feed import Feed
+from .libvirt_hypervisor import LibvirtHypervisor
+from .loop import Inbox, Loop, Pools
+from .perform import Performer
+from .rbd_storage import RbdStorage
+from .view import Facts, Settings, View
+from .workers import Workers
+
+#: Seconds between two looks at the machine: its bridges, and the pools that it reaches.
+_LOOK_AROUND = 10.0
+#: Seconds between two signs of life to the service manager, if it does not say.
+_IDLE = 10.0
+
+
+class SystemClock:
+    """Seconds since boot, those that the machine slept through included."""
+
+    def now(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Surroundings:
+    """Looks at the machine from time to time, and posts what has changed."""
+
+    def __init__(self, config: Config, storage: RbdStorage, voice: Voice, post: Post) -> None:
+        self._config = config
+        self._storage = storage
+        self._voice = voice
+        self._post = post
+        self._facts: Facts | None = None
+        self._pools: tuple[str, ...] = ()
+        self._trouble = ""
+
+    def watch(self, stopped: threading.Event) -> None:
+        """Look until told to stop. The machine itself is known at once, the pools when Ceph has answered."""
+        self._look()
+        while True:
+            self._pools = self._reachable_pools()
+            self._look()
+            if stopped.wait(_LOOK_AROUND):
+                return
+
+    def _look(self) -> None:
+        facts = host.facts(__version__, self._pools, self._config.addresses)
+        if facts != self._facts:
+            self._facts = facts
+            self._post(FactsSeen(facts))
+
+    def _reachable_pools(self) -> tuple[str, ...]:
+        """The last known ones while Ceph does not answer: its outage is no reason to place VMs elsewhere."""
+        try:
+            pools = self._storage.pools()
+        except EffectFailed as err:
+            if str(err) != self._trouble:
+                self._trouble = str(err)
+                self._voice.trouble(str(err))
+            return self._pools
+        self._trouble = ""
+        return pools
+
+
+def connection(config: ZookeeperConfig) -> Connection:
+    """How to reach the store."""
+    return Connection(
+        hosts=config.hosts,
+        root=config.root,
+        username=config.username,
+        password=config.password,
+        tls=config.tls,
+        ca_file=config.ca_file,
+        cert_file=config.cert_file,
+        key_file=config.key_file,
+        connect_timeout=config.connect_timeout,
+        session_timeout=config.session_timeout,
+    )
+
+
+def run(config: Config) -> None:
+    """Run the agent until SIGTERM. Raises Superseded when another agent has taken the node over."""
+    voice = journal.voice()
+    clock = SystemClock()
+    inbox: Inbox = SimpleQueue()
+    storage = RbdStorage(config.ceph)
+    hypervisor = LibvirtHypervisor(config.libvirt, config.ceph, inbox.put)
+
+    def connect() -> Store:
+        return kazoo_store.connect(connection(config.zookeeper))
+
+    alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
+    feed = Feed(config.node, connect, alive, clock, inbox.put)
+    watchdog = journal.watchdog_interval()
+    loop = Loop(
+        View(node=config.node, settings=Settings(parallel_starts=config.parallel_starts)),
+        inbox,
+        clock,
+        feed,
+        Performer(config.node, feed.store, hypervisor, storage),
+        Pools(
+            hypervisor=Workers("hypervisor", config.parallel_starts + 4),
+            storage=Workers("storage", 2),
+            store=Workers("store", 1),
+        ),
+        voice,
+        frozen_after=config.zookeeper.session_timeout / 2,
+        idle=min(_IDLE, watchdog / 3) if watchdog else _IDLE,
+        sign_of_life=_SignOfLife(),
+    )
+
+    threading.excepthook = _die
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stop())
+    hypervisor.begin()
+    surroundings = Surroundings(config, storage, voice, inbox.put)
+    threading.Thread(target=surroundings.watch, args=(stopped,), name="surroundings", daemon=True).start()
+    journal.notify("READY=1")
+    try:
+        loop.run()
+    finally:
+        # The session is left open: the node stays alive for its timeout, in which a restarted agent takes it over.
+        stopped.set()
+        journal.notify("STOPPING=1")
+
+
+class _SignOfLife:
+    """Feeds the service manager's watchdog, and shows the agent's state in `systemctl status`."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def __call__(self, view: View) -> None:
+        text = f"{view.said or 'starting'}; {len(view.domains)} VMs run here"
+        if text != self._shown:
+            self._shown = text
+            journal.notify(f"STATUS={text}")
+        journal.notify("WATCHDOG=1")
+
+
+def _die(failed: threading.ExceptHookArgs) -> None:
+    """A thread that ends by a defect takes the process with it: systemd starts a whole one."""
+    threading.__excepthook__(failed)
+    os._exit(70)

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a step may ask for: each effect is data, carried out elsewhere.
+
+An effect on a VM names the right that it rests on. Whoever carries it out first lets the store confirm that right, so
+that a decision made on an old view has no effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pvc_state.records import Disk, NodeStatus, Vm
+
+
+@dataclass(frozen=True)
+class Right:
+    """What must hold in the store when an effect begins.
+
+    Attributes:
+        epoch: epoch of the claim of this node.
+        claim_version: version of the claim's znode.
+        record_version: version of the VM's desired record.
+    """
+
+    epoch: int
+    claim_version: int
+    record_version: int
+
+
+@dataclass(frozen=True)
+class EnsureVolumes:
+    """Make the VM's volumes exist."""
+
+    vm: str
+    right: Right
+    disks: tuple[Disk, ...]
+
+
+@dataclass(frozen=True)
+class StartDomain:
+    """Start the VM's QEMU."""
+
+    vm: str
+    right: Right
+    record: Vm
+
+
+@dataclass(frozen=True)
+class ShutdownDomain:
+    """Ask the guest to power off."""
+
+    vm: str
+    right: Right
+    uuid: str
+
+
+@dataclass(frozen=True)
+class DestroyDomain:
+    """End the VM's QEMU at once, under this node's own claim."""
+
+    vm: str
+    right: Right
+    uuid: str
+
+
+@dataclass(frozen=True)
+class ResumeDomain:
+    """Let a guest that QEMU paused run on."""
+
+    vm: str
+    right: Right
+    uuid: str
+
+
+@dataclass(frozen=True)
+class DestroyStray:
+    """End a domain that runs without a current claim of this node for the epoch it was started under."""
+
+    vm: str
+    uuid: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class DeleteVolumes:
+    """Remove the VM's volumes and all that is on them."""
+
+    vm: str
+    right: Right
+    disks: tuple[Disk, ...]
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """Give the claim of a VM that does not run here to another node."""
+
+    vm: str
+    right: Right
+    to: str
+
+
+@dataclass(frozen=True)
+class RemoveRecords:
+    """Remove the records of a VM whose deletion is done."""
+
+    vm: str
+    right: Right
+
+
+@dataclass(frozen=True)
+class WriteStatus:
+    """Publish what this node observes."""
+
+    status: NodeStatus
+
+
+#: Effects on one VM: while one is under way, no other is asked for.
+VmEffect = (
+    EnsureVolumes
+    | StartDomain
+    | ShutdownDomain
+    | DestroyDomain
+    | ResumeDomain
+    | DestroyStray
+    | DeleteVolumes
+    | HandOver
+    | RemoveRecords
+)
+Effect = VmEffect | WriteStatus

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can happen outside: each event is data, folded into the view by ``absorb``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from pvc_state.records import NodeStatus
+
+from .effects import Effect, VmEffect
+from .view import Domain, Facts, Seen
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """The session is this agent's, its ephemeral exists, and everything that concerns the node has been read."""
+
+    session: int
+    published: NodeStatus | None
+    seen: Mapping[str, Seen]
+
+
+@dataclass(frozen=True)
+class Blinded:
+    """The store is out of reach, or refuses; or the agent cannot be sure that it is not."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class VmSeen:
+    """One VM was read anew from the store. None: it no longer concerns this node."""
+
+    vm: str
+    seen: Seen | None
+
+
+@dataclass(frozen=True)
+class HypervisorUp:
+    """libvirt answers, and these are the domains."""
+
+    domains: Mapping[str, Domain]
+
+
+@dataclass(frozen=True)
+class HypervisorDown:
+    """libvirt does not answer."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class DomainSeen:
+    """A domain started, or its state changed."""
+
+    vm: str
+    domain: Domain
+
+
+@dataclass(frozen=True)
+class DomainGone:
+    """A domain ended; the cause in words."""
+
+    vm: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class FactsSeen:
+    """The machine changed."""
+
+    facts: Facts
+
+
+class Failure(Enum):
+    """Why an effect was not carried out."""
+
+    REFUSED = "the store does not confirm the right to it"
+    BLIND = "the store did not answer"
+    FAILED = "it did not work"
+
+
+@dataclass(frozen=True)
+class Done:
+    """An effect has ended. ``failure`` is None when it worked; ``reason`` says in words why it did not."""
+
+    effect: Effect
+    failure: Failure | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """An effect is still under way after its deadline."""
+
+    effect: VmEffect
+    reason: str
+
+
+Event = (
+    Enrolled | Blinded | VmSeen | HypervisorUp | HypervisorDown | DomainSeen | DomainGone | FactsSeen | Done | Overdue
+)

@@ -1,0 +1,300 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the agent reads from the store, and how it makes itself known there.
+
+A feed reads what concerns its own node and nothing else, leaves a watch on each znode that it read, and posts what it
+saw as events. It owns the session: after every interruption it enrols again and reads everything anew, since a watch
+may have been lost. All of its work is done by ``pump()``, in one thread; the other methods only leave work for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from pvc_state import codec, paths, staging
+from pvc_state.errors import AccessDenied, PvcError, StoreUnavailable
+from pvc_state.records import SCHEMA_SUPPORTED, Alive, Claim, NodeStatus, Schema, Vm
+from pvc_state.store import CommitRefused, Create, Delete, Op, SessionState, Store, Znode
+
+from .env import Clock, Post
+from .events import Blinded, Enrolled, VmSeen
+from .view import Seen
+
+#: Seconds after which an attempt to reach the store is repeated.
+RETRY = 1.0
+#: The same for an attempt to join that only a change in the store can make succeed: a watch tells of that sooner.
+RETRY_ANYWAY = 30.0
+#: Seconds that the writer of a large plan gets to finish it before this agent helps.
+PATIENCE = 2.0
+
+
+class Superseded(PvcError):
+    """Another agent has taken this node over; this one must end."""
+
+
+class _NotYet(Exception):
+    """The agent cannot enrol now; the text says why. A watch or a retry tells when to look again."""
+
+
+class Feed:
+    """The agent's tie to the store.
+
+    Args:
+        connect: opens a session; raises StoreUnavailable or AccessDenied.
+        alive: what this agent says of itself in its ephemeral.
+        post: takes the events.
+
+    Attributes:
+        work: set when there is work for pump().
+    """
+
+    def __init__(self, node: str, connect: Callable[[], Store], alive: Alive, clock: Clock, post: Post) -> None:
+        self.work = threading.Event()
+        self._node = node
+        self._connect = connect
+        self._alive = alive
+        self._clock = clock
+        self._post = post
+        self._store: Store | None = None
+        self._lock = threading.Lock()
+        # Under the lock, since watches and the loop write them from their own threads:
+        self._touched: set[str] = set()
+        self._armed: set[str] = set()
+        self._following: frozenset[str] = frozenset()
+        self._doubt = ""
+        # Only pump() uses these:
+        self._enrolled = False
+        self._enrolled_once = False
+        self._blind_reason = ""
+        self._assigned: frozenset[str] = frozenset()
+        self._tracked: set[str] = set()
+        self._retry_at = 0.0
+        self._help_at: float | None = None
+
+    def store(self) -> Store:
+        """The store, for whoever writes. Raises StoreUnavailable while there is none."""
+        store = self._store
+        if store is None:
+            raise StoreUnavailable("the store has not been reached yet")
+        return store
+
+    # --- work for pump(), from any thread ---------------------------------------------------------------------------
+
+    def follow(self, vms: Iterable[str]) -> None:
+        """Also read these VMs, whoever holds their claims: they run here."""
+        following = frozenset(vms)
+        with self._lock:
+            if following == self._following:
+                return
+            self._following = following
+            self._touched.add(paths.assigned(self._node))
+        self.work.set()
+
+    def reread(self, vm: str) -> None:
+        """Read this VM again."""
+        self._touch(paths.claim(vm))
+
+    def doubt(self, reason: str) -> None:
+        """The session may have ended unnoticed: nothing counts until it has been verified."""
+        with self._lock:
+            self._doubt = reason
+        self.work.set()
+
+    def _touch(self, path: str) -> None:
+        with self._lock:
+            self._touched.add(path)
+        self.work.set()
+
+    def _fired(self, path: str) -> None:
+        with self._lock:
+            self._armed.discard(path)
+            self._touched.add(path)
+        self.work.set()
+
+    def _session(self, state: SessionState) -> None:
+        if state is SessionState.CONNECTED:
+            self.doubt("the connection to the store was renewed")
+        elif state is SessionState.SUSPENDED:
+            self.doubt("the store is out of reach")
+        else:
+            self.doubt("the session with the store was lost")
+
+    # --- the work -----------------------------------------------------------------------------------------------------
+
+    def pump(self) -> float | None:
+        """Do all work there is; returns when to come again although nothing happens, None for never."""
+        with self._lock:
+            doubt, self._doubt = self._doubt, ""
+            touched = bool(self._touched)
+        if doubt and self._enrolled:
+            self._blind(doubt)
+        if not (self._enrolled or doubt or touched or self._clock.now() >= self._retry_at):
+            return self._retry_at
+        retry = RETRY
+        try:
+            if self._enrolled:
+                self._read_touched()
+                self._help()
+            else:
+                self._enrol()
+        except _NotYet as err:
+            retry = RETRY_ANYWAY
+            self._blind(str(err))
+        except AccessDenied as err:
+            retry = RETRY_ANYWAY
+            self._blind(f"the store refuses this agent: {err}")
+        except CommitRefused as err:
+            self._blind(f"the store changed while this agent was joining: {err}")
+        except Superseded:
+            raise
+        except PvcError as err:
+            self._blind(str(err))
+        if self._enrolled:
+            return self._help_at
+        self._retry_at = self._clock.now() + retry
+        return self._retry_at
+
+    def _blind(self, reason: str) -> None:
+        self._enrolled = False
+        if reason != self._blind_reason:
+            self._blind_reason = reason
+            self._post(Blinded(reason))
+
+    def _enrol(self) -> None:
+        """Join, and read everything that concerns this node."""
+        store = self._store
+        if store is None:
+            store = self._connect()
+            store.on_session(self._session)
+            self._store = store
+        with self._lock:
+            self._touched.clear()
+            # a read that failed may not have left its watch
+            self._armed.clear()
+            following = self._following
+        store.sync()
+        self._check_schema(store)
+        if self._read(store, paths.node(self._node)) is None:
+            raise _NotYet(f"node {self._node} does not belong to the cluster yet: add it with pvc.cluster.node")
+        staging.settle(store)
+        self._read(store, paths.JOURNAL)
+        self._help_at = None
+        self._take_over(store)
+        znode = store.get(paths.status(self._node))
+        published = codec.stored(NodeStatus, znode).value if znode is not None else None
+        self._assigned = frozenset(self._children(store, paths.assigned(self._node)))
+        self._tracked = set(self._assigned | following)
+        seen = {vm: self._read_vm(store, vm) for vm in sorted(self._tracked)}
+        self._enrolled = self._enrolled_once = True
+        self._blind_reason = ""
+        self._post(Enrolled(store.session_id, published, seen))
+
+    def _check_schema(self, store: Store) -> None:
+        znode = self._read(store, paths.SCHEMA)
+        if znode is None:
+            raise _NotYet("the cluster's state is not initialised yet: add its nodes with pvc.cluster.node")
+        schema = codec.stored(Schema, znode)
+        if schema.value is None:
+            raise _NotYet(f"znode {paths.SCHEMA} is damaged: {schema.invalid}")
+        if schema.value.version not in SCHEMA_SUPPORTED:
+            supported = f"{SCHEMA_SUPPORTED.start} to {SCHEMA_SUPPORTED.stop - 1}"
+            raise _NotYet(
+                f"the cluster's state has schema version {schema.value.version}, this agent knows {supported}: "
+                "install an agent that knows it"
+            )
+
+    def _take_over(self, store: Store) -> None:
+        """Make the node's ephemeral this session's. Never take it from another boot: that may be another machine."""
+        path = paths.alive(self._node)
+        znode = self._read(store, path)
+        create = Create(path, codec.encode(self._alive), ephemeral=True)
+        if znode is None:
+            ops: list[Op] = [create]
+        elif znode.owner == store.session_id:
+            return
+        else:
+            other = codec.stored(Alive, znode).value
+            if other is not None and other.boot_id != self._alive.boot_id:
+                raise _NotYet(
+                    f"an agent of another boot, or of another machine that is called {self._node} too, is still alive: "
+                    "waits until its session ends"
+                )
+            if other is not None and other.instance != self._alive.instance and self._enrolled_once:
+                raise Superseded(
+                    "another agent has taken over",
+                    obj=f"node {self._node}",
+                    remedy="run one agent per node, as unit pvc-node-agent.service does",
+                )
+            ops = [Delete(path, znode.version), create]
+        store.commit(ops)
+        self._read(store, path)
+
+    def _read_touched(self) -> None:
+        store = self.store()
+        with self._lock:
+            touched, self._touched = self._touched, set()
+            following = self._following
+        if not touched:
+            return
+        if paths.SCHEMA in touched:
+            self._check_schema(store)
+        if paths.alive(self._node) in touched:
+            alive = self._read(store, paths.alive(self._node))
+            if alive is None or alive.owner != store.session_id:
+                self.doubt("this agent's place in the store was taken")
+                return
+        if paths.node(self._node) in touched and self._read(store, paths.node(self._node)) is None:
+            raise _NotYet(f"node {self._node} was removed from the cluster")
+        if paths.JOURNAL in touched:
+            journal = self._read(store, paths.JOURNAL)
+            self._help_at = self._clock.now() + PATIENCE if journal is not None and journal.data else None
+        changed = {vm for vm in self._tracked if paths.claim(vm) in touched or paths.vm(vm) in touched}
+        if paths.assigned(self._node) in touched:
+            assigned = frozenset(self._children(store, paths.assigned(self._node)))
+            changed |= (assigned | following) ^ self._tracked
+            self._assigned = assigned
+        for vm in sorted(changed):
+            seen = self._read_vm(store, vm)
+            if self._concerns(vm, seen, following):
+                self._tracked.add(vm)
+                self._post(VmSeen(vm, seen))
+            elif vm in self._tracked:
+                self._tracked.discard(vm)
+                self._post(VmSeen(vm, None))
+
+    def _concerns(self, vm: str, seen: Seen, following: frozenset[str]) -> bool:
+        ours = seen.claim is not None and (seen.claim.value is None or seen.claim.value.node == self._node)
+        return ours or vm in self._assigned or vm in following
+
+    def _help(self) -> None:
+        """Carry on with a large plan whose writer does not."""
+        if self._help_at is not None and self._clock.now() >= self._help_at:
+            self._help_at = None
+            staging.settle(self.store())
+            self._read(self.store(), paths.JOURNAL)
+
+    # --- reads that leave a watch -------------------------------------------------------------------------------------
+
+    def _read(self, store: Store, path: str) -> Znode | None:
+        return store.get(path, self._arm(path))
+
+    def _children(self, store: Store, path: str) -> list[str]:
+        return store.children(path, self._arm(path)) or []
+
+    def _read_vm(self, store: Store, vm: str) -> Seen:
+        claim = self._read(store, paths.claim(vm))
+        record = self._read(store, paths.vm(vm))
+        return Seen(
+            claim=None if claim is None else codec.stored(Claim, claim),
+            record=None if record is None else codec.stored(Vm, record),
+        )
+
+    def _arm(self, path: str) -> Callable[[str], None] | None:
+        """The watch to leave: one for each path, however often it is read."""
+        with self._lock:
+            if path in self._armed:
+                return None
+            self._armed.add(path)
+            return self._fired

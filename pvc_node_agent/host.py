@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What this machine is and has, read from the kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .view import Facts
+
+
+def boot_id(root: Path = Path("/")) -> str:
+    """The kernel's id of this boot."""
+    return (root / "proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def bridges(root: Path = Path("/")) -> tuple[str, ...]:
+    """Names of the bridge devices."""
+    devices = root / "sys/class/net"
+    return tuple(sorted(path.name for path in devices.iterdir() if (path / "bridge").is_dir()))
+
+
+def memory(root: Path = Path("/")) -> int:
+    """MiB of the machine."""
+    for line in (root / "proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) // 1024
+    raise OSError("/proc/meminfo has no line MemTotal")
+
+
+def facts(agent: str, pools: tuple[str, ...], addresses: Mapping[str, str], root: Path = Path("/")) -> Facts:
+    """All of it, with what others know: the pools in reach and the addresses from the configuration."""
+    return Facts(
+        agent=agent,
+        boot_id=boot_id(root),
+        memory=memory(root),
+        cpus=len(os.sched_getaffinity(0)),
+        pools=pools,
+        bridges=bridges(root),
+        addresses=addresses,
+    )

@@ -1,0 +1,286 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The domains of this node, through libvirt.
+
+Three kinds of threads: libvirt's event loop, which only queues; one observer, which connects, looks at domains and
+posts what it saw, so that events come in the order of what they tell; and the callers' own, which start and stop
+domains.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+from xml.etree.ElementTree import fromstring
+
+import libvirt
+
+from pvc_state.records import Vm
+
+from . import ceph_conf, host
+from .config import CephConfig, LibvirtConfig
+from .domain_xml import NAMESPACE, Machine, Mark, domain_xml, read_mark
+from .env import EffectFailed, Post
+from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
+from .view import Domain, DomainState
+
+#: Seconds between two signs of life of libvirtd, and how many may be missing.
+_KEEPALIVE = (5, 3)
+#: Seconds between two attempts to connect.
+_RECONNECT = 2.0
+#: Seconds that a caller waits for the observer to have seen what it did.
+_OBSERVED_WITHIN = 30.0
+
+_CAUSES = {
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: "its guest powered itself off",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: "it was destroyed by somebody else than the agent",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED: "its guest crashed",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: "its QEMU died",
+}
+_STATES = {
+    libvirt.VIR_DOMAIN_PAUSED: DomainState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: DomainState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTDOWN: DomainState.POWERING_OFF,
+    libvirt.VIR_DOMAIN_CRASHED: DomainState.CRASHED,
+}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A request to look at one domain and to post what is seen; ``seen`` is set when it has been posted."""
+
+    vm: str
+    uuid: str
+    cause: str = "it ended"
+    seen: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class _Closed:
+    """A connection to libvirt has ended."""
+
+    connection: Any
+
+
+class LibvirtHypervisor:
+    """libvirt on this node."""
+
+    def __init__(self, libvirt_config: LibvirtConfig, ceph_config: CephConfig, post: Post) -> None:
+        self._config = libvirt_config
+        self._ceph = ceph_config
+        self._post = post
+        self._requests: SimpleQueue[_Look | _Closed] = SimpleQueue()
+        self._connection: Any = None
+        self._domain_type: str | None = None
+
+    def begin(self) -> None:
+        """Start the threads. Only once in a process: libvirt's event loop cannot be replaced."""
+        # errors are raised as exceptions; the library need not print them as well
+        libvirt.registerErrorHandler(lambda _context, _error: None, None)
+        libvirt.virEventRegisterDefaultImpl()
+        threading.Thread(target=self._run_event_loop, name="libvirt-events", daemon=True).start()
+        threading.Thread(target=self._observe, name="libvirt-observer", daemon=True).start()
+
+    # --- effects, in the callers' threads ---------------------------------------------------------------------------
+
+    def start(self, vm: str, record: Vm, epoch: int) -> None:
+        connection = self._connected()
+        self._check_surroundings(record)
+        machine = Machine(
+            domain_type=self._type(connection),
+            machine=self._config.machine,
+            cpu_model=self._cpu_model(connection),
+            monitors=ceph_conf.monitors(Path(self._ceph.conf)) if record.disks else (),
+            ceph_user=self._ceph.user,
+            ceph_secret=self._ceph.secret_uuid,
+        )
+        try:
+            connection.createXML(domain_xml(vm, record, epoch, machine), 0)
+        except libvirt.libvirtError as err:
+            raise EffectFailed(f"libvirt did not start it: {_text(err)}") from err
+        finally:
+            self._look(vm, record.uuid)
+
+    def shutdown(self, vm: str, uuid: str) -> None:
+        # the button first; the guest's own agent would need a channel that no domain has
+        self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(0))
+
+    def destroy(self, vm: str, uuid: str) -> None:
+        self._do(vm, uuid, "destroy it", lambda domain: domain.destroyFlags(0))
+
+    def resume(self, vm: str, uuid: str) -> None:
+        self._do(vm, uuid, "resume it", lambda domain: domain.resume())
+
+    def _do(self, vm: str, uuid: str, what: str, call: Any) -> None:
+        connection = self._connected()
+        try:
+            call(connection.lookupByUUIDString(uuid))
+        except libvirt.libvirtError as err:
+            if err.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
+                raise EffectFailed(f"libvirt did not {what}: {_text(err)}") from err
+        finally:
+            self._look(vm, uuid)
+
+    def _look(self, vm: str, uuid: str) -> None:
+        look = _Look(vm, uuid)
+        self._requests.put(look)
+        look.seen.wait(_OBSERVED_WITHIN)
+
+    def _connected(self) -> Any:
+        connection = self._connection
+        if connection is None:
+            raise EffectFailed("libvirt does not answer")
+        return connection
+
+    def _check_surroundings(self, record: Vm) -> None:
+        """What libvirt would only complain of in its own words, or in QEMU's."""
+        present = host.bridges()
+        for nic in record.nics:
+            if nic.bridge not in present:
+                known = ", ".join(present) or "none"
+                raise EffectFailed(f"bridge {nic.bridge} does not exist on this node (there are: {known})")
+        for option in ("kernel", "initrd"):
+            file = getattr(record.boot, option)
+            if file and not Path(file).is_file():
+                raise EffectFailed(f"{option} {file} does not exist on this node: put it there, or boot from a disk")
+
+    def _type(self, connection: Any) -> str:
+        if self._config.domain_type != "auto":
+            return self._config.domain_type
+        if self._domain_type is None:
+            try:
+                capabilities = fromstring(connection.getCapabilities())  # noqa: S314 - libvirt's own words
+            except libvirt.libvirtError as err:
+                raise EffectFailed(f"libvirt does not tell what it can do: {_text(err)}") from err
+            offered = {
+                domain.get("type")
+                for arch in capabilities.iterfind("guest/arch")
+                if arch.get("name") == "x86_64"
+                for domain in arch.iterfind("domain")
+            }
+            if not offered:
+                raise EffectFailed("libvirt finds no QEMU for x86_64: install qemu-system-x86")
+            self._domain_type = "kvm" if "kvm" in offered else "qemu"
+        return self._domain_type
+
+    def _cpu_model(self, connection: Any) -> str:
+        if self._config.cpu_model != "auto":
+            return self._config.cpu_model
+        return "host-model" if self._type(connection) == "kvm" else "qemu64"
+
+    # --- the event loop -----------------------------------------------------------------------------------------------
+
+    def _run_event_loop(self) -> None:
+        while True:
+            libvirt.virEventRunDefaultImpl()
+
+    def _on_lifecycle(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
+        cause = "it ended"
+        if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
+            cause = _CAUSES.get(detail, "it ended for a reason unknown to the agent")
+        self._requests.put(_Look(domain.name(), domain.UUIDString(), cause))
+
+    def _on_io_error(
+        self, _connection: Any, domain: Any, _path: str, _alias: str, _action: int, _reason: str, _opaque: Any
+    ) -> None:
+        self._requests.put(_Look(domain.name(), domain.UUIDString()))
+
+    def _on_reboot(self, _connection: Any, domain: Any, _opaque: Any) -> None:
+        self._requests.put(_Look(domain.name(), domain.UUIDString()))
+
+    def _on_close(self, connection: Any, _reason: int, _opaque: Any) -> None:
+        self._requests.put(_Closed(connection))
+
+    # --- the observer -------------------------------------------------------------------------------------------------
+
+    def _observe(self) -> None:
+        while True:
+            try:
+                connection = self._open()
+                self._post(HypervisorUp(_list(connection)))
+                self._connection = connection
+                self._answer_until_closed(connection)
+                reason = "the connection to libvirt has ended"
+            except libvirt.libvirtError as err:
+                reason = f"libvirt does not answer: {_text(err)}"
+            self._connection = None
+            self._domain_type = None
+            self._post(HypervisorDown(reason))
+            time.sleep(_RECONNECT)
+
+    def _open(self) -> Any:
+        connection = libvirt.open(self._config.uri)
+        connection.setKeepAlive(*_KEEPALIVE)
+        connection.registerCloseCallback(self._on_close, None)
+        for kind, callback in (
+            (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
+            (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, self._on_io_error),
+            (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot),
+        ):
+            connection.domainEventRegisterAny(None, kind, callback, None)
+        return connection
+
+    def _answer_until_closed(self, connection: Any) -> None:
+        while True:
+            request = self._requests.get()
+            if isinstance(request, _Look):
+                self._answer(connection, request)
+            elif request.connection is connection:
+                return
+
+    def _answer(self, connection: Any, request: _Look) -> None:
+        try:
+            seen = _domain(connection, request.uuid)
+            if seen is None:
+                self._post(DomainGone(request.vm, request.cause))
+            else:
+                self._post(DomainSeen(*seen))
+        finally:
+            request.seen.set()
+
+
+def _list(connection: Any) -> dict[str, Domain]:
+    """All domains of ours."""
+    domains = {}
+    for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        seen = _domain(connection, domain.UUIDString())
+        if seen is not None:
+            domains[seen[0]] = seen[1]
+    return domains
+
+
+def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
+    """The VM and its domain; None when it does not run, or is none of ours."""
+    try:
+        domain = connection.lookupByUUIDString(uuid)
+        mark = _mark(domain)
+        state, reason = domain.state()
+    except libvirt.libvirtError as err:
+        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+    if mark is None or mark.vm != domain.name() or state == libvirt.VIR_DOMAIN_SHUTOFF:
+        return None
+    if state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_IOERROR:
+        what = DomainState.IO_ERROR
+    else:
+        what = _STATES.get(state, DomainState.RUNNING)
+    return mark.vm, Domain(uuid, what, mark.epoch, mark.definition)
+
+
+def _mark(domain: Any) -> Mark | None:
+    try:
+        return read_mark(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, 0))
+    except libvirt.libvirtError as err:
+        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            return None
+        raise
+
+
+def _text(err: libvirt.libvirtError) -> str:
+    return str(err.get_error_message() or err).strip()

@@ -1,0 +1,205 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The loop: takes events, steps, and hands the effects to threads. It never waits for anything but its queue."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from .absorb import absorb
+from .effects import (
+    DeleteVolumes,
+    DestroyDomain,
+    DestroyStray,
+    Effect,
+    EnsureVolumes,
+    HandOver,
+    RemoveRecords,
+    ResumeDomain,
+    ShutdownDomain,
+    StartDomain,
+    VmEffect,
+    WriteStatus,
+)
+from .env import Clock, Voice
+from .events import Blinded, Done, Event, Failure, Overdue
+from .feed import Feed, Superseded
+from .perform import Performer
+from .step import step
+from .view import View
+
+#: Seconds after which an effect counts as overdue. It is not given up: a call into libvirt cannot be taken back, and
+#: nothing else is done to its VM until it has returned. But its VM's status says what it waits for.
+DEADLINES: dict[type, tuple[float, str]] = {
+    StartDomain: (60.0, "libvirt has not started it within 60 s"),
+    ShutdownDomain: (30.0, "libvirt has not passed the request to power off on within 30 s"),
+    DestroyDomain: (30.0, "libvirt has not destroyed it within 30 s"),
+    DestroyStray: (30.0, "libvirt has not destroyed it within 30 s"),
+    ResumeDomain: (30.0, "libvirt has not resumed it within 30 s"),
+    EnsureVolumes: (60.0, "Ceph has not made its volumes ready within 60 s"),
+    DeleteVolumes: (600.0, "Ceph has not removed its volumes within 10 minutes"),
+    HandOver: (30.0, "the store has not taken the new claim within 30 s"),
+    RemoveRecords: (30.0, "the store has not removed its records within 30 s"),
+}
+
+
+#: Events from every thread; None only wakes the loop.
+Inbox = SimpleQueue[Event | None]
+
+
+class Submit(Protocol):
+    """Somewhere to carry out a blocking job."""
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Do the job when a thread is free."""
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Who carries out what: a store, a libvirt or a Ceph that hangs must not keep the others waiting."""
+
+    hypervisor: Submit
+    storage: Submit
+    store: Submit
+
+    def of(self, effect: Effect) -> Submit:
+        if isinstance(effect, (EnsureVolumes, DeleteVolumes)):
+            return self.storage
+        if isinstance(effect, (WriteStatus, HandOver, RemoveRecords)):
+            return self.store
+        return self.hypervisor
+
+
+class Loop:
+    """The agent, once everything outside is at hand.
+
+    Args:
+        inbox: where events arrive, from any thread.
+        frozen_after: after a pause of this many seconds in the loop's life its session may have ended unnoticed.
+        sign_of_life: called at least every ``idle`` seconds while the loop turns.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        inbox: Inbox,
+        clock: Clock,
+        feed: Feed,
+        performer: Performer,
+        pools: Pools,
+        voice: Voice,
+        *,
+        frozen_after: float,
+        idle: float,
+        sign_of_life: Callable[[View], None],
+    ) -> None:
+        self.view = view
+        self._inbox = inbox
+        self._clock = clock
+        self._feed = feed
+        self._performer = performer
+        self._pools = pools
+        self._voice = voice
+        self._frozen_after = frozen_after
+        self._idle = idle
+        self._sign_of_life = sign_of_life
+        self._due: dict[str, tuple[float, VmEffect]] = {}
+        self._stopping = False
+        self._fatal: Exception | None = None
+
+    def stop(self) -> None:
+        """End the loop, from any thread. What is under way goes on in its thread until the process ends."""
+        self._stopping = True
+        self._inbox.put(None)
+
+    def run(self) -> None:
+        """Turn until stop(). Raises Superseded when another agent has taken the node over."""
+        threading.Thread(target=self._run_feed, name="feed", daemon=True).start()
+        wake_at: float | None = None
+        while not self._stopping:
+            now = self._clock.now()
+            expected = now + self._idle
+            if wake_at is not None:
+                expected = max(now, min(expected, wake_at))
+            events = self._wait(expected - now)
+            slept_until = self._clock.now()
+            if slept_until > expected + self._frozen_after:
+                reason = f"this agent did not run for {slept_until - expected:.0f} s"
+                events.insert(0, Blinded(reason))
+                self._feed.doubt(reason)
+            wake_at = self.turn(events)
+            self._sign_of_life(self.view)
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _wait(self, timeout: float) -> list[Event]:
+        events: list[Event] = []
+        try:
+            first = self._inbox.get(timeout=timeout)
+            while True:
+                if first is not None:
+                    events.append(first)
+                first = self._inbox.get_nowait()
+        except Empty:
+            return events
+
+    def _run_feed(self) -> None:
+        while True:
+            self._feed.work.clear()
+            try:
+                again = self._feed.pump()
+            except Superseded as err:
+                self._fatal = err
+                self.stop()
+                return
+            self._feed.work.wait(None if again is None else max(0.0, again - self._clock.now()))
+
+    # --- one turn -----------------------------------------------------------------------------------------------------
+
+    def turn(self, events: list[Event]) -> float | None:
+        """Absorb the events, step, and have the effects carried out; returns when to turn again, None for never."""
+        now = self._clock.now()
+        view = self.view
+        for event in [*events, *self._overdue(now)]:
+            view = absorb(now, view, event)
+            if isinstance(event, Done):
+                self._note_done(event)
+        outcome = step(now, view)
+        for sentence in outcome.sentences:
+            self._voice.say(sentence)
+        self.view = view.after(outcome)
+        self._feed.follow(self.view.domains)
+        for effect in outcome.effects:
+            if not isinstance(effect, WriteStatus):
+                self._due[effect.vm] = (now + DEADLINES[type(effect)][0], effect)
+            self._pools.of(effect).submit(lambda effect=effect: self._inbox.put(self._performer.perform(effect)))  # type: ignore[misc]
+        times = [due for due, _ in self._due.values()]
+        if outcome.wake_at is not None:
+            times.append(outcome.wake_at)
+        return min(times, default=None)
+
+    def _overdue(self, now: float) -> list[Event]:
+        late = [effect for due, effect in self._due.values() if due <= now]
+        for effect in late:
+            del self._due[effect.vm]
+        return [Overdue(effect, DEADLINES[type(effect)][1]) for effect in late]
+
+    def _note_done(self, done: Done) -> None:
+        effect = done.effect
+        if not isinstance(effect, WriteStatus):
+            self._due.pop(effect.vm, None)
+        if done.failure is Failure.BLIND:
+            self._feed.doubt(done.reason)
+        elif done.failure is Failure.REFUSED:
+            if isinstance(effect, WriteStatus):
+                self._feed.doubt(f"the store refused the status of this node: {done.reason}")
+            else:
+                self._feed.reread(effect.vm)
+        elif done.failure is Failure.FAILED:
+            what = "status" if isinstance(effect, WriteStatus) else f"{effect.vm}: {type(effect).__name__}"
+            self._voice.trouble(f"{what}: {done.reason}")

@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carry out one effect. Blocking: the daemon calls it from worker threads, a test at once.
+
+Before anything is done to a VM, the store confirms in one transaction that the claim, the record and this agent's own
+ephemeral are still what the decision rested on. So neither a late watch nor a frozen process lets an old view act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pvc_state import codec, paths, staging
+from pvc_state.errors import PvcError, StoreError
+from pvc_state.records import Claim, NodeStatus
+from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Set, Store
+
+from .effects import (
+    DeleteVolumes,
+    DestroyDomain,
+    DestroyStray,
+    Effect,
+    EnsureVolumes,
+    HandOver,
+    RemoveRecords,
+    ResumeDomain,
+    Right,
+    ShutdownDomain,
+    StartDomain,
+    WriteStatus,
+)
+from .env import EffectFailed, Hypervisor, Storage
+from .events import Done, Failure
+
+#: How often a commit is tried again when a large plan came between.
+_ATTEMPTS = 5
+
+
+class Performer:
+    """Carries effects out against the store, the hypervisor and the storage.
+
+    Args:
+        store: returns the store that this agent is enrolled with; raises StoreUnavailable when there is none.
+    """
+
+    def __init__(self, node: str, store: Callable[[], Store], hypervisor: Hypervisor, storage: Storage) -> None:
+        self._node = node
+        self._store = store
+        self._hypervisor = hypervisor
+        self._storage = storage
+
+    def perform(self, effect: Effect) -> Done:
+        """Carry the effect out; says how it went, and raises nothing but programming errors."""
+        try:
+            self._perform(effect)
+        except CommitRefused as err:
+            return Done(effect, Failure.REFUSED, str(err))
+        except StoreError as err:
+            return Done(effect, Failure.BLIND, str(err))
+        except EffectFailed as err:
+            return Done(effect, Failure.FAILED, str(err))
+        except PvcError as err:
+            return Done(effect, Failure.FAILED, str(err))
+        return Done(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case EnsureVolumes():
+                self._confirm(effect.vm, effect.right)
+                for disk in effect.disks:
+                    self._storage.ensure(disk)
+            case StartDomain():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.start(effect.vm, effect.record, effect.right.epoch)
+            case ShutdownDomain():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.shutdown(effect.vm, effect.uuid)
+            case DestroyDomain():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.destroy(effect.vm, effect.uuid)
+            case ResumeDomain():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.resume(effect.vm, effect.uuid)
+            case DestroyStray():
+                self._confirm_stray(effect)
+                self._hypervisor.destroy(effect.vm, effect.uuid)
+            case DeleteVolumes():
+                self._confirm(effect.vm, effect.right)
+                for disk in effect.disks:
+                    self._storage.remove(disk)
+            case HandOver():
+                self._hand_over(effect)
+            case RemoveRecords():
+                self._remove_records(effect)
+            case WriteStatus():
+                self._write_status(effect.status)
+
+    def _own(self) -> Check:
+        """This agent is enrolled: an ephemeral is never written again after its creation."""
+        return Check(paths.alive(self._node), 0)
+
+    def _held(self, vm: str, right: Right) -> list[Check]:
+        return [
+            self._own(),
+            Check(paths.claim(vm), right.claim_version),
+            Check(paths.vm(vm), right.record_version),
+        ]
+
+    def _confirm(self, vm: str, right: Right) -> None:
+        self._store().commit(self._held(vm, right))
+
+    def _confirm_stray(self, effect: DestroyStray) -> None:
+        """The newest claim does not allow the domain; an unreadable one is no proof of that."""
+        store = self._store()
+        store.sync()
+        path = paths.claim(effect.vm)
+        znode = store.get(path)
+        if znode is None:
+            return
+        claim = codec.stored(Claim, znode).value
+        if claim is None:
+            raise EffectFailed("its claim is damaged")
+        if (claim.node, claim.epoch) == (self._node, effect.epoch):
+            raise EffectFailed("its claim allows it after all")
+
+    def _hand_over(self, effect: HandOver) -> None:
+        successor = codec.encode(Claim(effect.to, effect.right.epoch + 1))
+        self._commit_records(
+            [
+                self._own(),
+                Check(paths.vm(effect.vm), effect.right.record_version),
+                Set(paths.claim(effect.vm), successor, effect.right.claim_version),
+                Delete(paths.assigned(self._node, effect.vm), 0),
+                Create(paths.assigned(effect.to, effect.vm)),
+            ]
+        )
+
+    def _remove_records(self, effect: RemoveRecords) -> None:
+        self._commit_records(
+            [
+                self._own(),
+                Delete(paths.vm(effect.vm), effect.right.record_version),
+                Delete(paths.claim(effect.vm), effect.right.claim_version),
+                Delete(paths.assigned(self._node, effect.vm), 0),
+            ]
+        )
+
+    def _commit_records(self, ops: Sequence[Op]) -> None:
+        """Commit what users' plans may touch, too: not while a large plan is half carried out."""
+        store = self._store()
+        for _ in range(_ATTEMPTS):
+            guard = staging.guard(store)
+            try:
+                store.commit([guard, *ops])
+            except CommitRefused as err:
+                if err.op.path != guard.path:
+                    raise
+            else:
+                return
+        raise EffectFailed("large changes of the cluster keep coming between")
+
+    def _write_status(self, status: NodeStatus) -> None:
+        store = self._store()
+        path = paths.status(self._node)
+        znode = store.get(path)
+        data = codec.encode(status)
+        store.commit([self._own(), Create(path, data) if znode is None else Set(path, data, znode.version)])

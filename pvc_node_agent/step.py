@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One step of the agent: from what is known to what is to be done, each with its reason. Pure.
+
+Invariants, each held by a test:
+- Without sight of the store nothing is started, stopped, moved or removed.
+- A VM is started only under this node's own claim, for the epoch and the record that were read.
+- One effect per VM is under way at a time.
+- A status is written only when it differs from the one in the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pvc_state.records import NodeStatus, VmStatus
+
+from .decide import Case, decide
+from .effects import Effect, EnsureVolumes, StartDomain, WriteStatus
+from .view import Facts, Memory, Outcome, Sentence, View
+
+_NOTHING_REMEMBERED = Memory()
+
+
+def step(now: float, view: View) -> Outcome:
+    """What is to be done now."""
+    said = _node_sentence(view)
+    sentences = [Sentence("", said, "")] if said != view.said else []
+    if not view.link.sees:
+        return Outcome((), tuple(sentences), view.memory, said, None)
+
+    effects: list[Effect] = []
+    statuses: dict[str, VmStatus] = {}
+    memory: dict[str, Memory] = {}
+    wake_at: float | None = None
+    slots = view.settings.parallel_starts - sum(
+        isinstance(effect, (EnsureVolumes, StartDomain)) for effect in view.busy.values()
+    )
+    published = view.published.vms if view.published is not None else {}
+    hypervisor = "" if view.hypervisor.up else view.hypervisor.reason
+    for vm in sorted(view.seen.keys() | view.memory.keys()):
+        seen = view.seen.get(vm)
+        remembered = view.memory.get(vm, _NOTHING_REMEMBERED)
+        if seen is None or seen.stale:
+            if seen is not None or vm in view.domains or vm in view.busy:
+                memory[vm] = remembered
+            if seen is not None and vm in published:
+                statuses[vm] = published[vm]
+            continue
+        verdict = decide(
+            Case(
+                now=now,
+                node=view.node,
+                settings=view.settings,
+                vm=vm,
+                seen=seen,
+                domain=view.domains.get(vm),
+                memory=remembered,
+                busy=view.busy.get(vm),
+                slots=slots,
+                hypervisor=hypervisor,
+                published=published.get(vm),
+            )
+        )
+        if verdict.effect is not None:
+            effects.append(verdict.effect)
+            slots -= isinstance(verdict.effect, (EnsureVolumes, StartDomain))
+        if verdict.status is not None:
+            statuses[vm] = verdict.status
+        if verdict.memory is not None:
+            kept = verdict.memory
+            if verdict.decision:
+                sentence = Sentence(vm, verdict.decision, verdict.reason)
+                if str(sentence) != kept.said or verdict.effect is not None:
+                    sentences.append(sentence)
+                    kept = replace(kept, said=str(sentence))
+            memory[vm] = kept
+        if verdict.wake_at is not None:
+            wake_at = verdict.wake_at if wake_at is None else min(wake_at, verdict.wake_at)
+
+    status = node_status(view.facts, statuses) if view.facts is not None else None
+    if status is not None and status != view.published and not view.writing:
+        effects.append(WriteStatus(status))
+    return Outcome(tuple(effects), tuple(sentences), memory, said, wake_at)
+
+
+def node_status(facts: Facts, vms: dict[str, VmStatus]) -> NodeStatus:
+    """What the node publishes of itself."""
+    return NodeStatus(
+        agent=facts.agent,
+        boot_id=facts.boot_id,
+        memory=facts.memory,
+        cpus=facts.cpus,
+        pools=facts.pools,
+        bridges=facts.bridges,
+        addresses=facts.addresses,
+        vms=vms,
+    )
+
+
+def _node_sentence(view: View) -> str:
+    """The node's own state, in words."""
+    if not view.link.sees:
+        count = len(view.domains)
+        vms = "1 VM" if count == 1 else f"{count} VMs"
+        return f"blind: {view.link.reason}; keeps {vms} running, starts and stops nothing"
+    if not view.hypervisor.up:
+        return f"without hypervisor: {view.hypervisor.reason}"
+    return "ready"

@@ -1,0 +1,226 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a step sees: one immutable picture of the node, the part of the store that concerns it, and the agent's memory.
+
+Times are seconds of the agent's own clock, which nothing can set and no other machine's clock is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from pvc_state.codec import Stored
+from pvc_state.records import Claim, NodeStatus, Vm
+
+from .effects import Effect, VmEffect, WriteStatus
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers that decisions rest on.
+
+    Attributes:
+        parallel_starts: how many VMs are started at the same time.
+        first_pause: seconds before the first new try of what failed; doubled with each further failure.
+        longest_pause: its upper limit.
+        steady_after: seconds that a guest must run for its earlier crashes to be forgotten.
+        shutdown_repeat: seconds after which a guest is asked again to power off: early in its boot it does not listen.
+    """
+
+    parallel_starts: int = 4
+    first_pause: float = 1.0
+    longest_pause: float = 60.0
+    steady_after: float = 120.0
+    shutdown_repeat: float = 10.0
+
+
+@dataclass(frozen=True)
+class Link:
+    """The tie to the store.
+
+    Attributes:
+        session: id of the session whose ephemeral is this agent's, 0 before the first.
+        blind_since: when the store was last known to be within reach, None while it is.
+        reason: why the agent is blind, in words.
+    """
+
+    session: int = 0
+    blind_since: float | None = 0.0
+    reason: str = "the store has not answered yet"
+
+    @property
+    def sees(self) -> bool:
+        """Whether decisions may rest on what was read."""
+        return self.session != 0 and self.blind_since is None
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """Whether libvirt answers. While it does not, the domains are the last known ones."""
+
+    up: bool = False
+    reason: str = "libvirt has not answered yet"
+
+
+class DomainState(Enum):
+    """What libvirt says of a domain, as far as it matters here."""
+
+    RUNNING = "runs"
+    PAUSED = "is paused"
+    IO_ERROR = "is paused after an I/O error"
+    POWERING_OFF = "is powering off"
+    CRASHED = "has crashed"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain of this node that an agent started.
+
+    Attributes:
+        uuid: libvirt's id, that of the VM.
+        epoch: epoch of the claim that it was started under.
+        definition: the record's definition that it was built from.
+    """
+
+    uuid: str
+    state: DomainState
+    epoch: int
+    definition: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the machine is and has, published in the node's status."""
+
+    agent: str
+    boot_id: str
+    memory: int
+    cpus: int
+    pools: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the store says of one VM; None for a record that does not exist.
+
+    Attributes:
+        stale: known not to be true any more, and being read again: nothing is decided on it.
+    """
+
+    claim: Stored[Claim] | None
+    record: Stored[Vm] | None
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the agent remembers of one VM between steps. Losing it costs a repeated attempt, never safety.
+
+    Attributes:
+        record_version: version of the desired record that all of this belongs to.
+        ended: why its domain ended, not yet reacted to; of interest only when it should run.
+        trouble: what went wrong last and was not yet reacted to.
+        reason: what went wrong last, reacted to.
+        attempts: failures in a row.
+        retry_at: not before this is anything tried again.
+        restarts: starts after a crash or a failed start since the desired record last changed.
+        running_since: since when the domain has been running; None while it is paused after an I/O error.
+        stopping_since: since when the guest is being stopped.
+        press_at: when it is asked again.
+        volumes: whether its volumes are known to exist.
+        volumes_gone: whether its volumes are known to be removed.
+        overdue: what takes longer than it should.
+        said: the last sentence, so that it is not repeated.
+    """
+
+    record_version: int = -1
+    ended: str = ""
+    trouble: str = ""
+    reason: str = ""
+    attempts: int = 0
+    retry_at: float = 0.0
+    restarts: int = 0
+    running_since: float | None = None
+    stopping_since: float | None = None
+    press_at: float = 0.0
+    volumes: bool = False
+    volumes_gone: bool = False
+    overdue: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One decision and its reason, for the journal."""
+
+    vm: str
+    decision: str
+    reason: str
+
+    def __str__(self) -> str:
+        text = f"{self.decision}: {self.reason}" if self.reason else self.decision
+        return f"{self.vm}: {text}" if self.vm else text
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step returns.
+
+    Attributes:
+        effects: what is to be done now.
+        sentences: the decisions that are new, each with its reason.
+        memory: what to remember; replaces what was remembered.
+        said: the node's own last sentence.
+        wake_at: when to step again although nothing happens, None for never.
+    """
+
+    effects: tuple[Effect, ...]
+    sentences: tuple[Sentence, ...]
+    memory: Mapping[str, Memory]
+    said: str
+    wake_at: float | None
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that a step decides from.
+
+    Attributes:
+        node: name of this node.
+        seen: what the store says, of each VM assigned to this node or found running on it.
+        domains: domains that an agent of this product started, by VM.
+        memory: by VM.
+        busy: the effect under way, by VM.
+        published: the status in the store, None when there is none.
+        writing: whether a status is being written.
+        said: the node's own last sentence.
+    """
+
+    node: str
+    settings: Settings = Settings()
+    link: Link = Link()
+    hypervisor: Hypervisor = Hypervisor()
+    facts: Facts | None = None
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    memory: Mapping[str, Memory] = field(default_factory=dict)
+    busy: Mapping[str, VmEffect] = field(default_factory=dict)
+    published: NodeStatus | None = None
+    writing: bool = False
+    said: str = ""
+
+    def after(self, outcome: Outcome) -> View:
+        """The view once the effects of a step are under way."""
+        busy = dict(self.busy)
+        writing = self.writing
+        for effect in outcome.effects:
+            if isinstance(effect, WriteStatus):
+                writing = True
+            else:
+                busy[effect.vm] = effect
+        return replace(self, memory=outcome.memory, busy=busy, writing=writing, said=outcome.said)
