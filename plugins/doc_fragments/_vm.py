@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the PVC cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: it may change at any time. Do not use it from other collections.
+
+"""The options that describe VMs; keep in step with ``module_utils/_vm.py``."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  name:
+    description:
+      - Name of the VM. It has 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends.
+      - Exactly one of O(name) and O(vms) is required.
+    type: str
+  vms:
+    description:
+      - Any number of VMs, each with its name and the same options as a single one.
+      - Options given beside O(vms) are the defaults of all VMs in the list.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the VM.
+        type: str
+        required: true
+      state: &state
+        description:
+          - V(started) is for a VM that should run. It is restarted when it crashes or powers itself off.
+          - V(stopped) is for one that should not. A running guest is asked to power off; after O(shutdown_timeout) it is destroyed.
+          - V(disabled) is V(stopped) for a VM that nothing shall start or move, maintenance of the cluster included.
+          - V(absent) stops the VM like V(stopped) and deletes it. Its volumes are kept unless O(delete_volumes=true). All other
+            options but O(name) are ignored then.
+          - A new VM is V(started) by default.
+        type: str
+        choices: [started, stopped, disabled, absent]
+      node: &node
+        description:
+          - The node that the VM is bound to. A VM can be moved while it is stopped.
+          - The empty string leaves the choice to the cluster, as does leaving it out for a new VM.
+        type: str
+      memory: &memory
+        description: Memory, in MiB or with a unit, such as V(2G). Required for a new VM.
+        type: str
+      vcpus: &vcpus
+        description: Number of virtual processors. A new VM has 1 by default.
+        type: int
+      disks: &disks
+        description:
+          - All disks of the VM, in order. It boots from the first one, unless O(boot) says otherwise. The default is none.
+          - A disk that is taken out of the list is taken away from the VM; its volume is kept.
+        type: list
+        elements: dict
+        suboptions:
+          pool:
+            description: Ceph pool.
+            type: str
+            default: vms
+          volume:
+            description: Name of the RBD image. By default, the VM's name and the disk's position, such as V(web1-disk0).
+            type: str
+          size:
+            description:
+              - Size of a volume that is created when it is missing, with a unit, such as V(10G), or in bytes.
+              - When not given, the volume must exist.
+            type: str
+      nics: &nics
+        description: All network interfaces of the VM, in order. The default is none.
+        type: list
+        elements: dict
+        suboptions:
+          bridge:
+            description: Bridge of the node.
+            type: str
+            required: true
+          mac:
+            description: MAC address. By default one that depends on the cluster, the VM's name and the interface's position only.
+            type: str
+          model:
+            description: Model of the interface.
+            type: str
+            default: virtio
+      boot: &boot
+        description:
+          - Boots a kernel directly, from files on the node. The empty dictionary boots from the first disk, which is the default.
+        type: dict
+        suboptions:
+          kernel:
+            description: Path of the kernel.
+            type: path
+          initrd:
+            description: Path of the initial RAM disk.
+            type: path
+          cmdline:
+            description: Command line of the kernel.
+            type: str
+      description: &description
+        description: Free text.
+        type: str
+      tags: &tags
+        description: Free labels.
+        type: list
+        elements: str
+      shutdown_timeout: &shutdown_timeout
+        description: Seconds that a guest has to power off before it is destroyed. A new VM has 90 by default.
+        type: int
+      delete_volumes: &delete_volumes
+        description: With O(state=absent), whether to delete the VM's volumes, too. All data on them is lost.
+        type: bool
+  state: *state
+  node: *node
+  memory: *memory
+  vcpus: *vcpus
+  disks: *disks
+  nics: *nics
+  boot: *boot
+  description: *description
+  tags: *tags
+  shutdown_timeout: *shutdown_timeout
+  delete_volumes: *delete_volumes
+"""

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the PVC cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: it may change at any time. Do not use it from other collections.
+
+"""What every module shares: the connection options, opening the store, errors as results.
+
+The options are documented in ``doc_fragments/connection.py``; keep the two in step.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections.abc import Callable, Mapping
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+
+from .pvc_state import kazoo_store
+from .pvc_state.connection import Connection
+from .pvc_state.errors import InvalidRequest, PvcError
+from .pvc_state.plan import Plan
+from .pvc_state.snapshot import NotInitialised, Snapshot, load as load_snapshot
+from .pvc_state.store import Store
+
+#: Opens the store that the connection options describe. Tests hand the modules one that opens a store in memory.
+Connect = Callable[[Connection], Store]
+
+#: What a module does with the open store; returns the module's result.
+Work = Callable[[AnsibleModule, Store], dict[str, t.Any]]
+
+
+def _option(name: str, kind: str, **more: t.Any) -> dict[str, t.Any]:
+    return {"type": kind, "fallback": (env_fallback, [f"PVC_{name.upper()}"]), **more}
+
+
+CONNECTION = {
+    "hosts": _option("hosts", "list", elements="str", required=True),
+    "root": _option("root", "str", default="/pvc"),
+    "username": _option("username", "str", default="pvc"),
+    "password": _option("password", "str", required=True, no_log=True),
+    "tls": _option("tls", "bool", default=True),
+    "ca_file": _option("ca_file", "path"),
+    "cert_file": _option("cert_file", "path"),
+    "key_file": _option("key_file", "path", no_log=False),
+    "connect_timeout": _option("connect_timeout", "float", default=10.0),
+}
+
+
+def create_module(spec: Mapping[str, t.Any], **constraints: t.Any) -> AnsibleModule:
+    """An AnsibleModule with the connection options and those of the module."""
+    return AnsibleModule(argument_spec={**CONNECTION, **spec}, supports_check_mode=True, **constraints)
+
+
+def run(module: AnsibleModule, work: Work, connect: Connect | None = None) -> t.NoReturn:
+    """Open the store, do the module's work with it, close it, and exit with the result or the error."""
+    try:
+        store = (connect or _connect_with_kazoo(module))(_connection(module.params))
+        try:
+            result = work(module, store)
+        finally:
+            store.close()
+    except PvcError as err:
+        fail(module, err)
+    module.exit_json(**result)
+
+
+def fail(module: AnsibleModule, err: PvcError, **result: t.Any) -> t.NoReturn:
+    """Fail with an error of the library: as one sentence, and in its parts for playbooks that want to tell errors apart."""
+    parts = {"problem": err.problem, "object": err.obj, "option": err.option, "remedy": err.remedy}
+    module.fail_json(msg=str(err), **parts, **result)
+
+
+def given(options: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options that were given: Ansible has None for the others."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def load(module: AnsibleModule, store: Store) -> Snapshot | None:
+    """The cluster for a module that only looks; None in check mode on a system where it has yet to be made."""
+    try:
+        return load_snapshot(store)
+    except NotInitialised:
+        if not module.check_mode:
+            raise
+        _warn_of_empty_system(module)
+        return None
+
+
+def outcome(module: AnsibleModule, plan: Plan) -> dict[str, t.Any]:
+    """What every module returns of a plan, carried out or not."""
+    result = {"changed": plan.changed, "why": dict(plan.why)}
+    return {**result, "diff": plan.diff()} if module._diff else result
+
+
+def on_empty_system(module: AnsibleModule, wanted: Mapping[str, bool]) -> dict[str, t.Any]:
+    """Check mode where the cluster itself has yet to be made: objects that are wanted would be, if it can take them."""
+    _warn_of_empty_system(module)
+    why = {name: "would be created, if the cluster can take it" for name, present in wanted.items() if present}
+    after = "".join(f"{name}\n" for name in why)
+    return {"changed": bool(why), "why": why, "diff": {"before": "", "after": after}}
+
+
+def _warn_of_empty_system(module: AnsibleModule) -> None:
+    module.warn("The store holds no cluster yet: nothing could be looked up in it.")
+
+
+def mebibytes(value: str, obj: str, option: str) -> int:
+    """MiB from ``2048`` (MiB) or from a number with a unit, such as ``2G``."""
+    size = int(value) << 20 if re.fullmatch(r"-?[0-9]+", value.strip()) else _bytes(value, obj, option)
+    if size % (1 << 20):
+        raise InvalidRequest(f"{value!r} is no whole number of MiB", obj=obj, option=option, remedy="round it to MiB")
+    return size >> 20
+
+
+def size_in_bytes(value: str, obj: str, option: str) -> int:
+    """Bytes from a number with a unit, such as ``10G``; a plain number is bytes."""
+    return int(value) if re.fullmatch(r"-?[0-9]+", value.strip()) else _bytes(value, obj, option)
+
+
+def _bytes(value: str, obj: str, option: str) -> int:
+    # Powers of two whatever the unit is spelled like, as QEMU and Ceph read them.
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT])(?:i?B)?", value.strip(), re.IGNORECASE)
+    if not match:
+        raise InvalidRequest(
+            f"{value!r} is no size", obj=obj, option=option, remedy="give a number with the unit K, M, G or T, such as 10G"
+        )
+    return round(float(match[1]) * (1 << 10 * ("KMGT".index(match[2].upper()) + 1)))
+
+
+def _connection(params: Mapping[str, t.Any]) -> Connection:
+    options = {name: params[name] for name in CONNECTION if params[name] is not None}
+    # A server may be lost while the module works: it then finds another one for as long as for the first.
+    return Connection(**{**options, "hosts": tuple(options["hosts"]), "patience": options["connect_timeout"]})
+
+
+def _connect_with_kazoo(module: AnsibleModule) -> Connect:
+    if not kazoo_store.HAS_KAZOO:
+        module.fail_json(
+            msg=missing_required_lib("kazoo >= 2.8", url="https://kazoo.readthedocs.io/"),
+            exception=kazoo_store.KAZOO_IMPORT_ERROR,
+        )
+    return kazoo_store.connect

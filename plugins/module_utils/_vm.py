@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the PVC cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: it may change at any time. Do not use it from other collections.
+
+"""The options that describe VMs, as arguments and as requests to the library.
+
+They are documented in ``doc_fragments/_vm.py``; keep the two in step.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+
+from ._module import given, mebibytes, size_in_bytes
+from .pvc_state.records import Boot
+from .pvc_state.requests import DiskRequest, NicRequest, VmRequest
+
+Options = Mapping[str, t.Any]
+
+_DISK = {
+    "pool": {"type": "str", "default": "vms"},
+    "volume": {"type": "str"},
+    "size": {"type": "str"},
+}
+_NIC = {
+    "bridge": {"type": "str", "required": True},
+    "mac": {"type": "str"},
+    "model": {"type": "str", "default": "virtio"},
+}
+_BOOT = {
+    "kernel": {"type": "path"},
+    "initrd": {"type": "path"},
+    "cmdline": {"type": "str"},
+}
+_VM = {
+    "state": {"type": "str", "choices": ["started", "stopped", "disabled", "absent"]},
+    "node": {"type": "str"},
+    "memory": {"type": "str"},
+    "vcpus": {"type": "int"},
+    "disks": {"type": "list", "elements": "dict", "options": _DISK},
+    "nics": {"type": "list", "elements": "dict", "options": _NIC},
+    "boot": {"type": "dict", "options": _BOOT},
+    "description": {"type": "str"},
+    "tags": {"type": "list", "elements": "str"},
+    "shutdown_timeout": {"type": "int"},
+    "delete_volumes": {"type": "bool"},
+}
+
+#: Arguments that describe one VM or a list of them.
+SPEC: dict[str, t.Any] = {
+    "name": {"type": "str"},
+    "vms": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, **_VM}},
+    **_VM,
+}
+
+
+def requests(params: Options) -> list[VmRequest]:
+    """What a task asks for; options beside a list are the defaults of everything in it."""
+    common = given({key: params[key] for key in _VM})
+    listed = params["vms"] if params["name"] is None else [{"name": params["name"]}]
+    return [_request({**common, **given(options)}) for options in listed]
+
+
+def _request(options: dict[str, t.Any]) -> VmRequest:
+    if options.get("state") == "absent":
+        # So that a VM in a list is deleted by changing its state, whatever else describes it there.
+        options = {key: options[key] for key in ("name", "state", "delete_volumes") if key in options}
+    vm = f"vm {options['name']}"
+    if "node" in options:
+        options["node"] = options["node"] or None
+    if "memory" in options:
+        options["memory"] = mebibytes(options["memory"], vm, "memory")
+    if "boot" in options:
+        options["boot"] = Boot(**given(options["boot"]))
+    if "nics" in options:
+        options["nics"] = [NicRequest(**given(nic)) for nic in options["nics"]]
+    if "disks" in options:
+        options["disks"] = [_disk(disk, vm, f"disks[{index}].size") for index, disk in enumerate(options["disks"])]
+    return VmRequest(**options)
+
+
+def _disk(options: Options, vm: str, option: str) -> DiskRequest:
+    disk = given(options)
+    if "size" in disk:
+        disk["size"] = size_in_bytes(disk["size"], vm, option)
+    return DiskRequest(**disk)

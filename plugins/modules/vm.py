@@ -1,0 +1,218 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the PVC cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vm
+short_description: Create, change, start, stop and delete virtual machines
+version_added: 0.1.0
+author:
+  - The PVC cluster authors (@pvc-cluster)
+description:
+  - Says what is wanted of one VM (O(name)) or of any number of them (O(vms)). All VMs of a task are one plan and one
+    transaction. Either everything is committed or nothing.
+  - An option that is left out keeps its value on an existing VM, and has the default that is named here on a new one.
+  - The nodes' agents make it true. By default, the module waits until they have.
+extends_documentation_fragment:
+  - pvc.cluster.connection
+  - pvc.cluster._attributes
+  - pvc.cluster._attributes.state
+  - pvc.cluster._vm
+options:
+  wait:
+    description:
+      - Whether to wait until the agents have made it true, unchanged VMs included. Check mode never waits.
+    type: bool
+    default: true
+  wait_timeout:
+    description: Seconds to wait. The module then fails and says what is missing; the change stays committed.
+    type: int
+    default: 300
+seealso:
+  - module: pvc.cluster.vm_info
+  - module: pvc.cluster.node_info
+"""
+
+EXAMPLES = r"""
+- name: A web server, on a node of the cluster's choice
+  pvc.cluster.vm:
+    name: web1
+    memory: 2G
+    vcpus: 2
+    disks: [{size: 20G}]
+    nics: [{bridge: br0}]
+    tags: [web]
+
+- name: Three workers as one transaction, on volumes that exist
+  pvc.cluster.vm:
+    memory: 4G
+    nics: [{bridge: br0}]
+    vms:
+      - {name: worker1, disks: [{pool: fast, volume: worker1-root}]}
+      - {name: worker2, disks: [{pool: fast, volume: worker2-root}]}
+      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 8G}
+
+- name: A diskless appliance
+  pvc.cluster.vm:
+    name: probe
+    memory: 256
+    boot:
+      kernel: /srv/probe/vmlinuz
+      initrd: /srv/probe/initrd
+      cmdline: console=ttyS0
+
+- name: Move it to another node, which takes a stop and a start
+  pvc.cluster.vm:
+    name: probe
+    node: node2
+    state: "{{ item }}"
+  loop: [stopped, started]
+
+- name: Delete a VM and all its data
+  pvc.cluster.vm:
+    name: web1
+    state: absent
+    delete_volumes: true
+"""
+
+RETURN = r"""
+vm: &vm
+  description:
+    - The VM as it is now, or would be in check mode. V(null) when it does not exist.
+  returned: success, with O(name)
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    damaged:
+      description: Empty, or why its record cannot be read. Most other keys are missing then.
+      type: str
+    claim:
+      description: The right to run it, as C(node) and C(epoch).
+      type: dict
+      sample: {node: node1, epoch: 1}
+    observed:
+      description: What the node's agent reports. V(null) until it has reported.
+      type: dict
+      sample:
+        console: /var/log/libvirt/qemu/web1-console.log
+        generation: 1
+        node: node1
+        node_alive: true
+        reason: started as wanted
+        restarts: 0
+        state: running
+    settled:
+      description: Whether everything is as wanted.
+      type: bool
+    restart_required:
+      description: Whether it runs with other hardware than what is wanted, until it is stopped and started.
+      type: bool
+    generation:
+      description: Number of changes by users.
+      type: int
+    uuid:
+      description: Id of its libvirt domain.
+      type: str
+    memory:
+      description: Memory in MiB. The other options of the module are returned by their names, too.
+      type: int
+vms:
+  description: The VMs of the task that exist now, or would in check mode, in its order, each like RV(vm).
+  returned: success, with O(vms)
+  type: list
+  elements: dict
+why:
+  description: By VM, what was changed and for what reason, or that there is nothing to change.
+  returned: success
+  type: dict
+  sample: {web1: "created on node2: 11264 MiB free, the most of 3 nodes that fit"}
+kept_volumes:
+  description: Volumes of VMs deleted by this task that were not deleted, as pool and image.
+  returned: success
+  type: list
+  elements: str
+  sample: [vms/web1-disk0]
+restart_required:
+  description: Names of the VMs of the task that run with other hardware than what is wanted.
+  returned: success
+  type: list
+  elements: str
+problem: &problem
+  description: What is wrong. The text of RV(ignore:msg) has all four parts of an error.
+  returned: failure
+  type: str
+object:
+  description: The object concerned, such as V(vm web1).
+  returned: failure
+  type: str
+option:
+  description: The option concerned, such as V(disks[0].pool).
+  returned: failure
+  type: str
+remedy:
+  description: What would be right, or what to do.
+  returned: failure
+  type: str
+"""
+
+import typing as t
+
+from ..module_utils import _module, _vm
+from ..module_utils.pvc_state.commit import commit
+from ..module_utils.pvc_state.errors import PvcError
+from ..module_utils.pvc_state.plan_vm import plan_vms
+from ..module_utils.pvc_state.snapshot import NotInitialised
+from ..module_utils.pvc_state.views import settled, vm_view
+from ..module_utils.pvc_state.wait import wait_for_vms
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    from ..module_utils.pvc_state.plan import Plan
+    from ..module_utils.pvc_state.store import Store
+
+
+def kept_volumes(plan: Plan) -> list[str]:
+    """Volumes that a plan's deletions leave behind."""
+    deleted = [change for change in plan.changes if change.before and not change.after]
+    kept = [change.before for change in deleted if not plan.after.vms[change.name].value.delete_volumes]
+    return [f"{disk['pool']}/{disk['volume']}" for vm in kept for disk in vm["disks"]]
+
+
+def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
+    requests = _vm.requests(module.params)
+    try:
+        done = commit(store, lambda snapshot: plan_vms(snapshot, requests), check_mode=module.check_mode)
+    except NotInitialised:
+        if not module.check_mode:
+            raise
+        return _module.on_empty_system(module, {one.name: one.state != "absent" for one in requests})
+    names, snapshot = [one.name for one in requests], done.snapshot_after
+    result = {**_module.outcome(module, done.plan), "kept_volumes": kept_volumes(done.plan)}
+    if module.params["wait"] and not module.check_mode and not all(settled(snapshot, name) for name in names):
+        try:
+            snapshot = wait_for_vms(store, names, module.params["wait_timeout"])
+        except PvcError as err:
+            _module.fail(module, err, **result)
+    vms = [vm_view(snapshot, name) for name in names if name in snapshot.vms]
+    shown = {"vms": vms} if module.params["name"] is None else {"vm": vms[0] if vms else None}
+    return {**result, **shown, "restart_required": [vm["name"] for vm in vms if vm["restart_required"]]}
+
+
+def main(connect: _module.Connect | None = None) -> None:
+    module = _module.create_module(
+        {**_vm.SPEC, "wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": 300}},
+        mutually_exclusive=[("name", "vms")],
+        required_one_of=[("name", "vms")],
+    )
+    _module.run(module, work, connect)
+
+
+if __name__ == "__main__":
+    main()

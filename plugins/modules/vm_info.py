@@ -1,0 +1,134 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the PVC cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vm_info
+short_description: Show virtual machines, where they run, and why
+version_added: 0.1.0
+author:
+  - The PVC cluster authors (@pvc-cluster)
+description:
+  - Returns what is wanted of VMs, which node they belong to, and what that node's agent reports of them.
+  - A VM whose record is damaged is returned, too, with the reason. Only filters for its name and its node find it.
+extends_documentation_fragment:
+  - pvc.cluster.connection
+  - pvc.cluster._attributes
+  - pvc.cluster._attributes.info
+options:
+  names:
+    description: Only VMs of these names. A name that does not exist is not an error.
+    type: list
+    elements: str
+  state:
+    description: Only VMs of which this is wanted.
+    type: str
+    choices: [started, stopped, disabled, absent]
+  node:
+    description: Only VMs that belong to this node.
+    type: str
+  tags:
+    description: Only VMs that have all of these tags.
+    type: list
+    elements: str
+seealso:
+  - module: pvc.cluster.vm
+  - module: pvc.cluster.node_info
+"""
+
+EXAMPLES = r"""
+- name: All web servers that should run
+  pvc.cluster.vm_info:
+    state: started
+    tags: [web]
+  register: web
+
+- name: Their nodes
+  ansible.builtin.debug:
+    msg: "{{ dict(web.vms | map(attribute='name') | zip(web.vms | map(attribute='claim.node'))) }}"
+"""
+
+RETURN = r"""
+vms:
+  description:
+    - The VMs that all filters let through, by name, each as RV(pvc.cluster.vm#module:vm) is described in M(pvc.cluster.vm).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    damaged:
+      description: Empty, or why its record cannot be read. Most other keys are missing then.
+      type: str
+    claim:
+      description: The right to run it, as C(node) and C(epoch).
+      type: dict
+      sample: {node: node1, epoch: 1}
+    observed:
+      description: What the node's agent reports, with the reason in words. V(null) until it has reported.
+      type: dict
+      sample:
+        console: /var/log/libvirt/qemu/web1-console.log
+        generation: 1
+        node: node1
+        node_alive: true
+        reason: started as wanted
+        restarts: 0
+        state: running
+    settled:
+      description: Whether everything is as wanted.
+      type: bool
+"""
+
+import typing as t
+
+from ..module_utils import _module
+from ..module_utils.pvc_state.views import vm_view
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    from ..module_utils.pvc_state.store import Store
+
+
+def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
+    snapshot = _module.load(module, store)
+    if snapshot is None:
+        return {"changed": False, "vms": []}
+    only = module.params
+    names = sorted(snapshot.vms) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.vms))
+    vms = [
+        vm_view(snapshot, name)
+        for name in names
+        if only["node"] in (None, snapshot.owner(name))
+    ]
+    return {
+        "changed": False,
+        "vms": [
+            vm
+            for vm in vms
+            if only["state"] in (None, vm.get("state")) and set(only["tags"] or ()) <= set(vm.get("tags", ()))
+        ],
+    }
+
+
+def main(connect: _module.Connect | None = None) -> None:
+    module = _module.create_module(
+        {
+            "names": {"type": "list", "elements": "str"},
+            "state": {"type": "str", "choices": ["started", "stopped", "disabled", "absent"]},
+            "node": {"type": "str"},
+            "tags": {"type": "list", "elements": "str"},
+        }
+    )
+    _module.run(module, work, connect)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A node's agent without a hypervisor: what is wanted of its VMs is true at once. It speaks the protocol of claims.
+
+It learns of changes by the store's watches, like the real one, so that the modules' waiting is tested with the real thing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import decode, encode, stored
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import (
+    Alive,
+    Claim,
+    NodeStatus,
+    Vm,
+    VmStatus,
+)
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import (
+    CommitRefused,
+    Create,
+    Delete,
+    Op,
+    Set,
+    Store,
+)
+
+SETTLED = {"started": "running", "stopped": "stopped", "disabled": "stopped", "absent": "deleting"}
+
+
+class Agent:
+    """Context manager: within it, the node is alive and does what is wanted.
+
+    Args:
+        fails: VMs that it cannot start, by name, with the reason that it reports.
+    """
+
+    def __init__(self, store: Store, node: str, status: NodeStatus, fails: Mapping[str, str] | None = None) -> None:
+        self._store = store
+        self._node = node
+        self._status = status
+        self._fails = fails or {}
+        self._wake = threading.Event()
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, name=f"agent of {node}")
+        self._error: Exception | None = None
+
+    def __enter__(self) -> Agent:
+        status = paths.status(self._node)
+        old = self._store.get(status)
+        write = Set(status, encode(self._status), old.version) if old else Create(status, encode(self._status))
+        alive = Create(paths.alive(self._node), encode(Alive("boot", "instance")), ephemeral=True)
+        self._store.commit([write, alive])
+        self._step()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+        self._stop = True
+        self._wake.set()
+        self._thread.join()
+        self._store.close()
+        if self._error and err is None:
+            raise self._error
+
+    def _run(self) -> None:
+        while not self._stop:
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                if not self._stop:
+                    self._step()
+            except Exception as err:  # noqa: BLE001 - raised again in the test's own thread
+                self._error = err
+                return
+
+    def _changed(self, _path: str) -> None:
+        self._wake.set()
+
+    def _step(self) -> None:
+        """Look at all VMs of the node and do what they need; again at once when somebody was faster."""
+        vms = {}
+        for name in self._store.children(paths.assigned(self._node), self._changed) or []:
+            observed = self._make_true(name)
+            if observed:
+                vms[name] = observed
+        if vms != dict(self._status.vms):
+            self._status = replace(self._status, vms=vms)
+            znode = self._store.get(paths.status(self._node))
+            assert znode is not None
+            self._store.commit([Set(paths.status(self._node), encode(self._status), znode.version)])
+
+    def _make_true(self, name: str) -> VmStatus | None:
+        vm_znode = self._store.get(paths.vm(name), self._changed)
+        claim_znode = self._store.get(paths.claim(name), self._changed)
+        if not vm_znode or not claim_znode or not (vm := stored(Vm, vm_znode).value):
+            return None
+        claim = decode(Claim, claim_znode.data)
+        assigned = Delete(paths.assigned(self._node, name), 0)
+        if vm.state == "absent":
+            self._commit(
+                Delete(paths.vm(name), vm_znode.version), Delete(paths.claim(name), claim_znode.version), assigned
+            )
+            return None
+        if vm.node not in (None, self._node) and vm.state != "started":
+            mine = Claim(vm.node, claim.epoch + 1)
+            handed = Create(paths.assigned(vm.node, name))
+            self._commit(Set(paths.claim(name), encode(mine), claim_znode.version), assigned, handed)
+            return None
+        if name in self._fails:
+            return VmStatus("failed", claim.epoch, 0, self._fails[name])
+        running = vm.state == "started"
+        before = self._status.vms.get(name)
+        defined = before.definition if running and before and before.definition else vm.definition
+        return VmStatus(
+            SETTLED[vm.state],
+            claim.epoch,
+            vm.generation,
+            f"{vm.state}, as wanted",
+            definition=defined if running else 0,
+        )
+
+    def _commit(self, *ops: Op) -> None:
+        try:
+            self._store.commit(ops)
+        except CommitRefused:
+            self._wake.set()

@@ -1,0 +1,180 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What cannot be: each request is refused by object, option and remedy, and the tree stays as it is, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import pytest
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Set
+from ansible_collections.pvc.cluster.plugins.modules import node, node_info, vm, vm_info
+
+from tests.unit.plugins.modules.harness import Cluster, Options, run
+
+Agents = Callable[[], AbstractContextManager[None]]
+
+WEB1 = {"name": "web1", "memory": 1024, "state": "stopped"}
+
+
+class Case(NamedTuple):
+    """A request, what its error names, and words of its text."""
+
+    options: Options
+    obj: str
+    option: str
+    words: str
+
+
+VM_CASES = {
+    "unknown node": Case({"name": "new", "memory": 64, "node": "node7"}, "vm new", "node", "node7 is not part of the cluster"),
+    "no room": Case({"name": "new", "memory": "900G"}, "vm new", "", "node1 has 15360 MiB free, 921600 are needed"),
+    "no room on that node": Case({"name": "new", "memory": "900G", "node": "node2"}, "vm new", "node", "15360 MiB free"),
+    "memory of zero": Case({"name": "new", "memory": 0}, "vm new", "memory", "0"),
+    "negative memory": Case({"name": "new", "memory": -1}, "vm new", "memory", "-1"),
+    "no memory": Case({"name": "new"}, "vm new", "memory", ""),
+    "memory in words": Case({"name": "new", "memory": "a lot"}, "vm new", "memory", "'a lot'"),
+    "memory in parts of a MiB": Case({"name": "new", "memory": "1K"}, "vm new", "memory", "'1K'"),
+    "no vcpus": Case({"name": "new", "memory": 64, "vcpus": 0}, "vm new", "vcpus", "0"),
+    "illegal name": Case({"name": "a/b", "memory": 64}, "vm a/b", "name", ""),
+    "name of dots": Case({"name": "..", "memory": 64}, "vm ..", "name", ""),
+    "empty name": Case({"name": "", "memory": 64}, "vm ", "name", ""),
+    "name that is too long": Case({"name": "x" * 64, "memory": 64}, "vm " + "x" * 64, "name", ""),
+    "unknown pool": Case({"name": "new", "memory": 64, "disks": [{"pool": "gold", "size": "1G"}]}, "vm new", "", "pool gold"),
+    "unknown bridge": Case({"name": "new", "memory": 64, "nics": [{"bridge": "br7"}]}, "vm new", "", "bridge br7"),
+    "size in words": Case({"name": "new", "memory": 64, "disks": [{"size": "big"}]}, "vm new", "disks[0].size", "'big'"),
+    "size of zero": Case({"name": "new", "memory": 64, "disks": [{"size": 0}]}, "vm new", "disks[0].size", ""),
+    "illegal MAC": Case({"name": "new", "memory": 64, "nics": [{"bridge": "br0", "mac": "x"}]}, "vm new", "nics[0].mac", ""),
+    "initrd without kernel": Case({"name": "new", "memory": 64, "boot": {"initrd": "/i"}}, "vm new", "boot.kernel", ""),
+    "the same VM twice": Case({"vms": [{"name": "new"}, {"name": "new"}], "memory": 64}, "vm new", "vms[1].name", ""),
+    "one bad VM among good ones": Case(
+        {"vms": [{"name": "good", "memory": 64}, {"name": "new", "memory": 0}]}, "vm new", "memory", ""
+    ),
+    "negative timeout": Case({"name": "web1", "shutdown_timeout": -1}, "vm web1", "shutdown_timeout", "-1"),
+    "volumes of a VM that stays": Case({"name": "web1", "delete_volumes": True}, "vm web1", "delete_volumes", "absent"),
+}
+
+NODE_CASES = {
+    "illegal name": Case({"name": "a b"}, "node a b", "name", ""),
+    "negative reserve": Case({"name": "node1", "memory_reserve": -1}, "node node1", "memory_reserve", "-1"),
+    "reserve in words": Case({"name": "node1", "memory_reserve": "some"}, "node node1", "memory_reserve", "'some'"),
+    "removal of a node with VMs": Case({"name": "node1", "state": "absent"}, "node node1", "state", "web1"),
+    "another cluster's name": Case({"name": "node1", "cluster_name": "other"}, "", "cluster_name", "lab"),
+    "the same node twice": Case({"nodes": [{"name": "new"}, {"name": "new"}]}, "node new", "nodes[1].name", ""),
+}
+
+
+def refused(cluster: Cluster, module: Any, options: Options, case: Case) -> None:
+    """The request fails as the case says, in check mode, too, and changes nothing."""
+    before = cluster.dump()
+    for check in (True, False):
+        result = cluster.run(module, options, check=check)
+        assert result.get("failed"), result
+        assert (result["object"], result["option"]) == (case.obj, case.option), result["msg"]
+        assert case.words in result["msg"]
+        assert result["remedy"]
+        assert result["remedy"] in result["msg"]
+        assert not result.get("changed")
+    assert cluster.dump() == before
+
+
+@pytest.mark.parametrize("case", VM_CASES)
+def test_vm(cluster: Cluster, agents: Agents, case: str) -> None:
+    with agents():
+        cluster.ok(vm, WEB1)
+        refused(cluster, vm, VM_CASES[case].options, VM_CASES[case])
+
+
+@pytest.mark.parametrize("case", NODE_CASES)
+def test_node(cluster: Cluster, agents: Agents, case: str) -> None:
+    with agents():
+        cluster.ok(vm, {**WEB1, "node": "node1"})
+        refused(cluster, node, NODE_CASES[case].options, NODE_CASES[case])
+
+
+def test_first_node_without_a_cluster_name(empty: Cluster) -> None:
+    refused(empty, node, {"name": "node1"}, Case({}, "", "cluster_name", ""))
+
+
+@pytest.mark.parametrize("module", [vm, vm_info, node_info], ids=lambda module: module.__name__.rpartition(".")[2])
+def test_store_without_a_cluster(empty: Cluster, module: Any) -> None:
+    result = empty.run(module, WEB1 if module is vm else {})
+    assert result["failed"]
+    assert (result["option"], empty.dump()) == ("root", empty.dump())
+    assert "initialise" in result["remedy"]
+
+
+EVERY_MODULE = [(vm, WEB1), (vm_info, {}), (node, {"name": "node1"}), (node_info, {})]
+EACH = pytest.mark.parametrize(("module", "options"), EVERY_MODULE, ids=[m.__name__.rpartition(".")[2] for m, _ in EVERY_MODULE])
+
+
+@EACH
+def test_wrong_password(cluster: Cluster, module: Any, options: Options) -> None:
+    case = Case({}, "", "password", "")
+    refused(cluster, module, {**options, "password": "guessed wrongly"}, case)
+    assert "guessed wrongly" not in str(cluster.run(module, {**options, "password": "guessed wrongly"}))
+
+
+@EACH
+def test_other_schema_version(cluster: Cluster, module: Any, options: Options) -> None:
+    schema = cluster.store.get(paths.SCHEMA)
+    assert schema
+    cluster.store.commit([Set(paths.SCHEMA, schema.data.replace(b'"version":1', b'"version":99'), schema.version)])
+    refused(cluster, module, options, Case({}, "znode /schema", "", "version 99"))
+
+
+@EACH
+def test_damaged_schema(cluster: Cluster, module: Any, options: Options) -> None:
+    schema = cluster.store.get(paths.SCHEMA)
+    assert schema
+    cluster.store.commit([Set(paths.SCHEMA, b"\xff\x00", schema.version)])
+    refused(cluster, module, options, Case({}, "znode /schema", "", "no JSON"))
+
+
+@EACH
+def test_unreachable_store(module: Any, options: Options, unused_port: int) -> None:
+    connection = {"hosts": [f"127.0.0.1:{unused_port}"], "password": "x", "tls": False, "connect_timeout": 0.5}
+    result = run(module, {**connection, **options})
+    assert result["failed"]
+    assert result["option"] == "hosts"
+    assert f"127.0.0.1:{unused_port}" in result["msg"]
+    assert result["remedy"]
+
+
+def test_damaged_vm(cluster: Cluster, agents: Agents) -> None:
+    """It is shown as such, it cannot be changed, and others can."""
+    with agents():
+        cluster.ok(vm, {**WEB1, "node": "node1"})
+    web1 = cluster.store.get(paths.vm("web1"))
+    assert web1
+    cluster.store.commit([Set(paths.vm("web1"), b'{"memory":"lots"}', web1.version)])
+    with agents():
+        refused(cluster, vm, {"name": "web1", "description": "x"}, Case({}, "vm web1", "", "damaged"))
+        cluster.ok(vm, {**WEB1, "name": "web2"})
+    shown = cluster.ok(vm_info, {})
+    assert [one["name"] for one in shown["vms"]] == ["web1", "web2"]
+    assert "memory is str, not int" in shown["vms"][0]["invalid"]
+    assert not shown["vms"][1]["invalid"]
+    assert [one["name"] for one in cluster.ok(vm_info, {"node": "node1"})["vms"]][:1] == ["web1"]
+
+
+def test_damaged_node(cluster: Cluster, agents: Agents) -> None:
+    node1 = cluster.store.get(paths.node("node1"))
+    assert node1
+    cluster.store.commit([Set(paths.node("node1"), b"", node1.version)])
+    with agents():
+        refused(cluster, node, {"name": "node1", "coordinator": True}, Case({}, "node node1", "", "damaged"))
+        assert cluster.ok(vm, WEB1)["vm"]["claim"]["node"] == "node2"
+    shown = cluster.ok(node_info, {})["nodes"]
+    assert [(one["name"], bool(one["invalid"])) for one in shown] == [("node1", True), ("node2", False)]
+
+
+def test_foreign_znode_does_no_harm(cluster: Cluster, agents: Agents) -> None:
+    cluster.store.commit([Create(paths.vm("not a name"), b"")])
+    with agents():
+        cluster.ok(vm, WEB1)
+    assert [one["name"] for one in cluster.ok(vm_info, {})["vms"]] == ["not a name", "web1"]

@@ -1,0 +1,218 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The ladder that every module climbs, on both stores: what check mode says is what happens, and nothing happens twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.pvc.cluster.plugins.modules import node, node_info, vm, vm_info
+
+from tests.unit.plugins.modules.harness import Cluster, Options, Result
+
+MODULES = Path(__file__).resolve().parents[4] / "plugins" / "modules"
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """One module's way up and down again.
+
+    Attributes:
+        module: the module, and info its reading twin.
+        objects: key of a result with the objects, both modules': each is a list or one.
+        names: the objects that the ladder makes.
+        same: options that name the objects and nothing more; the others come on top of them.
+        create: what they are created with; values are checked on reading back.
+        change: one field with another value; reset: the field with its default.
+    """
+
+    module: ModuleType
+    info: ModuleType
+    objects: tuple[str, str]
+    names: tuple[str, ...]
+    same: Options
+    create: Options
+    change: Options
+    reset: Options
+
+
+NAMED = [{"name": "web1"}, {"name": "web2"}]
+LADDERS = {
+    "one vm": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={
+            "memory": "1G",
+            "vcpus": 2,
+            "disks": [{"size": "10G"}, {"pool": "vms", "volume": "shared"}],
+            "nics": [{"bridge": "br0"}],
+            "tags": ["web"],
+            "state": "started",
+        },
+        change={"description": "the first one"},
+        reset={"description": ""},
+    ),
+    "its place": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={"memory": 512, "state": "stopped", "boot": {"kernel": "/srv/vmlinuz", "cmdline": "quiet"}},
+        change={"node": "node2"},
+        reset={"node": ""},
+    ),
+    "many vms": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vms", "vms"),
+        names=("web1", "web2"),
+        same={"vms": NAMED},
+        create={"memory": "256M", "nics": [{"bridge": "br0", "mac": "52:54:00:00:00:01"}]},
+        change={"tags": ["web", "new"]},
+        reset={"tags": []},
+    ),
+    "one node": Ladder(
+        module=node,
+        info=node_info,
+        objects=("node", "nodes"),
+        names=("node9",),
+        same={"name": "node9"},
+        create={"coordinator": True},
+        change={"memory_reserve": "2G"},
+        reset={"memory_reserve": 1024},
+    ),
+    "many nodes": Ladder(
+        module=node,
+        info=node_info,
+        objects=("nodes", "nodes"),
+        names=("node8", "node9"),
+        same={"nodes": [{"name": "node8"}, {"name": "node9"}]},
+        create={"memory_reserve": 512},
+        change={"coordinator": True},
+        reset={"coordinator": False},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Climber:
+    cluster: Cluster
+    ladder: Ladder
+
+    def step(self, options: Options, *, changed: bool) -> Result:
+        """Check mode and for real: they agree, and check mode changes nothing."""
+        options = {**self.ladder.same, **options}
+        before = self.cluster.dump()
+        check = self.cluster.ok(self.ladder.module, options, check=True)
+        assert self.cluster.dump() == before
+        real = self.cluster.ok(self.ladder.module, options)
+        assert check["changed"] == real["changed"] == changed
+        assert check["diff"] == real["diff"]
+        assert (self.cluster.dump() != before) == changed
+        return real
+
+    def twice(self, options: Options, *, changed: bool = True) -> Result:
+        """A step, and again: the second time there is nothing to do."""
+        first = self.step(options, changed=changed)
+        self.step(options, changed=False)
+        return first
+
+    def read(self) -> list[dict[str, Any]]:
+        """The objects as the info module shows them, the same in check mode."""
+        options = {"names": list(self.ladder.names)}
+        real = self.cluster.ok(self.ladder.info, options)
+        check = self.cluster.ok(self.ladder.info, options, check=True)
+        key = self.ladder.objects[1]
+        assert not real["changed"]
+        assert check[key] == real[key]
+        objects: list[dict[str, Any]] = real[key]
+        return objects
+
+    def returned(self, result: Result) -> list[dict[str, Any]]:
+        """The objects as the module itself shows them."""
+        objects = result[self.ladder.objects[0]]
+        return objects if isinstance(objects, list) else [objects]
+
+
+def wanted(value: Any) -> Any:
+    """An option's value as results show it."""
+    return {"1G": 1024, "256M": 256, "2G": 2048, "": None}.get(value, value) if isinstance(value, str) else value
+
+
+def shows(shown: Any, asked: Any) -> bool:
+    """Whether a result shows what was asked for; what was not asked for may be anything."""
+    if isinstance(asked, dict):
+        return all(shows(shown[key], value) for key, value in asked.items())
+    if isinstance(asked, list):
+        return len(shown) == len(asked) and all(map(shows, shown, asked))
+    return bool(shown == asked or shown == wanted(asked) or (asked == "10G" and shown == 10 << 30))
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_ladder(cluster: Cluster, agents: Callable[[], AbstractContextManager[None]], name: str) -> None:
+    ladder = LADDERS[name]
+    climber = Climber(cluster, ladder)
+    field = next(iter(ladder.change))
+    with agents():
+        climber.step({"state": "absent"}, changed=False)
+
+        created = climber.twice(ladder.create)
+        assert climber.read() == climber.returned(created)
+        assert all(shows(shown, ladder.create) for shown in climber.read())
+        assert [shown["name"] for shown in climber.read()] == list(ladder.names)
+
+        changed = climber.twice(ladder.change)
+        assert fields(changed["diff"]) == {field}
+        assert all(shows(shown, ladder.change) for shown in climber.read())
+
+        climber.step({}, changed=False)
+        climber.step(ladder.create, changed=False)
+        assert all(shows(shown, {**ladder.create, **ladder.change}) for shown in climber.read())
+
+        reset = climber.twice(ladder.reset)
+        assert fields(reset["diff"]) == {field}
+        assert climber.read() == climber.returned(reset)
+
+        climber.twice({"state": "absent"})
+        assert climber.read() == []
+        climber.twice(ladder.create)
+        assert all(shows(shown, ladder.create) for shown in climber.read())
+
+
+def fields(diff: Any) -> set[str]:
+    """Names of the fields that a diff shows, of all objects in it."""
+    texts = [part[side] for part in (diff if isinstance(diff, list) else [diff]) for side in ("before", "after")]
+    return {name for text in texts for shown in yaml.safe_load(text).values() for name in shown}
+
+
+def test_every_module_has_a_ladder() -> None:
+    climbed = {
+        module.__name__.rpartition(".")[2] for ladder in LADDERS.values() for module in (ladder.module, ladder.info)
+    }
+    assert climbed == {path.stem for path in MODULES.glob("*.py")}
+
+
+def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
+    before = empty.dump()
+    play = [
+        (node, {"cluster_name": "lab", "nodes": [{"name": "node1"}, {"name": "node2"}]}, True),
+        (node_info, {}, False),
+        (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
+        (vm, {"vms": NAMED, "state": "absent"}, False),
+        (vm_info, {}, False),
+    ]
+    for module, options, changed in play:
+        assert empty.ok(module, options, check=True)["changed"] == changed
+    assert empty.dump() == before
