@@ -57,6 +57,10 @@ class StoreUnavailable(StoreError):
     """No server answers, or the session was lost."""
 
 
+class OutcomeUnknown(StoreUnavailable):
+    """The connection was lost while a commit was under way: all of it took effect, or nothing."""
+
+
 class AccessDenied(StoreError):
     """The store answers, but refuses the credentials."""
 

@@ -1,0 +1,368 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The store on ZooKeeper, through kazoo (2.8 or later). The only file that imports it.
+
+What kazoo does that one would not expect, and what is done about it here:
+
+- a call made while the connection is lost waits for its return: here it fails at once, or after ``patience``;
+- a transaction that is refused returns its errors as results instead of raising them: the results are read;
+- after a long outage it tries to reconnect once an hour: here once a second;
+- ``start()`` hides why no server was reached: connections are made here (``_Dialer``), and each failure is kept;
+- with TLS it trusts the operating system's authorities beside the one given, and checks no names: connection.tls_context;
+- it drops its watches when the connection is lost, after calling them: store.Watch promises just that.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import socket
+import ssl
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from .connection import Connection, denied, label, tls_context, unavailable
+from .errors import OutcomeUnknown, StoreUnavailable
+from .store import Check, CommitRefused, Create, Delete, Op, Refused, SessionState, Set, Watch, Znode
+
+KAZOO_IMPORT_ERROR: str | None = None
+try:
+    from kazoo import exceptions as kazoo_errors
+    from kazoo.client import KazooClient
+    from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
+    from kazoo.protocol.states import KazooState
+    from kazoo.retry import KazooRetry
+    from kazoo.security import make_digest_acl
+except ImportError:
+    HAS_KAZOO = False
+    KAZOO_IMPORT_ERROR = traceback.format_exc()
+else:
+    HAS_KAZOO = True
+
+T = TypeVar("T")
+
+#: Requests under way at once when many are read.
+WINDOW = 512
+
+
+def connect(connection: Connection) -> KazooStore:
+    """A connected store whose root, if it exists, may be read.
+
+    Raises InvalidRequest for settings that cannot be right, StoreUnavailable, AccessDenied.
+    """
+    if not HAS_KAZOO:
+        raise StoreUnavailable(
+            "the Python library kazoo is missing", remedy="install kazoo 2.8 or later (Debian: python3-kazoo)"
+        )
+    connection.check()
+    store = KazooStore(connection)
+    try:
+        store.start()
+        store.get("/")
+    except Exception:
+        store.close()
+        raise
+    return store
+
+
+class KazooStore:
+    """A client of a real ensemble; implements store.Store. Made by connect().
+
+    Callbacks come from kazoo's threads: those of watches one after the other from one thread, those of the session from
+    the thread that also reads the connection, so that a call of the store within them would never return.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._deadline = max(connection.connect_timeout, connection.session_timeout)
+        self._dialer = _Dialer(connection)
+        self._connected = threading.Event()
+        self._session = 0
+        self._listeners: list[Callable[[SessionState], None]] = []
+        self._closed = False
+        handler = SequentialThreadingHandler()
+        handler.create_connection = self._dialer.dial
+        credentials = f"{connection.username}:{connection.password}"
+        self._client = KazooClient(
+            hosts=",".join(label(*address) for address in connection.addresses()) + connection.root.rstrip("/"),
+            timeout=connection.session_timeout,
+            handler=handler,
+            auth_data=[("digest", credentials)] if connection.username else None,
+            default_acl=[make_digest_acl(connection.username, connection.password, all=True)]
+            if connection.username
+            else None,
+            connection_retry=KazooRetry(max_tries=-1, delay=0.1, max_delay=1.0, sleep_func=handler.sleep_func),
+            logger=self._dialer.logger,
+        )
+        self._client.add_listener(self._session_changed)
+
+    def start(self) -> None:
+        """Begin the first session; raises StoreUnavailable when none begins in time."""
+        self._client.start_async()
+        self._dialer.decided.wait(self._connection.connect_timeout)
+        if not self._connected.is_set():
+            raise unavailable(self._connection, self._dialer.failures)
+
+    @property
+    def session_id(self) -> int:
+        return self._session
+
+    def get(self, path: str, watch: Watch | None = None) -> Znode | None:
+        return self._read(path, _watcher(path, watch), self._client.get_async, _znode)
+
+    def get_many(self, paths: Sequence[str]) -> list[Znode | None]:
+        def read() -> list[Znode | None]:
+            znodes: list[Znode | None] = []
+            for start in range(0, len(paths), WINDOW):
+                pending = [self._client.get_async(path) for path in paths[start : start + WINDOW]]
+                znodes += [self._or_none(result) for result in pending]
+            return znodes
+
+        return self._ask(paths[0] if paths else "/", read)
+
+    def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
+        return self._read(path, _watcher(path, watch), self._client.get_children_async, sorted)
+
+    def commit(self, ops: Sequence[Op]) -> None:
+        if not ops:
+            return
+        self._ready()
+        transaction = self._client.transaction()
+        for op in ops:
+            if isinstance(op, Create):
+                transaction.create(op.path, op.data, ephemeral=op.ephemeral)
+            elif isinstance(op, Set):
+                transaction.set_data(op.path, op.data, version=op.version)
+            elif isinstance(op, Delete):
+                transaction.delete(op.path, version=op.version)
+            elif isinstance(op, Check):
+                transaction.check(op.path, op.version)
+        with self._translated(ops[0].path, commit=True):
+            results = transaction.commit_async().get(timeout=self._deadline)
+        for op, result in zip(ops, results, strict=True):
+            if isinstance(result, Exception):
+                self._refuse(op, result)
+
+    def sync(self) -> None:
+        self._ask("/", lambda: self._client.sync_async("/").get(timeout=self._deadline))
+
+    def on_session(self, callback: Callable[[SessionState], None]) -> None:
+        self._listeners.append(callback)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        # kazoo joins its connection thread, which may be waiting for a server that does not answer.
+        stopper = threading.Thread(target=self._stop, name="pvc-store-close", daemon=True)
+        stopper.start()
+        stopper.join(self._connection.session_timeout if self._connected.is_set() else 0)
+
+    # --- helpers ----------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._client.stop()
+        self._client.close()
+
+    def _session_changed(self, state: str) -> None:
+        if state == KazooState.CONNECTED:
+            self._session = self._client.client_id[0]
+            self._connected.set()
+            self._dialer.decided.set()
+            new = SessionState.CONNECTED
+        else:
+            self._connected.clear()
+            new = SessionState.SUSPENDED
+            if state == KazooState.LOST:
+                self._session = 0
+                new = SessionState.LOST
+        for listener in list(self._listeners):
+            listener(new)
+
+    def _ready(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the session was closed")
+        if not self._connected.wait(self._connection.patience):
+            raise unavailable(self._connection, self._dialer.failures, since=self._connection.patience)
+
+    def _read(
+        self, path: str, watcher: _Watcher | None, ask: Callable[..., Any], answer: Callable[[Any], T]
+    ) -> T | None:
+        def read() -> T | None:
+            while True:
+                try:
+                    return answer(ask(path, watch=watcher).get(timeout=self._deadline))
+                except kazoo_errors.NoNodeError:
+                    # Only exists() leaves a watch on what does not exist. Should it exist by now, it is read after all.
+                    if watcher is None or self._client.exists_async(path, watcher).get(timeout=self._deadline) is None:
+                        return None
+
+        return self._ask(path, read)
+
+    def _or_none(self, result: Any) -> Znode | None:
+        try:
+            return _znode(result.get(timeout=self._deadline))
+        except kazoo_errors.NoNodeError:
+            return None
+
+    def _ask(self, path: str, read: Callable[[], T]) -> T:
+        """Read; once more when the connection was lost meanwhile and there is patience for its return."""
+        self._ready()
+        with self._translated(path):
+            try:
+                return read()
+            except kazoo_errors.ConnectionLoss:
+                if not self._connection.patience:
+                    raise
+        self._ready()
+        with self._translated(path):
+            return read()
+
+    def _refuse(self, op: Op, error: Exception) -> None:
+        """Raise what one operation's result says; nothing, when another operation is the cause."""
+        if isinstance(error, (kazoo_errors.RolledBackError, kazoo_errors.RuntimeInconsistency)):
+            return
+        for kind, reason in (
+            (kazoo_errors.NoNodeError, Refused.NO_NODE),
+            (kazoo_errors.NodeExistsError, Refused.NODE_EXISTS),
+            (kazoo_errors.BadVersionError, Refused.BAD_VERSION),
+            (kazoo_errors.NotEmptyError, Refused.NOT_EMPTY),
+            (kazoo_errors.NoChildrenForEphemeralsError, Refused.EPHEMERAL_PARENT),
+        ):
+            if isinstance(error, kind):
+                raise CommitRefused(op, reason)
+        with self._translated(op.path, commit=True):
+            raise error
+
+    @contextmanager
+    def _translated(self, path: str, *, commit: bool = False) -> Iterator[None]:
+        """kazoo's errors as the library's own."""
+        try:
+            yield
+        except (kazoo_errors.NoAuthError, kazoo_errors.AuthFailedError) as err:
+            raise denied(self._connection, path) from err
+        except (kazoo_errors.KazooException, KazooTimeoutError) as err:
+            what = type(err).__name__
+            if commit:
+                raise OutcomeUnknown(
+                    f"the connection failed during a commit ({what}): it took effect as a whole or not at all",
+                    remedy="run the same again: what is done already is left as it is",
+                ) from err
+            raise StoreUnavailable(
+                f"the connection failed during a call ({what})", remedy="try again once ZooKeeper has a quorum"
+            ) from err
+
+
+class _Dialer:
+    """Makes kazoo's connections, and remembers of each server why the last one failed.
+
+    ``decided`` is set once waiting for the first session is over: there is one, or every server fails in a way that will
+    not pass by itself.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._addresses = connection.addresses()
+        self._context = tls_context(connection)
+        # every server gets its turn within the time of the first connection, and of a session
+        self._timeout = min(connection.connect_timeout, connection.session_timeout) / len(self._addresses)
+        self._dialed = ""
+        self.failures: dict[str, str] = {}
+        self.decided = threading.Event()
+        # A logger of this store's own below kazoo's: its messages go where kazoo's go, and are heard here.
+        self.logger = logging.Logger(__name__)
+        self.logger.parent = logging.getLogger("kazoo.client")
+        self.logger.addHandler(_Listener(self._heard))
+
+    def dial(self, address: tuple[str, int], **_: Any) -> socket.socket:
+        """A connected socket. kazoo's own settings of TLS and timeout, which come as keywords, are not used."""
+        self._dialed = ""
+        name = self._name(*address)
+        server = label(name, address[1])
+        try:
+            sock = socket.create_connection(address, self._timeout)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._context is not None:
+                    sock = self._context.wrap_socket(sock, server_hostname=name)
+            except OSError:
+                sock.close()
+                raise
+        except OSError as err:
+            self._failed(server, f"TLS: {_words(err)}" if isinstance(err, ssl.SSLError) else _words(err))
+            raise
+        self._dialed = server
+        return sock
+
+    def _name(self, host: str, port: int) -> str:
+        """The server as it was configured, which its certificate must name; kazoo has resolved it since."""
+        for name, configured in self._addresses:
+            if configured == port and (name == host or host in _resolved(name, port)):
+                return name
+        return host
+
+    def _heard(self, message: str) -> None:
+        """A server may accept the connection and then end it: only kazoo's log says so, and why."""
+        if self._dialed and message.startswith("Connection "):
+            words = message.rpartition("error: ")[2].rpartition("Connection dropped: ")[2]
+            if words == "socket connection broken":
+                words = "it closed the connection"
+            self._failed(self._dialed, f"TLS: {words}" if "SSL" in words else words)
+
+    def _failed(self, server: str, words: str) -> None:
+        self.failures[server] = words
+        servers = [label(*address) for address in self._addresses]
+        if all(self.failures.get(each, "").startswith("TLS: ") for each in servers):
+            self.decided.set()
+
+
+class _Listener(logging.Handler):
+    def __init__(self, heard: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._heard(record.getMessage())
+
+
+class _Watcher:
+    """A watch as kazoo calls it; equal ones on the same path are one to it, and so called once."""
+
+    def __init__(self, path: str, watch: Watch) -> None:
+        self._path = path
+        self._watch = watch
+
+    def __call__(self, _: Any) -> None:
+        # kazoo's event has no path when the connection was lost
+        self._watch(self._path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Watcher) and (self._path, self._watch) == (other._path, other._watch)
+
+    def __hash__(self) -> int:
+        return hash((self._path, self._watch))
+
+
+def _watcher(path: str, watch: Watch | None) -> _Watcher | None:
+    return None if watch is None else _Watcher(path, watch)
+
+
+def _znode(answer: tuple[bytes, Any]) -> Znode:
+    data, stat = answer
+    return Znode(data, stat.version, stat.czxid, stat.mzxid, stat.ephemeralOwner)
+
+
+@functools.lru_cache(maxsize=256)
+def _resolved(host: str, port: int) -> frozenset[str]:
+    try:
+        return frozenset(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except OSError:
+        return frozenset()
+
+
+def _words(error: OSError) -> str:
+    text = str(getattr(error, "verify_message", "") or error.strerror or error)
+    return text[:1].lower() + text[1:]
