@@ -58,8 +58,8 @@ emulated:  ## the scenario for what containers cannot do: disks, partitions and 
 	@$(MAKE) molecule SCENARIO=emulated
 
 .PHONY: bench
-bench: venv  ## measure what the budgets are about; writes build/bench.json
-	@python tests/bench/run.py
+bench: venv  ## measure what the budgets are about, into build/bench.json; BENCHMARKS=bulk runs one
+	@PYTHONPATH=collections python -m tests.bench.run $(BENCHMARKS)
 
 # --- packages -------------------------------------------------------------------------------------------------------
 

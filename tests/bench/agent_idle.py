@@ -9,7 +9,8 @@ from tests.bench.playbook import ROOT, Run
 
 
 def measure() -> list[Figure]:
-    run = Run("agent_idle.yml", inventory=ROOT / "inventory-examples" / "lab")
+    vms = [{"name": f"bench-idle-{number}"} for number in range(1, 51)]
+    run = Run("agent_idle.yml", inventory=ROOT / "inventory-examples" / "lab", variables={"bench_vms": vms})
     seen = run.result_of("Figures")["msg"]
     memory, processor = seen["memory"], seen["processor"]
     return [

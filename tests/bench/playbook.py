@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -32,11 +33,14 @@ class Run:
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         }
-        command = [Path(sys.executable).parent / "ansible-playbook", "-i", str(inventory), HERE / name]
-        if variables:
-            command += ["-e", json.dumps(variables)]
-        started = time.monotonic()
-        done = subprocess.run(command, cwd=ROOT, env=env, check=False, capture_output=True, text=True)
+        # In a file: a thousand VMs do not fit into an argument.
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(variables or {}, file)
+            file.flush()
+            program = Path(sys.executable).parent / "ansible-playbook"
+            command = [program, "-i", str(inventory), "-e", f"@{file.name}", HERE / name]
+            started = time.monotonic()
+            done = subprocess.run(command, cwd=ROOT, env=env, check=False, capture_output=True, text=True)
         self.seconds = time.monotonic() - started
         if done.returncode != 0:
             raise RuntimeError(f"{name} failed:\n{done.stdout}\n{done.stderr}")

@@ -46,7 +46,7 @@ class Result:
 
 
 PARTS = [
-    Part("pytest", [["pytest", "tests/unit", "tests/agent", "tests/store", "tests/artifacts"]]),
+    Part("pytest", [["pytest"]]),
     Part("ansible-test", [["tests/tools/sanity"]]),
     Part("ansible-lint", [["ansible-lint", "--nocolor", "-q"]]),
     Part(

@@ -1,0 +1,24 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A call of a module that has nothing to do, beside ansible.builtin.ping over the same connection."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from tests.bench.cluster import tree
+from tests.bench.figure import Figure
+from tests.bench.playbook import Run
+from tests.store.zookeeper import ZooKeeper
+
+TIMES_PING = 1.3
+
+
+def measure() -> list[Figure]:
+    with ZooKeeper() as server, tree(server, "/bench") as connection:
+        run = Run("module_call.yml", variables={"bench_connection": connection})
+    ping = median(run.seconds_of("Ping"))
+    return [
+        Figure(f"no-op call of {module} (beside ping)", median(run.seconds_of(task)), "s", ping, TIMES_PING * ping)
+        for module, task in (("vm_info", "Read a VM"), ("vm", "Describe a VM as it is"))
+    ]
