@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from .effects import DeleteVolumes, DestroyDomain, DestroyStray, EnsureVolumes, StartDomain, WriteStatus
+from .effects import DeleteVolumes, DestroyDomain, DestroyStray, EnsureVolumes, WriteStatus
 from .events import (
     Blinded,
     DomainGone,
@@ -96,14 +96,15 @@ def _done(view: View, event: Done) -> View:
     match event.failure:
         case Failure.FAILED:
             # whatever was known of the volumes may be what is wrong
-            return _remember(view, vm, trouble=event.reason, volumes=False)
+            return _remember(view, vm, trouble=event.reason, volumes=())
         case Failure.REFUSED | Failure.BLIND:
             seen = view.seen.get(vm)
             return view if seen is None else replace(view, seen={**view.seen, vm: replace(seen, stale=True)})
-    if isinstance(effect, (EnsureVolumes, StartDomain)):
-        return _remember(view, vm, volumes=True)
-    if isinstance(effect, DeleteVolumes):
-        return _remember(view, vm, volumes_gone=True, volumes=False)
+    match effect:
+        case EnsureVolumes():
+            return _remember(view, vm, volumes=effect.disks)
+        case DeleteVolumes():
+            return _remember(view, vm, volumes_gone=True, volumes=())
     return view
 
 

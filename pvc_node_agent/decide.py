@@ -159,6 +159,7 @@ class _Ours:
                 record_version=record_version,
                 running_since=memory.running_since,
                 stopping_since=memory.stopping_since if stopping else None,
+                volumes=memory.volumes,
                 press_at=memory.press_at,
                 restarts=memory.restarts if memory.record_version == -1 else 0,
                 said=memory.said,
@@ -169,8 +170,6 @@ class _Ours:
         case = self.case
         if case.hypervisor:
             return self._unknown()
-        if not self.record.disks:
-            self.memory = replace(self.memory, volumes=True)
         if self.record.state == "started":
             return self._run() if case.domain is None else self._keep_running(case.domain)
         if case.domain is not None:
@@ -197,7 +196,7 @@ class _Ours:
             return waiting
         if case.slots <= 0:
             return self._verdict("starting", self._old_generation(), "waits until other VMs of this node have started")
-        if not self.memory.volumes:
+        if self._volumes_missing():
             return self._ensure_volumes("starting")
         again = self.memory.attempts > 0
         why = f"tried again after: {self.memory.reason}" if again else "wanted started, and it does not run"
@@ -209,7 +208,9 @@ class _Ours:
     def _keep_running(self, domain: Domain) -> Verdict:
         """Wanted started, and there is a domain."""
         since = self.memory.running_since
-        self.memory = replace(self.memory, ended="", stopping_since=None, volumes=True)
+        self.memory = replace(self.memory, ended="", stopping_since=None)
+        if domain.definition == self.record.definition:
+            self.memory = replace(self.memory, volumes=self.record.disks)
         if domain.state is DomainState.IO_ERROR:
             return self._resume(domain)
         self.memory = replace(self.memory, trouble="", running_since=self.case.now if since is None else since)
@@ -294,7 +295,7 @@ class _Ours:
             return self._verdict("stopped", self.record.generation, "disabled")
         if case.busy is not None:
             return self._under_way(case.busy)
-        if not self.memory.volumes:
+        if self._volumes_missing():
             return self._pause("backoff") or self._ensure_volumes("stopped")
         return self._verdict("stopped", self.record.generation, "stopped, as wanted")
 
@@ -332,6 +333,9 @@ class _Ours:
         if waiting:
             return waiting
         return self._verdict("stopped", generation, why, HandOver(self.case.vm, self.right, target), "hand over", why)
+
+    def _volumes_missing(self) -> bool:
+        return not set(self.record.disks) <= set(self.memory.volumes)
 
     def _ensure_volumes(self, state: str) -> Verdict:
         disks = self.record.disks

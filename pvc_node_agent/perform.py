@@ -55,7 +55,7 @@ class Performer:
         try:
             self._perform(effect)
         except CommitRefused as err:
-            return Done(effect, Failure.REFUSED, str(err))
+            return Done(effect, self._kind(effect, err), str(err))
         except StoreError as err:
             return Done(effect, Failure.BLIND, str(err))
         except EffectFailed as err:
@@ -63,6 +63,15 @@ class Performer:
         except PvcError as err:
             return Done(effect, Failure.FAILED, str(err))
         return Done(effect)
+
+    def _kind(self, effect: Effect, refused: CommitRefused) -> Failure:
+        """Which of its grounds the effect has lost; what was read right and is wrong in the store is no ground."""
+        path = refused.op.path
+        if path == paths.alive(self._node):
+            return Failure.BLIND
+        if isinstance(effect, WriteStatus) or path in (paths.claim(effect.vm), paths.vm(effect.vm)):
+            return Failure.REFUSED
+        return Failure.FAILED
 
     def _perform(self, effect: Effect) -> None:
         match effect:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, NodeStatus, Vm
+from pvc_state.records import Claim, Disk, NodeStatus, Vm
 
 from .effects import Effect, VmEffect, WriteStatus
 
@@ -132,7 +132,7 @@ class Memory:
         running_since: since when the domain has been running; None while it is paused after an I/O error.
         stopping_since: since when the guest is being stopped.
         press_at: when it is asked again.
-        volumes: whether its volumes are known to exist.
+        volumes: those known to exist.
         volumes_gone: whether its volumes are known to be removed.
         overdue: what takes longer than it should.
         said: the last sentence, so that it is not repeated.
@@ -148,7 +148,7 @@ class Memory:
     running_since: float | None = None
     stopping_since: float | None = None
     press_at: float = 0.0
-    volumes: bool = False
+    volumes: tuple[Disk, ...] = ()
     volumes_gone: bool = False
     overdue: str = ""
     said: str = ""

@@ -1,0 +1,468 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life of VMs under whole agents: real decisions, real store semantics, simulated hypervisor and storage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pvc_node_agent.feed import Superseded
+from pvc_node_agent.view import DomainState
+from pvc_state import paths
+from pvc_state.requests import DiskRequest, VmRequest
+from tests.agent.world import World
+
+WEB = VmRequest("web1", node="node1", memory=512, disks=[DiskRequest(size=1 << 30)])
+
+
+@pytest.fixture
+def world() -> World:
+    """Two nodes, and web1 running on the first."""
+    world = World("node1", "node2")
+    world.want(WEB)
+    world.settle()
+    assert world["node1"].running == {"web1"}
+    return world
+
+
+# --- start and stop ---------------------------------------------------------------------------------------------------
+
+
+def test_a_new_vm_gets_its_volume_and_starts(world: World) -> None:
+    assert world.log == ["create vms/web1-disk0", "node1: start web1 epoch 1"]
+    status = world.vm("web1")
+    assert (status.state, status.generation, status.definition, status.reason) == ("running", 1, 1, "runs")
+    assert status.console == "/var/log/libvirt/qemu/web1-console.log"
+    assert world["node1"].sentences[-2:] == [
+        "web1: ensure volumes: wanted started",
+        "web1: start: wanted started, and it does not run",
+    ]
+
+
+def test_a_vm_wanted_stopped_gets_its_volume_only() -> None:
+    world = World("node1")
+    world.want(replace(WEB, state="stopped"))
+    world.settle()
+    assert world.log == ["create vms/web1-disk0"]
+    assert (world.vm("web1").state, world.vm("web1").generation) == ("stopped", 1)
+
+
+def test_a_disabled_vm_is_left_alone() -> None:
+    world = World("node1")
+    world.want(replace(WEB, state="disabled"))
+    world.settle()
+    assert world.log == []
+    assert (world.vm("web1").state, world.vm("web1").reason) == ("stopped", "disabled")
+
+
+def test_a_stop_asks_the_guest(world: World) -> None:
+    world.want(VmRequest("web1", state="stopped"))
+    world.settle()
+    assert world.log[2:] == ["node1: shutdown web1"]
+    assert (world.vm("web1").state, world.vm("web1").generation) == ("stopped", 2)
+
+
+def test_a_guest_that_does_not_listen_is_asked_again_and_then_destroyed(world: World) -> None:
+    world["node1"].hypervisor.obedient = False
+    world.want(VmRequest("web1", state="stopped", shutdown_timeout=25))
+    world.settle()
+    stopping = world.vm("web1")
+    assert (stopping.state, stopping.generation) == ("stopping", 1)
+    assert stopping.reason == "its guest was asked to power off, and is destroyed after 25 s"
+    world.advance(24)
+    assert world.log[2:] == ["node1: shutdown web1"] * 3
+    world.advance(1)
+    assert world.log[-1] == "node1: destroy web1"
+    assert world.vm("web1").state == "stopped"
+    reason = "wanted stopped, and the guest did not power off within 25 s"
+    assert world["node1"].sentences[-1] == f"web1: destroy: {reason}"
+
+
+def test_a_user_who_changes_his_mind_gets_the_vm_back(world: World) -> None:
+    world["node1"].hypervisor.obedient = False
+    world.want(VmRequest("web1", state="stopped"))
+    world.settle()
+    world.want(VmRequest("web1", state="started"))
+    world.settle()
+    world["node1"].hypervisor.end("web1", "its guest powered itself off")
+    world.advance(2)
+    assert world.log[2:] == ["node1: shutdown web1", "node1: start web1 epoch 1"]
+    assert world.vm("web1").state == "running"
+
+
+def test_new_hardware_waits_for_the_next_start(world: World) -> None:
+    world.want(VmRequest("web1", memory=1024))
+    world.settle()
+    status = world.vm("web1")
+    assert (status.state, status.generation, status.definition) == ("running", 2, 1)
+    assert "takes effect when it is stopped and started again" in status.reason
+    world.want(VmRequest("web1", state="stopped"))
+    world.settle()
+    world.want(VmRequest("web1", state="started"))
+    world.settle()
+    status = world.vm("web1")
+    assert (status.state, status.generation, status.definition, status.reason) == ("running", 4, 2, "runs")
+
+
+# --- crashes and failures ---------------------------------------------------------------------------------------------
+
+
+def test_a_crashed_guest_is_started_again_later_and_later(world: World) -> None:
+    begin = world.clock.time
+    times = []
+    for _ in range(8):
+        world["node1"].hypervisor.end("web1", "its QEMU died")
+        world.settle()
+        assert world.vm("web1").state == "backoff"
+        died = world.clock.time
+        while "web1" not in world["node1"].running:
+            world.advance(0.5)
+        times.append(world.clock.time - died)
+    assert times == [1, 2, 4, 8, 16, 32, 60, 60]
+    status = world.vm("web1")
+    assert status.restarts == 8
+    assert status.reason == "runs; was started again 8 times, the last time because its QEMU died"
+    assert world.clock.time - begin < 200
+
+
+def test_a_guest_that_has_run_well_starts_with_a_clean_slate(world: World) -> None:
+    for _ in range(3):
+        world["node1"].hypervisor.end("web1", "its QEMU died")
+        world.advance(20)
+    world.advance(200)
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.advance(1)
+    assert world["node1"].running == {"web1"}
+    assert world.vm("web1").restarts == 4
+
+
+def test_a_start_that_fails_says_why_and_is_tried_again() -> None:
+    world = World("node1")
+    world["node1"].hypervisor.failing = "bridge br7 does not exist on this node (there are: br0)"
+    world.want(WEB)
+    world.settle()
+    status = world.vm("web1")
+    assert (status.state, status.generation) == ("backoff", 0)
+    assert status.reason == "bridge br7 does not exist on this node (there are: br0); tried again after 1 s"
+    world.advance(10)
+    world["node1"].hypervisor.failing = ""
+    world.advance(10)
+    assert world.vm("web1").state == "running"
+    assert "bridge br7 does not exist" in world.vm("web1").reason
+
+
+def test_a_missing_volume_that_nobody_may_create_is_named() -> None:
+    world = World("node1")
+    world.want(replace(WEB, disks=[DiskRequest(volume="golden")]))
+    world.settle()
+    status = world.vm("web1")
+    assert status.state == "backoff"
+    assert status.reason.startswith("volume vms/golden does not exist: create it, or give the disk a size")
+    assert world.log == []
+
+
+def test_a_change_by_the_user_ends_the_pause_at_once() -> None:
+    world = World("node1")
+    world["node1"].hypervisor.failing = "kernel /boot/guest does not exist on this node"
+    world.want(WEB)
+    world.advance(300)
+    world["node1"].hypervisor.failing = ""
+    world.want(VmRequest("web1", description="corrected"))
+    world.settle()
+    assert world.vm("web1").state == "running"
+    assert world.vm("web1").restarts == 0
+
+
+def test_a_guest_paused_by_its_storage_is_resumed_less_and_less_often(world: World) -> None:
+    hypervisor = world["node1"].hypervisor
+    hypervisor.change("web1", DomainState.IO_ERROR)
+    world.settle()
+    assert world.vm("web1").state == "backoff"
+    assert world.vm("web1").reason == "its storage failed, and its guest was paused; tried again after 1 s"
+    world.advance(1)
+    assert world.vm("web1").state == "running"
+    hypervisor.change("web1", DomainState.IO_ERROR)
+    world.settle()
+    assert world.vm("web1").reason.endswith("tried again after 2 s")
+    world.advance(300)
+    hypervisor.change("web1", DomainState.IO_ERROR)
+    world.settle()
+    assert world.vm("web1").reason.endswith("tried again after 1 s")
+
+
+def test_a_guest_that_pauses_again_at_once_is_not_resumed_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hypervisor = world["node1"].hypervisor
+    monkeypatch.setattr(hypervisor, "resume", lambda vm, uuid: hypervisor.say(f"resume {vm}"))
+    hypervisor.change("web1", DomainState.IO_ERROR)
+    world.advance(130)
+    assert world.log.count("node1: resume web1") == 7
+
+
+# --- hand-over and removal --------------------------------------------------------------------------------------------
+
+
+def test_a_stopped_vm_moves_to_the_node_that_it_is_bound_to(world: World) -> None:
+    world.want(VmRequest("web1", state="stopped"))
+    world.settle()
+    world.want(VmRequest("web1", node="node2"))
+    world.settle()
+    assert world["node1"].running == set()
+    assert world.vm("web1").state == "stopped"
+    world.want(VmRequest("web1", state="started"))
+    world.settle()
+    assert world["node2"].running == {"web1"}
+    assert world["node2"].hypervisor.starts == [("web1", 2)]
+    assert world["node1"].sentences[-1] == "web1: hand over: bound to node2, and it does not run here"
+    assert world.user.children(paths.assigned("node1")) == []
+    assert world.user.children(paths.assigned("node2")) == ["web1"]
+    assert world.status("node1").vms == {}
+
+
+def test_a_removed_vm_leaves_its_volumes_and_says_where(world: World) -> None:
+    world.want(VmRequest("web1", state="absent"))
+    world.settle()
+    assert world.log[2:] == ["node1: shutdown web1"]
+    assert world.storage.volumes == {"vms/web1-disk0"}
+    sentence = "web1: remove: wanted absent, and nothing of it runs; its volumes stay: vms/web1-disk0"
+    assert world["node1"].sentences[-1] == sentence
+    assert [world.znode(path("web1")) for path in (paths.vm, paths.claim)] == [None, None]
+    assert world.user.children(paths.assigned("node1")) == []
+    assert world.status("node1").vms == {}
+    assert "web1" not in world["node1"].view.memory
+
+
+def test_a_vm_removed_with_its_volumes(world: World) -> None:
+    world.want(VmRequest("web1", state="absent", delete_volumes=True))
+    world.settle()
+    assert world.log[2:] == ["node1: shutdown web1", "remove vms/web1-disk0"]
+    assert world.znode(paths.vm("web1")) is None
+
+
+def test_a_volume_in_use_holds_the_removal_up_visibly(world: World) -> None:
+    world.storage.failing = "volume vms/web1-disk0 is in use elsewhere: close it there first"
+    world.want(VmRequest("web1", state="absent", delete_volumes=True))
+    world.settle()
+    status = world.vm("web1")
+    assert status.state == "deleting"
+    assert status.reason.startswith("volume vms/web1-disk0 is in use elsewhere")
+    world.storage.failing = ""
+    world.advance(60)
+    assert world.znode(paths.vm("web1")) is None
+
+
+# --- the agent's own life ---------------------------------------------------------------------------------------------
+
+
+def test_a_restarted_agent_adopts_what_runs_and_writes_nothing(world: World) -> None:
+    log, before = list(world.log), world.znode(paths.status("node1"))
+    world["node1"].restart_agent()
+    world.settle()
+    assert world.log == log
+    assert world.znode(paths.status("node1")) == before
+    assert world["node1"].view.link.sees
+
+
+def test_after_a_reboot_of_its_node_a_vm_starts_once_the_old_session_has_ended(world: World) -> None:
+    world["node1"].reboot()
+    world.settle()
+    assert world["node1"].running == set()
+    assert "another boot" in world["node1"].sentences[-1]
+    world.advance(7)
+    assert world["node1"].running == {"web1"}
+    assert world.claim("web1").epoch == 1
+
+
+def test_two_agents_of_one_node_do_not_fight(world: World) -> None:
+    first = world["node1"].feed
+    world["node1"].start_agent()
+    world.settle()
+    first.pump()
+    with pytest.raises(Superseded, match="another agent has taken over; run one agent per node"):
+        first.pump()
+
+
+def test_libvirt_away_and_back(world: World) -> None:
+    hypervisor = world["node1"].hypervisor
+    hypervisor.stop_answering()
+    world.want(VmRequest("web1", state="stopped"))
+    world.advance(60)
+    status = world.vm("web1")
+    assert (status.state, status.generation) == ("running", 1)
+    assert status.reason == "libvirt does not answer: connection refused; it ran when libvirt last answered"
+    hypervisor.answer_again()
+    world.settle()
+    assert world.vm("web1").state == "stopped"
+
+
+def test_a_guest_that_ended_while_libvirt_was_away(world: World) -> None:
+    hypervisor = world["node1"].hypervisor
+    hypervisor.stop_answering()
+    hypervisor.end("web1", "never told")
+    hypervisor.answer_again()
+    world.advance(1)
+    assert world.vm("web1").reason.endswith("the last time because it ended while libvirt could not be watched")
+
+
+# --- the store's life -------------------------------------------------------------------------------------------------
+
+
+def test_a_store_outage_changes_nothing(world: World) -> None:
+    writes = world.znode(paths.status("node1"))
+    world.ensemble.down()
+    world.advance(600)
+    assert "blind" in world["node1"].sentences[-1]
+    assert "keeps 1 VM running, starts and stops nothing" in world["node1"].sentences[-1]
+    world.ensemble.up()
+    world.advance(5)
+    assert world["node1"].view.link.sees
+    assert world.log[2:] == []
+    assert world.znode(paths.status("node1")) == writes
+
+
+def test_a_guest_that_dies_during_an_outage_waits_for_its_end(world: World) -> None:
+    world.ensemble.down()
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.advance(600)
+    assert world["node1"].running == set()
+    world.ensemble.up()
+    world.advance(5)
+    assert world["node1"].running == {"web1"}
+
+
+def test_a_lost_session_is_replaced_and_nothing_restarts(world: World) -> None:
+    node = world["node1"]
+    old = world.znode(paths.alive("node1"))
+    world.ensemble.expire(node.store)
+    world.advance(5)
+    new = world.znode(paths.alive("node1"))
+    assert new.owner == node.store.session_id != old.owner
+    assert world.log[2:] == []
+
+
+def test_a_claim_taken_away_while_blind_ends_the_domain(world: World) -> None:
+    node = world["node1"]
+    world.want_blindly("web1", node=None)
+    world.settle()
+    world.ensemble.cut(node.store)
+    world.advance(10)
+    claim = world.znode(paths.claim("web1"))
+    world.take_claim("web1", "node2", claim)
+    world.settle()
+    assert world["node2"].running == {"web1"}
+    assert node.running == {"web1"}
+    world.ensemble.heal(node.store)
+    world.advance(2)
+    assert node.running == set()
+    why = "it runs here, but node2 holds its claim (epoch 2)"
+    assert f"web1: destroy: {why}" in node.sentences
+    assert world.status("node1").vms == {}
+
+
+def test_a_domain_of_a_former_epoch_is_replaced(world: World) -> None:
+    node = world["node1"]
+    world.ensemble.cut(node.store)
+    world.advance(10)
+    world.take_claim("web1", "node2", world.znode(paths.claim("web1")))
+    world.take_claim("web1", "node1", world.znode(paths.claim("web1")))
+    world.ensemble.heal(node.store)
+    world.advance(2)
+    assert world.log[2:] == ["node1: destroy web1", "node1: start web1 epoch 3"]
+    assert world.vm("web1").epoch == 3
+
+
+def test_a_frozen_agent_does_not_start_under_a_claim_it_lost(world: World) -> None:
+    """The decision is made, then everything stands still, and the claim goes elsewhere before the effect begins."""
+    world.jobs_run = False
+    world.want(VmRequest("db1", node="node1", memory=512))
+    world.want_blindly("db1", node=None)
+    world.settle()
+    assert "db1" in world["node1"].view.busy
+    world.take_claim("db1", "node2", world.znode(paths.claim("db1")))
+    world.jobs_run = True
+    world.settle()
+    assert "db1" not in world["node1"].running
+    assert world["node2"].hypervisor.starts == [("db1", 2)]
+
+
+def test_a_decision_made_before_a_stop_does_not_start(world: World) -> None:
+    world.want(VmRequest("db1", node="node1", memory=512))
+    world.jobs_run = False
+    world.settle()
+    world.want(VmRequest("db1", state="stopped"))
+    world.jobs_run = True
+    world.settle()
+    assert world["node1"].hypervisor.starts == [("web1", 1)]
+    assert world.vm("db1").state == "stopped"
+
+
+def test_a_node_that_is_not_declared_waits(world: World) -> None:
+    world.ensemble.expire(world["node2"].store)
+    node = world.add_machine("node9")
+    world.settle()
+    assert node.sentences[-1].startswith("blind: node node9 does not belong to the cluster yet")
+    world.declare("node9")
+    world.settle()
+    assert node.view.link.sees
+
+
+def test_a_damaged_record_is_left_as_it_is(world: World) -> None:
+    world.damage(paths.vm("web1"))
+    world.settle()
+    status = world.vm("web1")
+    assert status.state == "running"
+    assert "its record is damaged" in status.reason
+    assert world["node1"].running == {"web1"}
+
+
+def test_a_damaged_claim_neither_starts_nor_stops(world: World) -> None:
+    world.damage(paths.claim("web1"))
+    world.settle()
+    assert world["node1"].running == {"web1"}
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.advance(60)
+    assert world["node1"].running == set()
+    assert "its claim is damaged" in world.status("node1").vms["web1"].reason
+
+
+def test_a_newer_schema_stops_decisions(world: World) -> None:
+    world.set_schema_version(99)
+    world.settle()
+    assert "schema version 99" in world["node1"].sentences[-1]
+    world.want_blindly("web1", state="stopped")
+    world.advance(60)
+    assert world["node1"].running == {"web1"}
+
+
+# --- many VMs ---------------------------------------------------------------------------------------------------------
+
+
+def test_starts_are_capped_and_all_happen() -> None:
+    world = World("node1")
+    world.want(*(VmRequest(f"vm{index:02}", memory=64) for index in range(20)))
+    world.jobs_run = False
+    world.settle()
+    assert len(world["node1"].view.busy) == 4
+    world.jobs_run = True
+    world.settle()
+    assert len(world["node1"].running) == 20
+
+
+def test_nothing_is_written_when_nothing_changes() -> None:
+    world = World("node1", "node2")
+    world.want(*(VmRequest(f"vm{index:02}", memory=64) for index in range(50)))
+    world.settle()
+    zxid = world.zxid()
+    world.advance(3600)
+    assert world.zxid() == zxid
+
+
+def test_a_large_plan_whose_writer_died_is_carried_on(world: World) -> None:
+    world.leave_large_plan_behind([VmRequest(f"vm{index:02}", memory=64, node="node2") for index in range(3)])
+    world.advance(1)
+    assert world["node2"].running == set()
+    world.advance(3)
+    assert world["node2"].running == {"vm00", "vm01", "vm02"}
