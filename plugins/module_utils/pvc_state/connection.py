@@ -81,8 +81,8 @@ class Connection:
 def tls_context(connection: Connection) -> ssl.SSLContext | None:
     """The TLS settings of a connection, None for a plain one; raises InvalidRequest naming the file that is wrong.
 
-    The servers' names are checked: with the operating system's authorities trusted and names unchecked, anybody with any
-    certificate could pose as a server and be told the password.
+    The servers' names are checked: with the operating system's authorities trusted and names unchecked, anybody with
+    any certificate could pose as a server and be told the password.
     """
     if not connection.tls:
         return None

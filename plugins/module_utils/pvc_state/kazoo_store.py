@@ -9,7 +9,7 @@ What kazoo does that one would not expect, and what is done about it here:
 - a transaction that is refused returns its errors as results instead of raising them: the results are read;
 - after a long outage it tries to reconnect once an hour: here once a second;
 - ``start()`` hides why no server was reached: connections are made here (``_Dialer``), and each failure is kept;
-- with TLS it trusts the operating system's authorities beside the one given, and checks no names: connection.tls_context;
+- with TLS it trusts the operating system's authorities beside the one given and checks no names: not so here;
 - it drops its watches when the connection is lost, after calling them: store.Watch promises just that.
 """
 
@@ -260,8 +260,8 @@ class KazooStore:
 class _Dialer:
     """Makes kazoo's connections, and remembers of each server why the last one failed.
 
-    ``decided`` is set once waiting for the first session is over: there is one, or every server fails in a way that will
-    not pass by itself.
+    ``decided`` is set once waiting for the first session is over: there is one, or every server fails in a way that
+    will not pass by itself.
     """
 
     def __init__(self, connection: Connection) -> None:
