@@ -31,10 +31,11 @@ options:
       state: &state
         description:
           - V(started) is for a VM that should run. It is restarted when it crashes or powers itself off.
-          - V(stopped) is for one that should not. A running guest is asked to power off; after O(shutdown_timeout) it is destroyed.
+          - V(stopped) is for one that should not. A running guest is asked to power off. After O(shutdown_timeout) it
+            is destroyed.
           - V(disabled) is V(stopped) for a VM that nothing shall start or move, maintenance of the cluster included.
-          - V(absent) stops the VM like V(stopped) and deletes it. Its volumes are kept unless O(delete_volumes=true). All other
-            options but O(name) are ignored then.
+          - V(absent) stops the VM like V(stopped) and deletes it. Its volumes are kept unless O(delete_volumes=true).
+            All other options but O(name) are ignored then.
           - A new VM is V(started) by default.
         type: str
         choices: [started, stopped, disabled, absent]
@@ -51,7 +52,8 @@ options:
         type: int
       disks: &disks
         description:
-          - All disks of the VM, in order. It boots from the first one, unless O(boot) says otherwise. The default is none.
+          - All disks of the VM, in order. It boots from the first one, unless O(boot) says otherwise. The default is
+            none.
           - A disk that is taken out of the list is taken away from the VM; its volume is kept.
         type: list
         elements: dict
@@ -61,7 +63,7 @@ options:
             type: str
             default: vms
           volume:
-            description: Name of the RBD image. By default, the VM's name and the disk's position, such as V(web1-disk0).
+            description: Name of the RBD image. By default, the VM's name and the disk's position, like V(web1-disk0).
             type: str
           size:
             description:
@@ -78,7 +80,9 @@ options:
             type: str
             required: true
           mac:
-            description: MAC address. By default one that depends on the cluster, the VM's name and the interface's position only.
+            description:
+              - MAC address. By default one that depends on nothing but the cluster, the VM's name and the interface's
+                position.
             type: str
           model:
             description: Model of the interface.
@@ -86,7 +90,8 @@ options:
             default: virtio
       boot: &boot
         description:
-          - Boots a kernel directly, from files on the node. The empty dictionary boots from the first disk, which is the default.
+          - Boots a kernel directly, from files on the node. The empty dictionary boots from the first disk, which is
+            the default.
         type: dict
         suboptions:
           kernel:

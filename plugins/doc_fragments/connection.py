@@ -10,10 +10,10 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 description:
-  - The module talks to the cluster's ZooKeeper and to nothing else. It may run on the controller (with C(delegate_to) or a play on
-    C(localhost)) or on a node of the cluster, wherever its Python has kazoo.
-  - Set the connection options once, with C(module_defaults) for C(group/pvc.cluster.cluster), or as environment variables of the
-    host that the module runs on.
+  - The module talks to the cluster's ZooKeeper and to nothing else. It may run on the controller (with C(delegate_to)
+    or a play on C(localhost)) or on a node of the cluster, wherever its Python has kazoo.
+  - Set the connection options once, with C(module_defaults) for C(group/pvc.cluster.cluster), or as environment
+    variables of the host that the module runs on.
 options:
   hosts:
     description:
@@ -49,13 +49,14 @@ options:
     default: true
   ca_file:
     description:
-      - PEM file with the certificate of the cluster's CA. By default, the authorities of the operating system are trusted.
+      - PEM file with the certificate of the cluster's CA. By default, the authorities of the operating system are
+        trusted.
       - When not given, the environment variable E(PVC_CA_FILE) is used.
     type: path
   cert_file:
     description:
-      - PEM file with the certificate that the module shows to the servers. Required when the servers ask for one, as those
-        of this collection do.
+      - PEM file with the certificate that the module shows to the servers. Required when the servers ask for one, as
+        those of this collection do.
       - When not given, the environment variable E(PVC_CERT_FILE) is used.
     type: path
   key_file:
@@ -65,8 +66,8 @@ options:
     type: path
   connect_timeout:
     description:
-      - Seconds to find a server that answers, at the beginning and when the one in use is lost. An election of ZooKeeper's
-        leader may take some of them.
+      - Seconds to find a server that answers, at the beginning and when the one in use is lost. An election of
+        ZooKeeper's leader may take some of them.
       - When not given, the environment variable E(PVC_CONNECT_TIMEOUT) is used.
     type: float
     default: 10

@@ -21,7 +21,8 @@ from .pvc_state import kazoo_store
 from .pvc_state.connection import Connection
 from .pvc_state.errors import InvalidRequest, PvcError
 from .pvc_state.plan import Plan
-from .pvc_state.snapshot import NotInitialised, Snapshot, load as load_snapshot
+from .pvc_state.snapshot import NotInitialised, Snapshot
+from .pvc_state.snapshot import load as load_snapshot
 from .pvc_state.store import Store
 
 #: Opens the store that the connection options describe. Tests hand the modules one that opens a store in memory.
@@ -67,7 +68,7 @@ def run(module: AnsibleModule, work: Work, connect: Connect | None = None) -> t.
 
 
 def fail(module: AnsibleModule, err: PvcError, **result: t.Any) -> t.NoReturn:
-    """Fail with an error of the library: as one sentence, and in its parts for playbooks that want to tell errors apart."""
+    """Fail with an error of the library: as one sentence, and in its parts for playbooks that look at them."""
     parts = {"problem": err.problem, "object": err.obj, "option": err.option, "remedy": err.remedy}
     module.fail_json(msg=str(err), **parts, **result)
 
@@ -124,7 +125,10 @@ def _bytes(value: str, obj: str, option: str) -> int:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT])(?:i?B)?", value.strip(), re.IGNORECASE)
     if not match:
         raise InvalidRequest(
-            f"{value!r} is no size", obj=obj, option=option, remedy="give a number with the unit K, M, G or T, such as 10G"
+            f"{value!r} is no size",
+            obj=obj,
+            option=option,
+            remedy="give a number with the unit K, M, G or T, such as 10G",
         )
     return round(float(match[1]) * (1 << 10 * ("KMGT".index(match[2].upper()) + 1)))
 

@@ -16,8 +16,9 @@ description:
   - Says which machines belong to the cluster. One node (O(name)) or any number of them (O(nodes)) are one plan and one
     transaction. Either everything is committed or nothing.
   - The first registration also initialises the cluster's tree in ZooKeeper.
-  - An option that is left out keeps its value on a registered node, and has the default that is named here on a new one.
-  - It does not touch the machine itself. The roles of this collection deploy it, role P(pvc.cluster.node_agent#role) registers it.
+  - An option that is left out keeps its value on a registered node, and has the default that is named here on a new
+    one.
+  - It does not touch the machine itself. The roles of this collection deploy it.
 extends_documentation_fragment:
   - pvc.cluster.connection
   - pvc.cluster._attributes
@@ -192,6 +193,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         if snapshot is None and not params["cluster_name"]:
             raise InvalidRequest(
                 "it is missing, and the store holds no cluster yet",
+                obj="cluster",
                 option="cluster_name",
                 remedy="name the cluster to be made, or check hosts and root",
             )
@@ -208,7 +210,11 @@ def main(connect: _module.Connect | None = None) -> None:
     module = _module.create_module(
         {
             "name": {"type": "str"},
-            "nodes": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, **NODE}},
+            "nodes": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"name": {"type": "str", "required": True}, **NODE},
+            },
             **NODE,
             "cluster_name": {"type": "str"},
         },

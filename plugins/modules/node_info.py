@@ -25,7 +25,8 @@ options:
     type: list
     elements: str
   state:
-    description: Only nodes whose agent has a session with ZooKeeper (V(alive)), or only those whose agent has none (V(dead)).
+    description:
+      - Only nodes whose agent has a session with ZooKeeper (V(alive)), or only those whose agent has none (V(dead)).
     type: str
     choices: [alive, dead]
   coordinator:
@@ -50,7 +51,7 @@ EXAMPLES = r"""
 RETURN = r"""
 nodes:
   description:
-    - The nodes that all filters let through, by name, each as RV(pvc.cluster.node#module:node) is described in M(pvc.cluster.node).
+    - The nodes that all filters let through, by name, each with the keys of RV(pvc.cluster.node#module:node).
   returned: success
   type: list
   elements: dict

@@ -55,7 +55,7 @@ EXAMPLES = r"""
 RETURN = r"""
 vms:
   description:
-    - The VMs that all filters let through, by name, each as RV(pvc.cluster.vm#module:vm) is described in M(pvc.cluster.vm).
+    - The VMs that all filters let through, by name, each with the keys of RV(pvc.cluster.vm#module:vm).
   returned: success
   type: list
   elements: dict
@@ -104,18 +104,11 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     only = module.params
     names = sorted(snapshot.vms) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.vms))
     vms = [
-        vm_view(snapshot, name)
-        for name in names
-        if only["node"] in (None, snapshot.owner(name))
+        vm
+        for vm in (vm_view(snapshot, name) for name in names if only["node"] in (None, snapshot.owner(name)))
+        if only["state"] in (None, vm.get("state")) and set(only["tags"] or ()) <= set(vm.get("tags", ()))
     ]
-    return {
-        "changed": False,
-        "vms": [
-            vm
-            for vm in vms
-            if only["state"] in (None, vm.get("state")) and set(only["tags"] or ()) <= set(vm.get("tags", ()))
-        ],
-    }
+    return {"changed": False, "vms": vms}
 
 
 def main(connect: _module.Connect | None = None) -> None:

@@ -3,7 +3,7 @@
 
 """A node's agent without a hypervisor: what is wanted of its VMs is true at once. It speaks the protocol of claims.
 
-It learns of changes by the store's watches, like the real one, so that the modules' waiting is tested with the real thing.
+It learns of changes by the store's watches, like the real one, so the modules' waiting is tested with the real thing.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Agent:
             try:
                 if not self._stop:
                     self._step()
-            except Exception as err:  # noqa: BLE001 - raised again in the test's own thread
+            except Exception as err:  # raised again in the test's own thread
                 self._error = err
                 return
 
@@ -114,7 +114,7 @@ class Agent:
             self._commit(Set(paths.claim(name), encode(mine), claim_znode.version), assigned, handed)
             return None
         if name in self._fails:
-            return VmStatus("failed", claim.epoch, 0, self._fails[name])
+            return VmStatus("failed", claim.epoch, vm.generation, self._fails[name])
         running = vm.state == "started"
         before = self._status.vms.get(name)
         defined = before.definition if running and before and before.definition else vm.definition

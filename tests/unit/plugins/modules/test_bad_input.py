@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import socket
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,9 +13,8 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Set
 from ansible_collections.pvc.cluster.plugins.modules import node, node_info, vm, vm_info
 
+from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster, Options, run
-
-Agents = Callable[[], AbstractContextManager[None]]
 
 WEB1 = {"name": "web1", "memory": 1024, "state": "stopped"}
 
@@ -31,9 +29,13 @@ class Case(NamedTuple):
 
 
 VM_CASES = {
-    "unknown node": Case({"name": "new", "memory": 64, "node": "node7"}, "vm new", "node", "node7 is not part of the cluster"),
-    "no room": Case({"name": "new", "memory": "900G"}, "vm new", "", "node1 has 15360 MiB free, 921600 are needed"),
-    "no room on that node": Case({"name": "new", "memory": "900G", "node": "node2"}, "vm new", "node", "15360 MiB free"),
+    "unknown node": Case(
+        {"name": "new", "memory": 64, "node": "node7"}, "vm new", "node", "node7 is not part of the cluster"
+    ),
+    "no room": Case({"name": "new", "memory": "900G"}, "vm new", "", "node2 has 15360 MiB free, 921600 are needed"),
+    "no room on that node": Case(
+        {"name": "new", "memory": "900G", "node": "node2"}, "vm new", "node", "15360 MiB free"
+    ),
     "memory of zero": Case({"name": "new", "memory": 0}, "vm new", "memory", "0"),
     "negative memory": Case({"name": "new", "memory": -1}, "vm new", "memory", "-1"),
     "no memory": Case({"name": "new"}, "vm new", "memory", ""),
@@ -44,13 +46,21 @@ VM_CASES = {
     "name of dots": Case({"name": "..", "memory": 64}, "vm ..", "name", ""),
     "empty name": Case({"name": "", "memory": 64}, "vm ", "name", ""),
     "name that is too long": Case({"name": "x" * 64, "memory": 64}, "vm " + "x" * 64, "name", ""),
-    "unknown pool": Case({"name": "new", "memory": 64, "disks": [{"pool": "gold", "size": "1G"}]}, "vm new", "", "pool gold"),
-    "unknown bridge": Case({"name": "new", "memory": 64, "nics": [{"bridge": "br7"}]}, "vm new", "", "bridge br7"),
-    "size in words": Case({"name": "new", "memory": 64, "disks": [{"size": "big"}]}, "vm new", "disks[0].size", "'big'"),
+    "unknown pool": Case(
+        {"name": "new", "memory": 64, "disks": [{"pool": "gold", "size": "1G"}]}, "vm new", "disks[0].pool", "gold"
+    ),
+    "unknown bridge": Case(
+        {"name": "new", "memory": 64, "nics": [{"bridge": "br7"}]}, "vm new", "nics[0].bridge", "br7"
+    ),
+    "size in words": Case(
+        {"name": "new", "memory": 64, "disks": [{"size": "big"}]}, "vm new", "disks[0].size", "'big'"
+    ),
     "size of zero": Case({"name": "new", "memory": 64, "disks": [{"size": 0}]}, "vm new", "disks[0].size", ""),
-    "illegal MAC": Case({"name": "new", "memory": 64, "nics": [{"bridge": "br0", "mac": "x"}]}, "vm new", "nics[0].mac", ""),
+    "illegal MAC": Case(
+        {"name": "new", "memory": 64, "nics": [{"bridge": "br0", "mac": "x"}]}, "vm new", "nics[0].mac", ""
+    ),
     "initrd without kernel": Case({"name": "new", "memory": 64, "boot": {"initrd": "/i"}}, "vm new", "boot.kernel", ""),
-    "the same VM twice": Case({"vms": [{"name": "new"}, {"name": "new"}], "memory": 64}, "vm new", "vms[1].name", ""),
+    "the same VM twice": Case({"vms": [{"name": "new"}, {"name": "new"}], "memory": 64}, "vm new", "name", "twice"),
     "one bad VM among good ones": Case(
         {"vms": [{"name": "good", "memory": 64}, {"name": "new", "memory": 0}]}, "vm new", "memory", ""
     ),
@@ -63,8 +73,8 @@ NODE_CASES = {
     "negative reserve": Case({"name": "node1", "memory_reserve": -1}, "node node1", "memory_reserve", "-1"),
     "reserve in words": Case({"name": "node1", "memory_reserve": "some"}, "node node1", "memory_reserve", "'some'"),
     "removal of a node with VMs": Case({"name": "node1", "state": "absent"}, "node node1", "state", "web1"),
-    "another cluster's name": Case({"name": "node1", "cluster_name": "other"}, "", "cluster_name", "lab"),
-    "the same node twice": Case({"nodes": [{"name": "new"}, {"name": "new"}]}, "node new", "nodes[1].name", ""),
+    "another cluster's name": Case({"name": "node1", "cluster_name": "other"}, "cluster", "cluster_name", "lab"),
+    "the same node twice": Case({"nodes": [{"name": "new"}, {"name": "new"}]}, "node new", "name", "twice"),
 }
 
 
@@ -97,7 +107,7 @@ def test_node(cluster: Cluster, agents: Agents, case: str) -> None:
 
 
 def test_first_node_without_a_cluster_name(empty: Cluster) -> None:
-    refused(empty, node, {"name": "node1"}, Case({}, "", "cluster_name", ""))
+    refused(empty, node, {"name": "node1"}, Case({}, "cluster", "cluster_name", "missing"))
 
 
 @pytest.mark.parametrize("module", [vm, vm_info, node_info], ids=lambda module: module.__name__.rpartition(".")[2])
@@ -109,11 +119,13 @@ def test_store_without_a_cluster(empty: Cluster, module: Any) -> None:
 
 
 EVERY_MODULE = [(vm, WEB1), (vm_info, {}), (node, {"name": "node1"}), (node_info, {})]
-EACH = pytest.mark.parametrize(("module", "options"), EVERY_MODULE, ids=[m.__name__.rpartition(".")[2] for m, _ in EVERY_MODULE])
+EACH = pytest.mark.parametrize(("module", "options"), EVERY_MODULE, ids=["vm", "vm_info", "node", "node_info"])
 
 
 @EACH
-def test_wrong_password(cluster: Cluster, module: Any, options: Options) -> None:
+def test_wrong_password(zookeeper: Cluster, module: Any, options: Options) -> None:
+    cluster = zookeeper
+    cluster.ok(node, {"name": "node1", "cluster_name": "lab"})
     case = Case({}, "", "password", "")
     refused(cluster, module, {**options, "password": "guessed wrongly"}, case)
     assert "guessed wrongly" not in str(cluster.run(module, {**options, "password": "guessed wrongly"}))
@@ -136,12 +148,13 @@ def test_damaged_schema(cluster: Cluster, module: Any, options: Options) -> None
 
 
 @EACH
-def test_unreachable_store(module: Any, options: Options, unused_port: int) -> None:
-    connection = {"hosts": [f"127.0.0.1:{unused_port}"], "password": "x", "tls": False, "connect_timeout": 0.5}
-    result = run(module, {**connection, **options})
+def test_unreachable_store(module: Any, options: Options) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"127.0.0.1:{server.getsockname()[1]}"
+    result = run(module, {"hosts": [closed], "password": "x", "tls": False, "connect_timeout": 0.5, **options})
     assert result["failed"]
     assert result["option"] == "hosts"
-    assert f"127.0.0.1:{unused_port}" in result["msg"]
+    assert closed in result["msg"]
     assert result["remedy"]
 
 
@@ -153,12 +166,12 @@ def test_damaged_vm(cluster: Cluster, agents: Agents) -> None:
     assert web1
     cluster.store.commit([Set(paths.vm("web1"), b'{"memory":"lots"}', web1.version)])
     with agents():
-        refused(cluster, vm, {"name": "web1", "description": "x"}, Case({}, "vm web1", "", "damaged"))
+        refused(cluster, vm, {"name": "web1", "description": "x"}, Case({}, "vm web1", "", "no valid record"))
         cluster.ok(vm, {**WEB1, "name": "web2"})
     shown = cluster.ok(vm_info, {})
     assert [one["name"] for one in shown["vms"]] == ["web1", "web2"]
-    assert "memory is str, not int" in shown["vms"][0]["invalid"]
-    assert not shown["vms"][1]["invalid"]
+    assert "memory is str, not int" in shown["vms"][0]["damaged"]
+    assert not shown["vms"][1]["damaged"]
     assert [one["name"] for one in cluster.ok(vm_info, {"node": "node1"})["vms"]][:1] == ["web1"]
 
 
@@ -167,10 +180,10 @@ def test_damaged_node(cluster: Cluster, agents: Agents) -> None:
     assert node1
     cluster.store.commit([Set(paths.node("node1"), b"", node1.version)])
     with agents():
-        refused(cluster, node, {"name": "node1", "coordinator": True}, Case({}, "node node1", "", "damaged"))
+        refused(cluster, node, {"name": "node1", "coordinator": True}, Case({}, "node node1", "", "no valid record"))
         assert cluster.ok(vm, WEB1)["vm"]["claim"]["node"] == "node2"
     shown = cluster.ok(node_info, {})["nodes"]
-    assert [(one["name"], bool(one["invalid"])) for one in shown] == [("node1", True), ("node2", False)]
+    assert [(one["name"], bool(one["damaged"])) for one in shown] == [("node1", True), ("node2", False)]
 
 
 def test_foreign_znode_does_no_harm(cluster: Cluster, agents: Agents) -> None:

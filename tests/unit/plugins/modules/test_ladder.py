@@ -1,12 +1,10 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The ladder that every module climbs, on both stores: what check mode says is what happens, and nothing happens twice."""
+"""The ladder that every module climbs, on both stores: check mode says what happens, and nothing happens twice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +14,7 @@ import pytest
 import yaml
 from ansible_collections.pvc.cluster.plugins.modules import node, node_info, vm, vm_info
 
+from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster, Options, Result
 
 MODULES = Path(__file__).resolve().parents[4] / "plugins" / "modules"
@@ -79,8 +78,8 @@ LADDERS = {
         objects=("vms", "vms"),
         names=("web1", "web2"),
         same={"vms": NAMED},
-        create={"memory": "256M", "nics": [{"bridge": "br0", "mac": "52:54:00:00:00:01"}]},
-        change={"tags": ["web", "new"]},
+        create={"memory": "256M", "nics": [{"bridge": "br0", "model": "e1000e"}]},
+        change={"tags": ["new", "web"]},
         reset={"tags": []},
     ),
     "one node": Ladder(
@@ -161,7 +160,7 @@ def shows(shown: Any, asked: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", LADDERS)
-def test_ladder(cluster: Cluster, agents: Callable[[], AbstractContextManager[None]], name: str) -> None:
+def test_ladder(cluster: Cluster, agents: Agents, name: str) -> None:
     ladder = LADDERS[name]
     climber = Climber(cluster, ladder)
     field = next(iter(ladder.change))
