@@ -9,6 +9,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 from .errors import AccessDenied, InvalidRequest, StoreUnavailable
@@ -116,27 +117,51 @@ def tls_context(connection: Connection) -> ssl.SSLContext | None:
     return context
 
 
-def unavailable(connection: Connection, failures: Mapping[str, str], since: float | None = None) -> StoreUnavailable:
-    """The error for a store that was not reached: each server with what happened there.
+class Failure(Enum):
+    """Why a server was not reached, as far as one can tell, and what to do about it."""
 
-    Args:
-        since: seconds for which the connection has been awaited; the connection's own timeout if it was the first.
-    """
+    NETWORK = "check hosts, the network between, and that ZooKeeper runs there"
+    CLOSED = "check that ZooKeeper has a quorum, and that the port is meant for what tls says"
+    AUTHORITY = "check ca_file, and that hosts are named as in the servers' certificates"
+    CLIENT_CERTIFICATE = "give cert_file and key_file, signed by an authority that the servers accept"
+
+    @property
+    def lasting(self) -> bool:
+        """Whether waiting is of no use."""
+        return self in (Failure.AUTHORITY, Failure.CLIENT_CERTIFICATE)
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """One server's failure, in words and in kind."""
+
+    words: str
+    kind: Failure
+
+
+def unreached(words: str) -> Unreached:
+    """Make sense of what the operating system, OpenSSL or the client library says of a failed connection."""
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        reason = words.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or "it is not valid"
+        return Unreached(f"its certificate is refused: {reason.rstrip('.')}", Failure.AUTHORITY)
+    if "ALERT" in words and ("CERT" in words or "UNKNOWN_CA" in words):
+        return Unreached("it refuses our certificate, or that we give none", Failure.CLIENT_CERTIFICATE)
+    if "SSL" in words:
+        return Unreached("it does not speak TLS there, or ended the connection", Failure.CLOSED)
+    if "connection broken" in words or "reset by peer" in words:
+        return Unreached("it ended the connection", Failure.CLOSED)
+    return Unreached(words[:1].lower() + words[1:], Failure.NETWORK)
+
+
+def unavailable(connection: Connection, failures: Mapping[str, Unreached], waited: float) -> StoreUnavailable:
+    """The error for a store that is not reached: each server with what happened there."""
     servers = [label(*address) for address in connection.addresses()]
-    seconds = connection.connect_timeout if since is None else since
-    within = f" within {seconds:g} s" if seconds else ""
-    each = "; ".join(f"{host}: {failures.get(host, 'no answer')}" for host in servers)
-    if any("TLS" in failure for failure in failures.values()):
-        remedy = "check tls, ca_file, cert_file and key_file, and that hosts are named as in their certificates"
-    elif any("closed" in failure for failure in failures.values()):
-        remedy = (
-            "check that a certificate that the servers accept is given with cert_file and key_file"
-            if connection.tls
-            else "check that hosts name the port for connections without TLS, or set tls"
-        )
-    else:
-        remedy = "check hosts, the network between, and that ZooKeeper runs there and has a quorum"
-    return StoreUnavailable(f"no ZooKeeper server let us in{within}: {each}", option="hosts", remedy=remedy)
+    each = "; ".join(f"{server}: {failures[server].words if server in failures else 'no answer'}" for server in servers)
+    kinds = [failures[server].kind for server in servers if server in failures]
+    # what needs a change of the settings first: the servers that are merely down come back by themselves
+    remedy = max(kinds, key=list(Failure).index, default=Failure.NETWORK).value
+    within = f" within {waited:g} s" if waited else ""
+    return StoreUnavailable(f"no ZooKeeper server lets us in{within}: {each}", option="hosts", remedy=remedy)
 
 
 def denied(connection: Connection, path: str) -> AccessDenied:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from .connection import Connection, denied, label, tls_context, unavailable
+from .connection import Connection, Unreached, denied, label, tls_context, unavailable, unreached
 from .errors import OutcomeUnknown, StoreUnavailable
 from .store import Check, CommitRefused, Create, Delete, Op, Refused, SessionState, Set, Watch, Znode
 
@@ -103,9 +103,11 @@ class KazooStore:
     def start(self) -> None:
         """Begin the first session; raises StoreUnavailable when none begins in time."""
         self._client.start_async()
-        self._dialer.decided.wait(self._connection.connect_timeout)
+        waited = (
+            0.0 if self._dialer.decided.wait(self._connection.connect_timeout) else self._connection.connect_timeout
+        )
         if not self._connected.is_set():
-            raise unavailable(self._connection, self._dialer.failures)
+            raise unavailable(self._connection, self._dialer.failures, waited)
 
     @property
     def session_id(self) -> int:
@@ -187,7 +189,7 @@ class KazooStore:
         if self._closed:
             raise StoreUnavailable("the session was closed")
         if not self._connected.wait(self._connection.patience):
-            raise unavailable(self._connection, self._dialer.failures, since=self._connection.patience)
+            raise unavailable(self._connection, self._dialer.failures, self._connection.patience)
 
     def _read(
         self, path: str, watcher: _Watcher | None, ask: Callable[..., Any], answer: Callable[[Any], T]
@@ -270,7 +272,7 @@ class _Dialer:
         # every server gets its turn within the time of the first connection, and of a session
         self._timeout = min(connection.connect_timeout, connection.session_timeout) / len(self._addresses)
         self._dialed = ""
-        self.failures: dict[str, str] = {}
+        self.failures: dict[str, Unreached] = {}
         self.decided = threading.Event()
         # A logger of this store's own below kazoo's: its messages go where kazoo's go, and are heard here.
         self.logger = logging.Logger(__name__)
@@ -292,7 +294,7 @@ class _Dialer:
                 sock.close()
                 raise
         except OSError as err:
-            self._failed(server, f"TLS: {_words(err)}" if isinstance(err, ssl.SSLError) else _words(err))
+            self._failed(server, str(err) if isinstance(err, ssl.SSLError) else err.strerror or str(err))
             raise
         self._dialed = server
         return sock
@@ -306,16 +308,17 @@ class _Dialer:
 
     def _heard(self, message: str) -> None:
         """A server may accept the connection and then end it: only kazoo's log says so, and why."""
-        if self._dialed and message.startswith("Connection "):
-            words = message.rpartition("error: ")[2].rpartition("Connection dropped: ")[2]
-            if words == "socket connection broken":
-                words = "it closed the connection"
-            self._failed(self._dialed, f"TLS: {words}" if "SSL" in words else words)
+        if message.startswith("Cannot resolve "):
+            for host, port in self._addresses:
+                if message.startswith(f"Cannot resolve {host}: "):
+                    self._failed(label(host, port), "the name does not resolve to an address")
+        elif self._dialed and message.startswith("Connection "):
+            self._failed(self._dialed, message.partition(": ")[2])
 
     def _failed(self, server: str, words: str) -> None:
-        self.failures[server] = words
-        servers = [label(*address) for address in self._addresses]
-        if all(self.failures.get(each, "").startswith("TLS: ") for each in servers):
+        self.failures[server] = unreached(words)
+        kinds = [self.failures[each].kind for each in self.failures]
+        if len(kinds) == len(self._addresses) and all(kind.lasting for kind in kinds):
             self.decided.set()
 
 
@@ -361,8 +364,3 @@ def _resolved(host: str, port: int) -> frozenset[str]:
         return frozenset(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except OSError:
         return frozenset()
-
-
-def _words(error: OSError) -> str:
-    text = str(getattr(error, "verify_message", "") or error.strerror or error)
-    return text[:1].lower() + text[1:]
