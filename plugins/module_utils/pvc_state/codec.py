@@ -10,12 +10,12 @@ until somebody uses it, and 1,000 plain VMs stay small.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
-from collections.abc import Mapping
-from functools import cache
-from typing import Any, Generic, TypeVar, Union
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 from .store import Znode
 
@@ -54,7 +54,10 @@ def decode(cls: type[T], data: bytes) -> T:
         raw = json.loads(data)
     except (ValueError, RecursionError) as err:
         raise Malformed(f"no JSON: {err}") from err
-    return typing.cast(T, _typed(cls, raw, ""))
+    try:
+        return typing.cast(T, _reader(typing.cast(Any, cls))(raw))
+    except _Mismatch as err:
+        raise Malformed(str(err)) from None
 
 
 def stored(cls: type[T], znode: Znode) -> Stored[T]:
@@ -65,13 +68,13 @@ def stored(cls: type[T], znode: Znode) -> Stored[T]:
         return Stored(None, znode.version, znode.mzxid, str(err))
 
 
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _plain(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-            if not _is_default(field, getattr(value, field.name))
-        }
+        fields = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
+        return {name: _plain(item) for name, item, default in fields if default is _REQUIRED or item != default}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -79,51 +82,119 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
-    if field.default is not dataclasses.MISSING:
-        return bool(value == field.default)
-    if field.default_factory is not dataclasses.MISSING:
-        return bool(value == field.default_factory())
-    return False
+_REQUIRED = object()
 
 
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+@functools.cache
+def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
+    """A record's fields, each with its default or _REQUIRED."""
+    found: list[tuple[str, Any]] = []
+    for field in dataclasses.fields(cls):
+        if field.default is not dataclasses.MISSING:
+            found.append((field.name, field.default))
+        elif field.default_factory is not dataclasses.MISSING:
+            found.append((field.name, field.default_factory()))
+        else:
+            found.append((field.name, _REQUIRED))
+    return tuple(found)
 
 
-def _typed(kind: Any, raw: Any, where: str) -> Any:
+# --- reading --------------------------------------------------------------------------------------------------------
+
+#: Turns parsed JSON into a value of one type; raises _Mismatch.
+Reader = Callable[[Any], Any]
+
+
+class _Mismatch(Exception):
+    """JSON of another shape than the type wants. The path to it is put together on the way out, only when needed."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.path = ""
+
+    def within(self, step: str) -> _Mismatch:
+        """The same, seen from the value that contains it."""
+        dot = "." if self.path and not self.path.startswith("[") else ""
+        self.path = f"{step}{dot}{self.path}"
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.path or 'record'} {self.problem}"
+
+
+@functools.cache
+def _reader(kind: Any) -> Reader:
+    """The reader for a type, made once: reading a thousand records must not look at annotations a thousand times."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (Union, types.UnionType):
-        if raw is None and type(None) in args:
-            return None
-        (kind,) = (arg for arg in args if arg is not type(None))
-        return _typed(kind, raw, where)
+    if origin in (typing.Union, types.UnionType):
+        (inner,) = (arg for arg in args if arg is not type(None))
+        return _optional_reader(_reader(inner))
     if origin is tuple:
+        return _list_reader(_reader(args[0]))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _mapping_reader(_reader(args[1]))
+    if dataclasses.is_dataclass(kind):
+        return _record_reader(typing.cast(type, kind))
+    return _scalar_reader(kind)
+
+
+def _scalar_reader(kind: type) -> Reader:
+    def read(raw: Any) -> Any:
+        # type(), not isinstance(): bool is an int in Python, but never in a record
+        if type(raw) is not kind:
+            raise _Mismatch(f"is {type(raw).__name__}, not {kind.__name__}")
+        return raw
+
+    return read
+
+
+def _optional_reader(inner: Reader) -> Reader:
+    return lambda raw: None if raw is None else inner(raw)
+
+
+def _list_reader(inner: Reader) -> Reader:
+    def read(raw: Any) -> tuple[Any, ...]:
         if not isinstance(raw, list):
-            raise Malformed(f"{where or 'record'} is no list")
-        return tuple(_typed(args[0], item, f"{where}[{index}]") for index, item in enumerate(raw))
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+            raise _Mismatch("is no list")
+        items = []
+        for index, item in enumerate(raw):
+            try:
+                items.append(inner(item))
+            except _Mismatch as err:
+                raise err.within(f"[{index}]") from None
+        return tuple(items)
+
+    return read
+
+
+def _mapping_reader(inner: Reader) -> Reader:
+    def read(raw: Any) -> dict[str, Any]:
         if not isinstance(raw, dict):
-            raise Malformed(f"{where or 'record'} is no object")
-        return {key: _typed(args[1], item, f"{where}.{key}" if where else key) for key, item in raw.items()}
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _record(kind, raw, where)
-    # bool is an int in Python, but never in a record
-    if not isinstance(raw, kind) or (isinstance(raw, bool) and kind is not bool):
-        raise Malformed(f"{where or 'record'} is {type(raw).__name__}, not {kind.__name__}")
-    return raw
+            raise _Mismatch("is no object")
+        return {key: _field(inner, key, item) for key, item in raw.items()}
+
+    return read
 
 
-def _record(cls: type, raw: Any, where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise Malformed(f"{where or 'record'} is no object")
-    hints = _hints(cls)
-    unknown = sorted(set(raw) - set(hints))
-    if unknown:
-        raise Malformed(f"{where or 'record'} has unknown field {unknown[0]}")
-    values = {key: _typed(hints[key], item, f"{where}.{key}" if where else key) for key, item in raw.items()}
+def _record_reader(cls: type) -> Reader:
+    readers = {name: _reader(hint) for name, hint in typing.get_type_hints(cls).items()}
+    required = frozenset(name for name, default in _defaults(cls) if default is _REQUIRED)
+
+    def read(raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            raise _Mismatch("is no object")
+        if not raw.keys() <= readers.keys():
+            raise _Mismatch(f"has unknown field {min(raw.keys() - readers.keys())}")
+        if not required <= raw.keys():
+            raise _Mismatch(f"lacks field {min(required - raw.keys())}")
+        return cls(**{key: _field(readers[key], key, item) for key, item in raw.items()})
+
+    return read
+
+
+def _field(reader: Reader, key: str, item: Any) -> Any:
     try:
-        return cls(**values)
-    except (TypeError, ValueError) as err:
-        raise Malformed(f"{where or 'record'}: {err}") from err
+        return reader(item)
+    except _Mismatch as err:
+        raise err.within(key) from None

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from . import staging
-from .errors import Conflict
+from .errors import Conflict, OutcomeUnknown, StoreUnavailable
 from .plan import Plan
 from .snapshot import NotInitialised, Snapshot, load
 from .store import Check, CommitRefused, Create, Op, Store
 
-#: Others have to commit between load and commit this often for a call to fail.
-ATTEMPTS = 20
+#: Others have to come between this often for a call to fail. Each time one of them has succeeded, so with many callers
+#: at once the last one needs as many attempts as there are callers.
+ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,39 @@ def commit_nodes(
 def _run(
     store: Store, prepare: Callable[[], tuple[Snapshot | None, Plan]], check_mode: bool, attempts: int
 ) -> Committed:
-    for attempt in range(1, attempts + 1):
-        before, plan = prepare()
-        if plan.changed and not check_mode:
-            try:
-                _carry_out(store, before, plan)
-            except CommitRefused as err:
-                if attempt < attempts:
-                    continue
-                raise Conflict(
-                    f"others came between in each of {attempts} attempts; the last time {err}",
-                    remedy="try again when fewer jobs run",
-                ) from err
-        return Committed(plan, before, plan.after)
-    raise ValueError("attempts must be at least 1")
+    refused: CommitRefused | None = None
+    uncertain: tuple[Snapshot | None, Plan] | None = None
+    for _ in range(attempts):
+        try:
+            before, plan = prepare()
+        except StoreUnavailable as err:
+            raise err if uncertain is None else _unknown() from err
+        if uncertain is not None and not plan.changed:
+            # The connection broke during a commit, and now all is as it was to make it.
+            return Committed(uncertain[1], uncertain[0], plan.after)
+        if not plan.changed or check_mode:
+            return Committed(plan, before, plan.after)
+        try:
+            _carry_out(store, before, plan)
+        except CommitRefused as err:
+            refused = err
+        except StoreUnavailable:
+            uncertain = (before, plan)
+        else:
+            return Committed(plan, before, plan.after)
+    if uncertain is not None:
+        raise _unknown()
+    raise Conflict(
+        f"others came between in each of {attempts} attempts; the last time {refused}",
+        remedy="try again when fewer jobs run",
+    )
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "the connection failed during a commit, which took effect as a whole or not at all",
+        remedy="run the same again: what is done already is left as it is",
+    )
 
 
 def _carry_out(store: Store, before: Snapshot | None, plan: Plan) -> None:

@@ -25,7 +25,7 @@ from .store import Store, Znode
 T = TypeVar("T")
 
 #: How often a load starts again because others committed meanwhile.
-ATTEMPTS = 20
+ATTEMPTS = 100
 
 
 class NotInitialised(SchemaMismatch):

@@ -113,12 +113,15 @@ def _precondition(op: Op) -> Op:
 
 def _chunks(groups: Sequence[Sequence[Op]]) -> Iterator[list[Op]]:
     chunk: list[Op] = []
+    filled = 0
     for group in groups:
         ops = [op for op in group if not isinstance(op, Check)]
-        if chunk and size(chunk) + size(ops) > LIMIT:
+        needed = size(ops)
+        if chunk and filled + needed > LIMIT:
             yield chunk
-            chunk = []
+            chunk, filled = [], 0
         chunk += ops
+        filled += needed
     if chunk:
         yield chunk
 
