@@ -12,8 +12,8 @@ import time
 import uuid
 from queue import SimpleQueue
 
-from pvc_state import kazoo_store
 from pvc_state.connection import Connection
+from pvc_state.kazoo_store import connect as connect_store
 from pvc_state.records import Alive
 from pvc_state.store import Store
 
@@ -107,7 +107,7 @@ def run(config: Config) -> None:
     hypervisor = LibvirtHypervisor(config.libvirt, config.ceph, inbox.put)
 
     def connect() -> Store:
-        return kazoo_store.connect(connection(config.zookeeper))
+        return connect_store(connection(config.zookeeper))
 
     alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
     feed = Feed(config.node, connect, alive, clock, inbox.put)

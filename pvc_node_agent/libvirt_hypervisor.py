@@ -100,7 +100,7 @@ class LibvirtHypervisor:
             ceph_secret=self._ceph.secret_uuid,
         )
         try:
-            connection.createXML(domain_xml(vm, record, epoch, machine), 0)
+            connection.createXML(domain_xml(vm, record, epoch, machine), libvirt.VIR_DOMAIN_START_VALIDATE)
         except libvirt.libvirtError as err:
             raise EffectFailed(f"libvirt did not start it: {_text(err)}") from err
         finally:

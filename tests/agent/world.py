@@ -24,7 +24,7 @@ from pvc_node_agent.perform import Performer
 from pvc_node_agent.view import Domain, DomainState, Facts, Sentence, View
 from pvc_state import codec, paths, staging
 from pvc_state.commit import commit, commit_nodes
-from pvc_state.errors import StoreUnavailable
+from pvc_state.errors import InvalidRequest, StoreUnavailable
 from pvc_state.memory_store import MemoryEnsemble, MemoryStore
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
@@ -209,6 +209,7 @@ class Node:
         self.hypervisor.attach(lambda _event: None)
         if self.store is not None:
             self.world.ensemble.cut(self.store)
+            self.store = None
 
     def restart_agent(self) -> None:
         self.kill_agent()
@@ -267,6 +268,7 @@ class World:
     def __init__(self, *nodes: str) -> None:
         self.log: list[str] = []
         self.jobs_run = True
+        self.is_down = False
         self.clock = VirtualClock()
         self.ensemble = MemoryEnsemble(self.clock.now)
         self.user = self.ensemble.connect()
@@ -304,6 +306,20 @@ class World:
 
     def want(self, *requests: VmRequest) -> None:
         commit(self.user, lambda snapshot: plan_vms(snapshot, requests))
+
+    def want_unless_refused(self, *requests: VmRequest) -> None:
+        """For requests that the plan may refuse, such as a move of what is to run."""
+        with suppress(InvalidRequest):
+            self.want(*requests)
+
+    def down(self) -> None:
+        """No server of the store answers."""
+        self.is_down = True
+        self.ensemble.down()
+
+    def up(self) -> None:
+        self.is_down = False
+        self.ensemble.up()
 
     def declare(self, node: str) -> None:
         commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, [NodeRequest(node)], "test"))
