@@ -31,7 +31,7 @@ def lock_file(lab: Lab) -> Path:
 
 
 def configuration(shipped: str, lab: Lab, proxy: str | None) -> str:
-    """The cache's configuration: the shipped one without its mirror lists, which would look for mirrors of their own."""
+    """The cache's configuration: the shipped one without its mirror lists, which make it look for others."""
     dropped = ("Remap-", "BindAddress", "Port:", "Proxy:")
     kept = [row for row in shipped.splitlines() if not row.startswith(dropped)]
     kept += [f"BindAddress: {lab.networks[0].host.ip}", f"Port: {lab.cache_port}", "ForeGround: 1"]
@@ -83,11 +83,11 @@ def serve(lab: Lab) -> None:
         user = ["setpriv", "--reuid=apt-cacher-ng", "--regid=apt-cacher-ng", "--clear-groups"]
         command = ["chroot", str(root), *user, "/usr/sbin/apt-cacher-ng", "-c", "/etc/apt-cacher-ng"]
         (top / "pid").write_text(f"{os.getpid()}\n")
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606
 
 
 def lock_descriptor(lab: Lab) -> int:
-    """The descriptor by which this process holds the lock: the cache inherits it, and holds the lock as long as it lives."""
+    """The descriptor by which this process holds the lock; the cache inherits it, and so holds it while it lives."""
     wanted = lock_file(lab).stat()
     for entry in Path("/proc/self/fd").iterdir():
         try:

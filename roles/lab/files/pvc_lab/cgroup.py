@@ -21,7 +21,7 @@ def unified_mount() -> Path:
         before, _, after = row.partition(" - ")
         if after.startswith("cgroup2 "):
             return Path(before.split()[4])
-    raise LabError("this machine has no unified control group hierarchy (cgroup2) mounted; boot it with systemd's default")
+    raise LabError("this machine has no cgroup2 mounted; boot it with systemd's default, the unified hierarchy")
 
 
 def own_group() -> Path:
@@ -94,7 +94,7 @@ class Group:
     def kill(self, timeout: float = 10.0) -> None:
         """Kill everything in the group with SIGKILL, at once, and wait until nothing is left.
 
-        Remove the group before anything is started in it again: some kernels kill whatever moves on from a group that was
+        Remove the group before anything is started in it again: some kernels kill what moves on from a group that was
         killed once into a newer one below it, since they compare the two groups' counts of kills.
         """
         try:

@@ -5,18 +5,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import cache, images, network, power
+from . import cache, guest, images, network, power, report
 from .config import Lab, Node, load_lab, load_node
 from .mounts import enter_private_mounts
 from .shell import LabError
-from .state import host_key
+from .ssh import known_hosts, ssh_command
 from .status import describe, lab_status
 from .supervisor import supervise
 
@@ -33,26 +33,27 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("nodes" if many else "node", nargs="*" if many else None, metavar="NODE")
         return command
 
-    status = node_command("status", "show the nodes (all of them by default)")
+    status = node_command("status", "show the nodes, or all of them")
     status.add_argument("--json", action="store_true", help="for programs")
-    node_command("ensure", "build and start nodes, repairing what is broken")
+    status.add_argument("--inside", action="store_true", help="ask the nodes for their services and guests, too")
+    node_command("ensure", "build and start nodes, or all of them, repairing what is broken")
     node_command("power-on", "switch nodes on")
     node_command("power-cut", "pull nodes' plugs: cables first, then every process at once")
-    stop = node_command("stop", "shut nodes down; after a time their power is cut")
+    stop = node_command("stop", "shut nodes down, or all of them; after a time their power is cut")
     stop.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS")
     node_command("pause", "freeze every process of nodes")
     node_command("resume", "let paused nodes run on")
     for name, text in (("cut", "cut a node's cables"), ("heal", "mend a node's cables")):
         command = node_command(name, f"{text} to some networks, or to all", many=False)
         command.add_argument("networks", nargs="*", metavar="NETWORK")
-    destroy = node_command("destroy", "remove nodes and their disks")
+    destroy = node_command("destroy", "remove nodes and their disks; all of them, without names")
     destroy.add_argument("--everything", action="store_true", help="images, packages, keys: the whole state folder")
     ssh = node_command("ssh", "log in to a node, or run a command there", many=False)
     ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     image = commands.add_parser("image", help="build images unless they are there")
     image.add_argument("images", nargs="+", metavar="IMAGE")
+    commands.add_parser("guest", help="build the guest's disk, kernel and initial file system unless they are there")
     commands.add_parser("prune", help="remove images that nothing needs")
-    commands.add_parser("switches", help="put up whatever is missing of the switches")
     serve = commands.add_parser("cache", help="the package cache")
     serve.add_argument("action", choices=["start", "stop", "run"])
     commands.add_parser("known-hosts", help="print the nodes' host keys for SSH")
@@ -66,46 +67,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if os.geteuid() != 0:
             raise LabError("pvc-lab needs root; call it with sudo")
-        return dispatch(load_lab(STATE_FOLDER), options)
+        dispatch(load_lab(STATE_FOLDER), options)
     except LabError as error:
-        print(f"pvc-lab: {error}", file=sys.stderr)
+        sys.stderr.write(f"pvc-lab: {error}\n")
         return 1
+    return 0
 
 
-def dispatch(lab: Lab, options: argparse.Namespace) -> int:
+def dispatch(lab: Lab, options: argparse.Namespace) -> None:
     """Carry a parsed command out."""
     command: str = options.command
-    if command in {"image", "supervise"} or (command == "cache" and options.action == "run"):
+    if command in {"image", "guest", "supervise"} or (command == "cache" and options.action == "run"):
         enter_private_mounts()
-    if command == "status":
-        status = lab_status(lab, options.nodes or lab.node_names())
-        print(json.dumps(status, indent=2) if options.json else describe(status))
-    elif command == "image":
-        for name in options.images:
-            say(name, "built" if images.build(lab, name) else "unchanged")
-    elif command == "prune":
-        for name in images.prune(lab):
-            say(name, "removed")
-    elif command == "switches":
-        say("switches", "repaired" if network.ensure_switches(lab) else "unchanged")
-    elif command == "cache":
-        run_cache(lab, options.action)
-    elif command == "known-hosts":
-        print(known_hosts(lab), end="")
-    elif command == "destroy":
-        destroy(lab, options.nodes, everything=options.everything)
-    elif command == "supervise":
-        supervise(lab, load_node(lab, options.node))
-    elif command == "ssh":
-        log_in(lab, load_node(lab, options.node), options.words)
-    else:
-        change_nodes(lab, options)
-    return 0
+    match command:
+        case "status":
+            show(lab, options)
+        case "image":
+            for name in options.images:
+                say(name, "built" if images.build(lab, name) else "unchanged")
+        case "guest":
+            say("guest", "built" if guest.build(lab) else "unchanged")
+        case "prune":
+            for name in images.prune(lab):
+                say(name, "removed")
+        case "cache":
+            run_cache(lab, options.action)
+        case "known-hosts":
+            sys.stdout.write(known_hosts(lab))
+        case "destroy":
+            destroy(lab, options.nodes, everything=options.everything)
+        case "supervise":
+            supervise(lab, load_node(lab, options.node))
+        case "ssh":
+            login = ssh_command(lab, load_node(lab, options.node))
+            os.execvp(login[0], [*login, *options.words])  # noqa: S606
+        case "cut" | "heal":
+            change = power.cut if command == "cut" else power.heal
+            node = load_node(lab, options.node)
+            say(node.name, f"{command} done" if change(lab, node, options.networks) else "unchanged")
+        case _:
+            change_nodes(lab, command, options)
 
 
 def say(subject: str, outcome: str) -> None:
     """One line per object; the role takes it for unchanged when the outcome is that word."""
-    print(f"{subject}: {outcome}", flush=True)
+    sys.stdout.write(f"{subject}: {outcome}\n")
+    sys.stdout.flush()
+
+
+def show(lab: Lab, options: argparse.Namespace) -> None:
+    """Print the lab's state."""
+    status = lab_status(lab, options.nodes or lab.node_names())
+    answers = report.ask(lab, status) if options.inside else {}
+    if options.json:
+        text = report.as_json(status, answers)
+    else:
+        text = "\n\n".join(part for part in (describe(status), report.describe(answers)) if part)
+    sys.stdout.write(text + "\n")
 
 
 def run_cache(lab: Lab, action: str) -> None:
@@ -118,28 +136,25 @@ def run_cache(lab: Lab, action: str) -> None:
         say("cache", "stopped" if cache.stop(lab) else "unchanged")
 
 
-def change_nodes(lab: Lab, options: argparse.Namespace) -> None:
-    """The commands that do something to one or more nodes."""
-    command: str = options.command
-    if command in {"cut", "heal"}:
-        node = load_node(lab, options.node)
-        change = power.cut if command == "cut" else power.heal
-        say(node.name, f"{command} done" if change(lab, node, options.networks) else "unchanged")
-        return
-    if not options.nodes:
+def change_nodes(lab: Lab, command: str, options: argparse.Namespace) -> None:
+    """The commands that do the same to one or more nodes, all at once."""
+    actions: dict[str, Callable[[Node], str]] = {
+        "ensure": lambda node: ", ".join(power.ensure(lab, node)),
+        "power-on": lambda node: "powered on" * power.power_on(lab, node),
+        "power-cut": lambda node: "power cut" * power.power_cut(lab, node),
+        "stop": lambda node: "shut down" * power.shut_down(lab, node, options.timeout),
+        "pause": lambda node: "paused" * power.set_frozen(node, True),
+        "resume": lambda node: "resumed" * power.set_frozen(node, False),
+    }
+    names = options.nodes or (lab.node_names() if command in {"ensure", "stop"} else [])
+    if not names:
         raise LabError(f"'{command}' needs the name of a node; the lab has {', '.join(lab.node_names()) or 'none'}")
-    for name in options.nodes:
-        node = load_node(lab, name)
-        if command == "ensure":
-            say(name, ", ".join(power.ensure(lab, node)) or "unchanged")
-        elif command == "power-on":
-            say(name, "powered on" if power.power_on(lab, node) else "unchanged")
-        elif command == "power-cut":
-            say(name, "power cut" if power.power_cut(lab, node) else "unchanged")
-        elif command == "stop":
-            say(name, "shut down" if power.shut_down(lab, node, options.timeout) else "unchanged")
-        else:
-            say(name, f"{command}d" if power.set_frozen(node, command == "pause") else "unchanged")
+    nodes = [load_node(lab, name) for name in names]
+    if command in {"ensure", "power-on"}:
+        network.ensure_switches(lab)
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        for node, outcome in zip(nodes, pool.map(actions[command], nodes), strict=True):
+            say(node.name, outcome or "unchanged")
 
 
 def destroy(lab: Lab, names: Sequence[str], *, everything: bool) -> None:
@@ -154,24 +169,3 @@ def destroy(lab: Lab, names: Sequence[str], *, everything: bool) -> None:
         if everything:
             shutil.rmtree(lab.directory)
             say(str(lab.directory), "removed")
-
-
-def known_hosts(lab: Lab) -> str:
-    """Lines for SSH's known_hosts, one per node that has a key."""
-    rows = []
-    for name in lab.node_names():
-        node = load_node(lab, name)
-        public = host_key(lab, node).with_suffix(".pub")
-        if public.exists():
-            kind, key = public.read_text().split()[:2]
-            rows.append(f"{node.addresses[lab.networks[0].name].ip},{name} {kind} {key}\n")
-    return "".join(rows)
-
-
-def log_in(lab: Lab, node: Node, words: Sequence[str]) -> None:
-    """Become an SSH client to a node."""
-    folder = lab.directory / "ssh"
-    options = ["-i", str(folder / "id_ed25519"), "-o", f"UserKnownHostsFile={folder / 'known_hosts'}"]
-    address = str(node.addresses[lab.networks[0].name].ip)
-    command = ["ssh", *options, "-o", "LogLevel=ERROR", f"root@{address}", *words]
-    os.execvp(command[0], command)

@@ -62,6 +62,7 @@ class Lab:
     devices: tuple[str, ...] = ()
     cache_port: int = 3142
     archives: tuple[Mapping[str, Any], ...] = ()
+    services: tuple[str, ...] = ()
 
     @property
     def cache_url(self) -> str:
@@ -148,6 +149,7 @@ def parse_lab(data: Mapping[str, Any]) -> Lab:
         devices=tuple(data.get("devices", ())),
         cache_port=int(data.get("cache_port", 3142)),
         archives=tuple(data.get("archives", ())),
+        services=tuple(data.get("services", ())),
     )
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Images: file trees that nodes share read-only, built once and never changed afterwards.
 
-An image lies in a folder named after its recipe's hash. It is built under another name and renamed when it is whole, so
-what a killed run leaves behind is never taken for an image. Nodes remember the folder that they stand on; a changed recipe
-gives a new folder, and old ones go when no node needs them any more.
+An image lies in a folder named after its recipe's hash. It is built under another name and renamed when it is whole,
+so what a killed run leaves behind is never taken for an image. Nodes remember the folder that they stand on; a changed
+recipe gives a new folder, and old ones go when no node needs them any more.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def enter_private_mounts() -> None:
     # unshare executes the command in place, so the process keeps its number: that is the proof which the mark carries.
     os.environ[MARK] = str(os.getpid())
     command = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.orig_argv[1:]]
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606
 
 
 def overlay(layers: Sequence[Path], upper: Path, work: Path, target: Path) -> None:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab's switches and the cables of its nodes.
 
-The switches are bridges in a network namespace of their own, and the host has one cable to each. So nothing that the host
-does to forwarded traffic (Docker's or a firewall's rules) concerns what nodes say to each other, and of the lab's network
-the host itself sees no more than one interface per switch.
+The switches are bridges in a network namespace of their own, and the host has one cable to each. So nothing that the
+host does to forwarded traffic (Docker's or a firewall's rules) concerns what nodes say to each other, and of the lab's
+network the host itself sees no more than one interface per switch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 from typing import Any
 
 from .config import Lab, Network, Node
+from .daemon import locked
 from .shell import LabError, run
 
 SWITCHES = "pvclab"
@@ -51,6 +52,12 @@ def batch(commands: list[str], namespace: str | None = None) -> None:
 
 def ensure_switches(lab: Lab) -> bool:
     """Put up whatever is missing of the switches; tells whether anything was."""
+    with locked(lab.directory / "switches.lock", 60, "another command is busy with the lab's switches"):
+        return put_up_switches(lab)
+
+
+def put_up_switches(lab: Lab) -> bool:
+    """The same, with the lock held."""
     changed = False
     if SWITCHES not in namespaces():
         run("ip", "netns", "add", SWITCHES)

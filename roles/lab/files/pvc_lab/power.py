@@ -96,7 +96,7 @@ def clear_remains(lab: Lab, node: Node) -> None:
 
 
 def power_cut(lab: Lab, node: Node) -> bool:
-    """Pull the plug: cables first, so that nobody hears a farewell, then everything at once. Tells whether it was on."""
+    """Pull the plug: cables first, so that nobody hears a farewell, then every process. Tells whether it was on."""
     with command_lock(node):
         return pull_plug(lab, node)
 
@@ -158,7 +158,7 @@ def change_cables(lab: Lab, node: Node, networks: list[str], *, up: bool) -> boo
 
 
 def set_frozen(node: Node, frozen: bool) -> bool:
-    """Stop or continue every process of a node, as a hypervisor below it or a debugger would; tells whether it changed."""
+    """Stop or continue every process of a node, as a hypervisor below it would; tells whether it changed."""
     with command_lock(node):
         group = node_group(node)
         if group is None or not is_supervised(node):

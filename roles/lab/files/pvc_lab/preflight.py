@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import platform
 import shutil
@@ -13,8 +11,6 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from .daemon import is_locked
 
 DEBIAN_RELEASES = ("12", "13")
 FILE_SYSTEMS = ("overlay", "tmpfs", "cgroup2")
@@ -44,7 +40,7 @@ def missing(machine: Machine, *, memory_mb: int, disk_gb: int, bridges: Sequence
     if not machine.is_root:
         found.append("root (call it with sudo)")
     if machine.system != "debian" or machine.release not in DEBIAN_RELEASES:
-        found.append(f"Debian {' or '.join(DEBIAN_RELEASES)} (this is {machine.system} {machine.release or 'without number'})")
+        found.append(f"Debian {' or '.join(DEBIAN_RELEASES)} (this is {machine.system} {machine.release})")
     if machine.architecture != "x86_64":
         found.append(f"an x86_64 processor (this is {machine.architecture})")
     if machine.memory_mb < memory_mb:
@@ -117,26 +113,3 @@ def succeeds(*command: str) -> bool:
         return subprocess.run(command, check=False, capture_output=True).returncode == 0
     except FileNotFoundError:
         return False
-
-
-def main() -> int:
-    """Print what is missing, in one line; status 1 if anything is."""
-    parser = argparse.ArgumentParser(prog="pvc-lab-preflight")
-    parser.add_argument("--directory", type=Path, required=True)
-    parser.add_argument("--memory-mb", type=int, required=True, help="for each node that is not running")
-    parser.add_argument("--disk-gb", type=int, required=True, help="for a lab that is not built yet")
-    parser.add_argument("--networks", type=json.loads, required=True)
-    parser.add_argument("nodes", help="their names, with commas")
-    options = parser.parse_args()
-    folders = [options.directory / "nodes" / name for name in options.nodes.split(",") if name]
-    off = [path for path in folders if not is_locked(path / "supervisor.lock")] if os.geteuid() == 0 else folders
-    bridges = [entry["bridge"] for entry in options.networks]
-    lacking = missing(
-        inspect(options.directory, bridges),
-        memory_mb=options.memory_mb * len(off),
-        disk_gb=options.disk_gb if any(not (path / "layers.json").exists() for path in folders) else 1,
-        bridges=bridges,
-    )
-    if lacking:
-        print("The lab needs " + "; ".join(lacking) + ". Nothing was changed.")
-    return 1 if lacking else 0

@@ -47,11 +47,11 @@ def node_files(
         "etc/tmpfiles.d/lab-disks.conf": SeedFile(device_rules(node, loops)),
     }
     for network in lab.networks:
-        files[f"etc/systemd/network/10-{network.name}.network"] = SeedFile(network_unit(lab, node, network.name))
+        files[f"etc/systemd/network/10-{network.name}.network"] = SeedFile(network_unit(node, network.name))
     return files
 
 
-def network_unit(lab: Lab, node: Node, network: str) -> str:
+def network_unit(node: Node, network: str) -> str:
     """A static address that stays when the cable is cut, as on most servers: peers time out instead of being told."""
     return f"""\
 [Match]

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node's supervisor: assembles its file system, plugs its cables in, boots it, and boots it again when it asks for that.
+"""A node's supervisor: assembles its file system, plugs its cables in, boots it, and boots it again when it reboots.
 
 It runs in the background in a mount namespace of its own, one per node that is switched on. Everything that the node
 consists of lives in one control group, so that a power cut is one write.
@@ -9,6 +9,7 @@ consists of lives in one control group, so that a power cut is one write.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -62,7 +63,7 @@ def supervise(lab: Lab, node: Node) -> None:
 
 
 def prepare_group(node: Node) -> Group:
-    """Two control groups, one for the node and one for this process: a group with children may have no member itself."""
+    """Two control groups, one for the node and one for this process: a group with children may have no members."""
     top = Group(own_group() if host_has_systemd() else unified_mount() / "pvc-lab" / node.name)
     (top / "node").clear()
     (top / "supervisor").create()
@@ -128,7 +129,7 @@ def open_console(node: Node) -> IO[bytes]:
 
 
 def nspawn_command(lab: Lab, node: Node) -> list[str]:
-    """systemd-nspawn with all that a hypervisor needs, and without registration, so that no systemd is needed outside."""
+    """systemd-nspawn with all that a hypervisor needs; not registered, so that no systemd is needed outside."""
     command = [
         "systemd-nspawn",
         "--quiet",
@@ -145,13 +146,21 @@ def nspawn_command(lab: Lab, node: Node) -> list[str]:
         "--link-journal=no",
         "--console=read-only",
     ]
-    return command + [f"--bind={device}" for device in lab.devices if Path(device).exists()]
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    return command + [f"--bind={device}" for device in lab.devices if is_usable(device, cpuinfo)]
+
+
+def is_usable(device: str, cpuinfo: str) -> bool:
+    """Whether a node gets a device. KVM that opens on a processor which cannot virtualise would only mislead QEMU."""
+    if device == "/dev/kvm" and not re.search(r"^flags\s*:.*\b(vmx|svm)\b", cpuinfo, re.MULTILINE):
+        return False
+    return Path(device).exists()
 
 
 def find_leader(process: subprocess.Popen[bytes], group: Group) -> int | None:
     """The node's PID 1, by its number on the host, once it is there."""
     if process.poll() is not None:
-        raise LabError(f"systemd-nspawn ended with status {process.returncode} before the node was up; see its console.log")
+        raise LabError(f"systemd-nspawn ended early with status {process.returncode}; see the node's console.log")
     return leader_of((group / "node").pids())
 
 
