@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from tests.bench.figure import Figure
-from tests.bench.playbook import ROOT, Run
+from tests.bench.playbook import ROOT, Results
 
 
 def measure() -> list[Figure]:
     vms = [{"name": f"bench-idle-{number}"} for number in range(1, 51)]
-    run = Run("agent_idle.yml", inventory=ROOT / "inventory-examples" / "lab", variables={"bench_vms": vms})
-    seen = run.result_of("Figures")["msg"]
+    results = Results("agent_idle.yml", {"bench_vms": vms}, ROOT / "inventory-examples" / "lab")
+    seen = results.result_of("Figures")["msg"]
     memory, processor = seen["memory"], seen["processor"]
     return [
         Figure("idle agent: memory (beside a bare Python)", memory, "MB", seen["memory_of_bare_python"], 60.0),

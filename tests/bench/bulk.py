@@ -12,10 +12,9 @@ from typing import Any
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.memory_store import MemoryEnsemble
 from ansible_collections.pvc.cluster.plugins.modules import vm
 
-from tests.bench.cluster import USER, populate, tree
+from tests.bench import playbook
+from tests.bench.cluster import USER, populate, tree, zookeeper
 from tests.bench.figure import Figure
-from tests.bench.playbook import Run
-from tests.store.zookeeper import ZooKeeper
 from tests.unit.plugins.modules.harness import run
 
 COUNT = 1000
@@ -44,13 +43,13 @@ def measure() -> list[Figure]:
 def on_zookeeper() -> list[Figure]:
     """By ansible-playbook, against a real server; an empty playbook is taken off and stands beside it."""
     first, again, empty = [], [], []
-    with ZooKeeper() as server:
+    with zookeeper() as server:
         for turn in range(3):
             with tree(server, f"/bench{turn}") as connection:
                 variables = {"bench_vms": vms(COUNT), "bench_connection": connection}
-                empty.append(Run("empty.yml", variables=variables).seconds)
-                first.append(described(variables, changed=True))
-                again.append(described(variables, changed=False))
+                empty.append(playbook.seconds("empty.yml", variables))
+                first.append(playbook.seconds("bulk.yml", {**variables, "bench_changed": True}))
+                again.append(playbook.seconds("bulk.yml", {**variables, "bench_changed": False}))
     nothing = median(empty)
     return [
         figure("first, ZooKeeper (beside an empty playbook)", median(first) - nothing, nothing, FIRST_BUDGET),
@@ -82,21 +81,11 @@ def figure(what: str, value: float, reference: float, budget: float) -> Figure:
     return Figure(f"{COUNT} VMs {what}", value, "s", reference, budget)
 
 
-def described(variables: dict[str, Any], *, changed: bool) -> float:
-    done = Run("bulk.yml", variables=variables)
-    check(done.result_of("Describe them"), changed)
-    return done.seconds
-
-
 def timed(call: Callable[[], dict[str, Any]], changed: bool) -> float:
     started = time.monotonic()
     result = call()
     seconds = time.monotonic() - started
-    check(result, changed)
-    return seconds
-
-
-def check(result: dict[str, Any], changed: bool) -> None:
-    """A figure of something else than what was meant is none."""
+    # A figure of something else than what was meant is none.
     if result.get("failed") or result["changed"] is not changed:
         raise RuntimeError(f"the task should have been {'changed' if changed else 'unchanged'}: {result}"[:2000])
+    return seconds

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import kazoo_store, paths
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import encode
@@ -16,9 +18,9 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records impo
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.requests import NodeRequest
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Store
 
-from tests.store.zookeeper import ZooKeeper
+from tests.store.server import Server
 
-USER = {"username": "pvc", "password": "bench"}
+USER = {"username": "pvc", "password": "only for measurements"}
 STATUS = NodeStatus(agent="0.1.0", boot_id="bench", memory=4 << 20, cpus=64, pools=("vms",), bridges=("br0",))
 
 
@@ -33,7 +35,19 @@ def populate(store: Store) -> None:
 
 
 @contextmanager
-def tree(server: ZooKeeper, root: str) -> Iterator[dict[str, object]]:
+def zookeeper() -> Iterator[Server]:
+    """A real server that is empty, and leaves nothing behind."""
+    with TemporaryDirectory(prefix="pvc-bench-") as directory:
+        server = Server(Path(directory))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def tree(server: Server, root: str) -> Iterator[dict[str, object]]:
     """A populated tree of its own on a real server; gives the modules' connection options."""
     hosts = f"127.0.0.1:{server.port}"
     store = kazoo_store.connect(Connection(hosts=(hosts,), root=root, tls=False, **USER))

@@ -6,19 +6,18 @@ from __future__ import annotations
 
 from statistics import median
 
-from tests.bench.cluster import tree
+from tests.bench.cluster import tree, zookeeper
 from tests.bench.figure import Figure
-from tests.bench.playbook import Run
-from tests.store.zookeeper import ZooKeeper
+from tests.bench.playbook import Results
 
 TIMES_PING = 1.3
 
 
 def measure() -> list[Figure]:
-    with ZooKeeper() as server, tree(server, "/bench") as connection:
-        run = Run("module_call.yml", variables={"bench_connection": connection})
-    ping = median(run.seconds_of("Ping"))
+    with zookeeper() as server, tree(server, "/bench") as connection:
+        results = Results("module_call.yml", {"bench_connection": connection})
+    ping = median(results.seconds_of("Ping"))
     return [
-        Figure(f"no-op call of {module} (beside ping)", median(run.seconds_of(task)), "s", ping, TIMES_PING * ping)
+        Figure(f"no-op call of {module} (beside ping)", median(results.seconds_of(task)), "s", ping, TIMES_PING * ping)
         for module, task in (("vm_info", "Read a VM"), ("vm", "Describe a VM as it is"))
     ]

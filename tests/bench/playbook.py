@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs playbooks for the benchmarks, and reads what became of their tasks."""
+"""Runs playbooks for the benchmarks: as users do, to see how long it takes, or with every result, to read them."""
 
 from __future__ import annotations
 
@@ -19,32 +19,20 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 
 
-class Run:
-    """A playbook that has run without failure.
+def seconds(name: str, variables: Mapping[str, Any]) -> float:
+    """How long ansible-playbook takes from its start to its end, on this machine alone and with its usual output."""
+    return _play(name, "localhost,", variables, "ansible.builtin.default")[0]
+
+
+class Results:
+    """A playbook that has run, with what became of its tasks.
 
     Attributes:
-        seconds: how long it took, from the command's start to its end.
-        tasks: of each task in order: its name, its seconds, and the result on its only host.
+        tasks: each task in order: its name, its seconds, and the result on its only host.
     """
 
-    def __init__(self, name: str, *, inventory: str | Path = "localhost,", variables: Mapping[str, Any] | None = None):
-        env = {key: value for key, value in os.environ.items() if not key.startswith("PVC_")}
-        env |= {
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-        }
-        # In a file: a thousand VMs do not fit into an argument.
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(variables or {}, file)
-            file.flush()
-            program = Path(sys.executable).parent / "ansible-playbook"
-            command = [program, "-i", str(inventory), "-e", f"@{file.name}", HERE / name]
-            started = time.monotonic()
-            done = subprocess.run(command, cwd=ROOT, env=env, check=False, capture_output=True, text=True)
-        self.seconds = time.monotonic() - started
-        if done.returncode != 0:
-            raise RuntimeError(f"{name} failed:\n{done.stdout}\n{done.stderr}")
-        plays = json.loads(done.stdout)["plays"]
+    def __init__(self, name: str, variables: Mapping[str, Any], inventory: str | Path = "localhost,") -> None:
+        plays = json.loads(_play(name, inventory, variables, "ansible.posix.json")[1])["plays"]
         self.tasks = [
             (task["task"]["name"], _duration(task["task"]["duration"]), next(iter(task["hosts"].values()), {}))
             for play in plays
@@ -59,6 +47,23 @@ class Run:
         """Of the only task of a name."""
         (result,) = [result for task, _seconds, result in self.tasks if task == name]
         return result
+
+
+def _play(name: str, inventory: str | Path, variables: Mapping[str, Any], callback: str) -> tuple[float, str]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PVC_")}
+    env |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": callback}
+    # In a file: a thousand VMs do not fit into an argument.
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(variables, file)
+        file.flush()
+        program = Path(sys.executable).parent / "ansible-playbook"
+        command = [program, "-i", str(inventory), "-e", f"@{file.name}", HERE / name]
+        started = time.monotonic()
+        done = subprocess.run(command, cwd=ROOT, env=env, check=False, capture_output=True, text=True)
+        elapsed = time.monotonic() - started
+    if done.returncode != 0:
+        raise RuntimeError(f"{name} failed:\n{done.stdout}\n{done.stderr}")
+    return elapsed, done.stdout
 
 
 def _duration(span: Mapping[str, str]) -> float:
