@@ -14,7 +14,7 @@ from typing import Any
 
 from .shell import LabError
 
-NODE_NAME = re.compile(r"^[a-z][a-z0-9-]{0,11}$")
+NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
 """Twelve letters at most: names of network interfaces are made of it, and they may have fifteen."""
 
 
@@ -153,11 +153,16 @@ def parse_lab(data: Mapping[str, Any]) -> Lab:
     )
 
 
+def check_name(name: str) -> None:
+    """Refuse what cannot be a node's name, before anything is looked up or made by it."""
+    if not NODE_NAME.fullmatch(name):
+        raise LabError(f"{name!r} cannot be a node's name: use up to 12 of a-z, 0-9 and -, a letter first")
+
+
 def parse_node(lab: Lab, data: Mapping[str, Any]) -> Node:
     """Build a node from the content of its node.json."""
     name = data["name"]
-    if not NODE_NAME.match(name):
-        raise LabError(f"'{name}' cannot be a node's name: use up to 12 of a-z, 0-9 and -, a letter first")
+    check_name(name)
     addresses = {}
     for network in lab.networks:
         try:
@@ -190,6 +195,7 @@ def load_lab(directory: Path) -> Lab:
 
 def load_node(lab: Lab, name: str) -> Node:
     """Read one node's description."""
+    check_name(name)
     path = lab.directory / "nodes" / name / "node.json"
     try:
         return parse_node(lab, json.loads(path.read_text()))
