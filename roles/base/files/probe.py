@@ -4,7 +4,7 @@
 """What a machine is like before the role base touches it, and what forbids to make it a node.
 
 Reads only, needs nothing but Python, prints one JSON object. Run as: python3 - WANTED, where WANTED is a JSON object
-with name, check_addresses, networks, hosts, sysctl and modules.
+with name, packages, check_addresses, networks, hosts, sysctl and modules.
 """
 
 from __future__ import annotations
@@ -73,6 +73,15 @@ def name_problems(wanted) -> list[str]:
     ]
 
 
+def missing(packages: list[str]) -> list[str]:
+    """Which of these packages are not installed. Asking dpkg takes a hundredth of the time that opening apt's cache does."""
+    shown = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"], capture_output=True, text=True, check=True
+    ).stdout
+    installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
+    return [package for package in packages if package not in installed]
+
+
 def sysctl_value(key: str) -> str | None:
     """The current value of a kernel parameter, or None when this kernel has none of that name."""
     try:
@@ -87,13 +96,14 @@ def main() -> None:
     different = [
         key for key, value in wanted["sysctl"].items() if sysctl_value(key) != " ".join(str(value).split())
     ]
-    missing = [name for name in wanted["modules"] if not os.path.isdir(f"/sys/module/{name.replace('-', '_')}")]
+    absent = [name for name in wanted["modules"] if not os.path.isdir(f"/sys/module/{name.replace('-', '_')}")]
     print(
         json.dumps(
             {
                 "problems": name_problems(wanted) + address_problems(wanted),
+                "packages": missing(wanted["packages"]),
                 "sysctl_different": different,
-                "modules_missing": missing,
+                "modules_missing": absent,
             }
         )
     )

@@ -4,7 +4,7 @@
 """What a machine has of Ceph: configuration, monitor, manager, OSDs, and what is on the disks declared for OSDs.
 
 Reads only, needs nothing but Python and util-linux (so it works before Ceph is installed), prints one JSON object. Run as:
-python3 - WANTED, where WANTED is a JSON object with name, fsid and devices.
+python3 - WANTED, where WANTED is a JSON object with name, packages, fsid and devices.
 """
 
 from __future__ import annotations
@@ -81,6 +81,15 @@ def in_use(path: str) -> str:
     except OSError as error:
         return error.strerror
     return ""
+
+
+def missing(packages: list[str]) -> list[str]:
+    """Which of these packages are not installed. Asking dpkg takes a hundredth of the time that opening apt's cache does."""
+    shown = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"], capture_output=True, text=True, check=True
+    ).stdout
+    installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
+    return [package for package in packages if package not in installed]
 
 
 def unit_state(unit: str) -> dict[str, object]:
@@ -170,6 +179,7 @@ def main() -> None:
         json.dumps(
             {
                 "host": name,
+                "packages": missing(wanted["packages"]),
                 "fsid": configured_fsid(),
                 "mon": mon,
                 "mgr": mgr,

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whether libvirtd must be restarted to run with its present configuration, and whether its sockets listen.
 
-Reads only, prints one JSON object. Run as: python3 - LOADED, a file in which the unit records its inputs at each start.
+Reads only, prints one JSON object. Run as: python3 - LOADED PACKAGE..., with the file in which the unit records its inputs at
+each start and the packages that should be installed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,15 @@ import subprocess
 import sys
 
 SOCKETS = ("libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket", "libvirtd-tls.socket")
+
+
+def missing(packages: list[str]) -> list[str]:
+    """Which of these packages are not installed. Asking dpkg takes a hundredth of the time that opening apt's cache does."""
+    shown = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"], capture_output=True, text=True, check=True
+    ).stdout
+    installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
+    return [package for package in packages if package not in installed]
 
 
 def succeeds(*argv: str) -> bool:
@@ -29,13 +39,13 @@ def shown(unit: str, name: str) -> str:
 
 
 def main() -> None:
-    loaded = sys.argv[1]
+    loaded, packages = sys.argv[1], sys.argv[2:]
     running = succeeds("systemctl", "is-active", "--quiet", "libvirtd.service")
     fresh = os.path.exists(loaded) and succeeds("sha256sum", "--check", "--status", loaded)
     reload = any(shown(unit, "NeedDaemonReload") == "yes" for unit in ("libvirtd.service", *SOCKETS))
     resting = [unit for unit in SOCKETS if not succeeds("systemctl", "is-active", "--quiet", unit)]
     resting += [unit for unit in SOCKETS if not succeeds("systemctl", "is-enabled", "--quiet", unit)]
-    print(json.dumps({"pending": reload or bool(resting) or (running and not fresh)}))
+    print(json.dumps({"packages": missing(packages), "pending": reload or bool(resting) or (running and not fresh)}))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 """How a ZooKeeper server is: what its data directory says, whether it serves, whether it must be restarted.
 
 Reads only, needs nothing but Python, prints one JSON object.
-Run as: python3 - DATA_DIRECTORY CONFIG LOADED CLIENT_PORT
+Run as: python3 - DATA_DIRECTORY CONFIG LOADED CLIENT_PORT PACKAGE...
 """
 
 from __future__ import annotations
@@ -45,8 +45,18 @@ def changed_inputs(loaded: str) -> list[str]:
     return [line.rsplit(":", 1)[0] for line in check.stdout.splitlines()]
 
 
+def missing(packages: list[str]) -> list[str]:
+    """Which of these packages are not installed. Asking dpkg takes a hundredth of the time that opening apt's cache does."""
+    shown = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"], capture_output=True, text=True, check=True
+    ).stdout
+    installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
+    return [package for package in packages if package not in installed]
+
+
 def main() -> None:
     data, config, loaded, port = sys.argv[1:5]
+    packages = sys.argv[5:]
     transactions = os.path.join(data, "version-2")
     active = subprocess.run(["systemctl", "is-active", "--quiet", "zookeeper"], check=False).returncode == 0
     mode = re.search(r"^Mode: (\w+)", ask(int(port), "srvr") if active else "", re.MULTILINE)
@@ -55,6 +65,7 @@ def main() -> None:
         json.dumps(
             {
                 "host": socket.gethostname().split(".")[0],
+                "packages": missing(packages),
                 "id": (read(os.path.join(data, "myid")) or "").strip(),
                 "data": os.path.isdir(transactions) and bool(os.listdir(transactions)),
                 "servers": re.findall(r"^server\.(\d+)=", read(config) or "", re.MULTILINE),
