@@ -96,14 +96,14 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^  make ([a-z-]+)", listed, re.MULTILINE))
 
 
-def test_every_make_target_is_listed_by_help() -> None:
+def test_help_lists_what_is_no_file() -> None:
     declared = {
         name
         for makefile in ("Makefile", "lab.mk")
         for line in re.findall(r"^\.PHONY:(.*)", TEXTS[makefile], re.MULTILINE)
         for name in line.split()
     }
-    assert declared == make_targets()
+    assert make_targets() <= declared
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
