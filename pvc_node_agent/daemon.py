@@ -19,7 +19,7 @@ from pvc_state.store import Store
 
 from . import __version__, host, journal
 from .config import Config, ZookeeperConfig
-from .env import EffectFailed, Post, Voice
+from .env import Clock, EffectFailed, Post, Voice
 from .events import FactsSeen
 from .feed import Feed
 from .libvirt_hypervisor import LibvirtHypervisor
@@ -29,8 +29,9 @@ from .rbd_storage import RbdStorage
 from .view import Facts, Settings, View
 from .workers import Workers
 
-#: Seconds between two looks at the machine: its bridges, and the pools that it reaches.
+#: Seconds between two looks at the machine, and between two looks at Ceph's pools, which cost more.
 _LOOK_AROUND = 10.0
+_LOOK_AT_CEPH = 30.0
 #: Seconds between two signs of life to the service manager, if it does not say.
 _IDLE = 10.0
 
@@ -45,20 +46,24 @@ class SystemClock:
 class Surroundings:
     """Looks at the machine from time to time, and posts what has changed."""
 
-    def __init__(self, config: Config, storage: RbdStorage, voice: Voice, post: Post) -> None:
+    def __init__(self, config: Config, clock: Clock, storage: RbdStorage, voice: Voice, post: Post) -> None:
         self._config = config
+        self._clock = clock
         self._storage = storage
         self._voice = voice
         self._post = post
         self._facts: Facts | None = None
-        self._pools: tuple[str, ...] = ()
+        self._pools: tuple[str, ...] | None = None
         self._trouble = ""
 
     def watch(self, stopped: threading.Event) -> None:
         """Look until told to stop. The machine itself is known at once, the pools when Ceph has answered."""
         self._look()
+        pools_at = 0.0
         while True:
-            self._pools = self._reachable_pools()
+            if self._clock.now() >= pools_at:
+                self._pools = self._reachable_pools()
+                pools_at = self._clock.now() + _LOOK_AT_CEPH
             self._look()
             if stopped.wait(_LOOK_AROUND):
                 return
@@ -69,7 +74,7 @@ class Surroundings:
             self._facts = facts
             self._post(FactsSeen(facts))
 
-    def _reachable_pools(self) -> tuple[str, ...]:
+    def _reachable_pools(self) -> tuple[str, ...] | None:
         """The last known ones while Ceph does not answer: its outage is no reason to place VMs elsewhere."""
         try:
             pools = self._storage.pools()
@@ -134,7 +139,7 @@ def run(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     hypervisor.begin()
-    surroundings = Surroundings(config, storage, voice, inbox.put)
+    surroundings = Surroundings(config, clock, storage, voice, inbox.put)
     threading.Thread(target=surroundings.watch, args=(stopped,), name="surroundings", daemon=True).start()
     journal.notify("READY=1")
     try:

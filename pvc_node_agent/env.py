@@ -9,7 +9,7 @@ happens by itself arrives as events.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pvc_state.records import Disk, Vm
@@ -50,11 +50,11 @@ class Hypervisor(Protocol):
 class Storage(Protocol):
     """The volumes of VMs."""
 
-    def ensure(self, disk: Disk) -> None:
-        """Make the volume exist: create it if the disk says how large, fail otherwise."""
+    def ensure(self, disks: Sequence[Disk]) -> None:
+        """Make the volumes exist: create what is missing if the disk says how large, fail otherwise."""
 
-    def remove(self, disk: Disk) -> None:
-        """Remove the volume. One that is gone is fine."""
+    def remove(self, disks: Sequence[Disk]) -> None:
+        """Remove the volumes. One that is gone is fine."""
 
 
 class Voice(Protocol):

@@ -31,7 +31,7 @@ def memory(root: Path = Path("/")) -> int:
     raise OSError("/proc/meminfo has no line MemTotal")
 
 
-def facts(agent: str, pools: tuple[str, ...], addresses: Mapping[str, str], root: Path = Path("/")) -> Facts:
+def facts(agent: str, pools: tuple[str, ...] | None, addresses: Mapping[str, str], root: Path = Path("/")) -> Facts:
     """All of it, with what others know: the pools in reach and the addresses from the configuration."""
     return Facts(
         agent=agent,

@@ -77,8 +77,7 @@ class Performer:
         match effect:
             case EnsureVolumes():
                 self._confirm(effect.vm, effect.right)
-                for disk in effect.disks:
-                    self._storage.ensure(disk)
+                self._storage.ensure(effect.disks)
             case StartDomain():
                 self._confirm(effect.vm, effect.right)
                 self._hypervisor.start(effect.vm, effect.record, effect.right.epoch)
@@ -96,8 +95,7 @@ class Performer:
                 self._hypervisor.destroy(effect.vm, effect.uuid)
             case DeleteVolumes():
                 self._confirm(effect.vm, effect.right)
-                for disk in effect.disks:
-                    self._storage.remove(disk)
+                self._storage.remove(effect.disks)
             case HandOver():
                 self._hand_over(effect)
             case RemoveRecords():

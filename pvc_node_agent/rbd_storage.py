@@ -1,16 +1,19 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The volumes of VMs: RBD images, by librbd.
+"""The volumes of VMs: RBD images, each call in a process of its own (``ceph_call``).
 
-Every call has a deadline of librados' own, so that a thread comes back even while Ceph is out of reach.
+So a Ceph that does not answer costs a process that can be killed at its deadline, instead of a thread that cannot; a
+failed assertion in Ceph's libraries, which ends the process, does not end the agent; and an idle agent does not carry
+their memory.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pvc_state.records import Disk
@@ -18,91 +21,49 @@ from pvc_state.records import Disk
 from .config import CephConfig
 from .env import EffectFailed
 
-#: Seconds that librados waits for monitors and for OSDs.
-_MON_TIMEOUT = 10
-_OSD_TIMEOUT = 30
+#: Seconds that a call may take. Removing a volume takes the longer the more is on it.
+_DEADLINES = {"pools": 30.0, "ensure": 60.0, "remove": 3600.0}
 
 
 class RbdStorage:
-    """One connection to the cluster, opened when it is first needed and again after it broke."""
+    """RBD on the Ceph cluster that the configuration names.
 
-    def __init__(self, config: CephConfig) -> None:
+    Args:
+        command: the program that makes the call; it is given to tests only.
+    """
+
+    def __init__(
+        self, config: CephConfig, command: Sequence[str] = (sys.executable, "-m", "pvc_node_agent.ceph_call")
+    ) -> None:
         self._config = config
-        self._lock = threading.Lock()
-        self._cluster: Any = None
+        self._command = command
 
-    def ensure(self, disk: Disk) -> None:
-        import rbd
+    def ensure(self, disks: Sequence[Disk]) -> None:
+        self._call("ensure", [[disk.pool, disk.volume, disk.size] for disk in disks])
 
-        with self._pool(disk.pool) as pool:
-            try:
-                with rbd.Image(pool, disk.volume, read_only=True):
-                    return
-            except rbd.ImageNotFound:
-                if disk.size is None:
-                    raise EffectFailed(
-                        f"volume {disk.pool}/{disk.volume} does not exist: create it, or give the disk a size"
-                    ) from None
-            try:
-                rbd.RBD().create(pool, disk.volume, disk.size, old_format=False)
-            except rbd.ImageExists:
-                return
-
-    def remove(self, disk: Disk) -> None:
-        import rbd
-
-        with self._pool(disk.pool) as pool:
-            name = f"{disk.pool}/{disk.volume}"
-            try:
-                rbd.RBD().remove(pool, disk.volume)
-            except rbd.ImageNotFound:
-                return
-            except rbd.ImageHasSnapshots:
-                raise EffectFailed(f"volume {name} has snapshots: remove them first") from None
-            except rbd.ImageBusy:
-                raise EffectFailed(f"volume {name} is in use elsewhere: close it there first") from None
+    def remove(self, disks: Sequence[Disk]) -> None:
+        self._call("remove", [[disk.pool, disk.volume] for disk in disks])
 
     def pools(self) -> tuple[str, ...]:
-        """Pools that exist. Raises EffectFailed."""
-        import rados
+        """Names of the pools that exist. Raises EffectFailed."""
+        return tuple(sorted(self._call("pools", [])))
 
+    def _call(self, what: str, items: list[list[Any]], deadline: float | None = None) -> Any:
+        request = {"conf": self._config.conf, "user": self._config.user, "do": what, "items": items}
+        seconds = _DEADLINES[what] if deadline is None else deadline
         try:
-            cluster = self._connected()
-            cluster.wait_for_latest_osdmap()
-            return tuple(sorted(cluster.list_pools()))
-        except rados.Error as err:
-            self._drop()
-            raise EffectFailed(f"Ceph does not answer: {err}") from err
-
-    @contextmanager
-    def _pool(self, name: str) -> Iterator[Any]:
-        import rados
-
+            done = subprocess.run(
+                self._command, input=json.dumps(request), capture_output=True, text=True, timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise EffectFailed(f"Ceph did not answer within {seconds:g} s: see `ceph status`") from None
+        except OSError as err:
+            raise EffectFailed(f"{self._command[0]} cannot be started: {err}") from err
         try:
-            with self._connected().open_ioctx(name) as pool:
-                yield pool
-        except rados.ObjectNotFound:
-            raise EffectFailed(f"pool {name} does not exist: create it, or name another") from None
-        except (rados.Error, OSError) as err:
-            # librbd's errors are kinds of OSError, librados' are not
-            raise EffectFailed(f"Ceph failed on pool {name}: {err}") from err
-
-    def _connected(self) -> Any:
-        import rados
-
-        with self._lock:
-            if self._cluster is None:
-                options = {
-                    "rados_mon_op_timeout": str(_MON_TIMEOUT),
-                    "rados_osd_op_timeout": str(_OSD_TIMEOUT),
-                    "client_mount_timeout": str(_MON_TIMEOUT),
-                }
-                cluster = rados.Rados(conffile=self._config.conf, rados_id=self._config.user, conf=options)
-                cluster.connect(timeout=_MON_TIMEOUT)
-                self._cluster = cluster
-            return self._cluster
-
-    def _drop(self) -> None:
-        """Open a new connection for the next call. The old one is left to its users; it is closed with the last."""
-        with self._lock:
-            self._cluster = None
+            answer = json.loads(done.stdout)
+        except ValueError:
+            last = done.stderr.strip().rpartition("\n")[2] or "nothing was said"
+            raise EffectFailed(f"the call of Ceph's library ended with code {done.returncode}: {last}") from None
+        if "error" in answer:
+            raise EffectFailed(answer["error"])
+        return answer["result"]

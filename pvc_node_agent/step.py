@@ -79,20 +79,24 @@ def step(now: float, view: View) -> Outcome:
         if verdict.wake_at is not None:
             wake_at = verdict.wake_at if wake_at is None else min(wake_at, verdict.wake_at)
 
-    status = node_status(view.facts, statuses) if view.facts is not None else None
-    if status is not None and status != view.published and not view.writing:
-        effects.append(WriteStatus(status))
+    if view.facts is not None and not view.writing:
+        status = node_status(view.facts, view.published, statuses)
+        if status != view.published:
+            effects.append(WriteStatus(status))
     return Outcome(tuple(effects), tuple(sentences), memory, said, wake_at)
 
 
-def node_status(facts: Facts, vms: dict[str, VmStatus]) -> NodeStatus:
-    """What the node publishes of itself."""
+def node_status(facts: Facts, published: NodeStatus | None, vms: dict[str, VmStatus]) -> NodeStatus:
+    """What the node publishes of itself; the pools are those known last while Ceph has yet to answer."""
+    pools = facts.pools
+    if pools is None:
+        pools = published.pools if published is not None else ()
     return NodeStatus(
         agent=facts.agent,
         boot_id=facts.boot_id,
         memory=facts.memory,
         cpus=facts.cpus,
-        pools=facts.pools,
+        pools=pools,
         bridges=facts.bridges,
         addresses=facts.addresses,
         vms=vms,
@@ -102,9 +106,7 @@ def node_status(facts: Facts, vms: dict[str, VmStatus]) -> NodeStatus:
 def _node_sentence(view: View) -> str:
     """The node's own state, in words."""
     if not view.link.sees:
-        count = len(view.domains)
-        vms = "1 VM" if count == 1 else f"{count} VMs"
-        return f"blind: {view.link.reason}; keeps {vms} running, starts and stops nothing"
+        return f"blind: {view.link.reason}; what runs here runs on, and nothing is started or stopped"
     if not view.hypervisor.up:
         return f"without hypervisor: {view.hypervisor.reason}"
     return "ready"

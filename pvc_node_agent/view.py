@@ -93,13 +93,17 @@ class Domain:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the machine is and has, published in the node's status."""
+    """What the machine is and has, published in the node's status.
+
+    Attributes:
+        pools: Ceph pools in reach; None while Ceph has not answered since the agent began.
+    """
 
     agent: str
     boot_id: str
     memory: int
     cpus: int
-    pools: tuple[str, ...] = ()
+    pools: tuple[str, ...] | None = None
     bridges: tuple[str, ...] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
 

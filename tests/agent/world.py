@@ -122,22 +122,24 @@ class SimulatedStorage:
         self.volumes: set[str] = set()
         self.failing = ""
 
-    def ensure(self, disk: Disk) -> None:
-        name = f"{disk.pool}/{disk.volume}"
-        if self.failing:
-            raise EffectFailed(self.failing)
-        if name in self.volumes:
-            return
-        if disk.size is None:
-            raise EffectFailed(f"volume {name} does not exist: create it, or give the disk a size")
-        self.say(f"create {name}")
-        self.volumes.add(name)
+    def ensure(self, disks: Sequence[Disk]) -> None:
+        for disk in disks:
+            name = f"{disk.pool}/{disk.volume}"
+            if self.failing:
+                raise EffectFailed(self.failing)
+            if name in self.volumes:
+                continue
+            if disk.size is None:
+                raise EffectFailed(f"volume {name} does not exist: create it, or give the disk a size")
+            self.say(f"create {name}")
+            self.volumes.add(name)
 
-    def remove(self, disk: Disk) -> None:
-        if self.failing:
-            raise EffectFailed(self.failing)
-        self.say(f"remove {disk.pool}/{disk.volume}")
-        self.volumes.discard(f"{disk.pool}/{disk.volume}")
+    def remove(self, disks: Sequence[Disk]) -> None:
+        for disk in disks:
+            if self.failing:
+                raise EffectFailed(self.failing)
+            self.say(f"remove {disk.pool}/{disk.volume}")
+            self.volumes.discard(f"{disk.pool}/{disk.volume}")
 
 
 class Later:
