@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
-_END = datetime.datetime(2120, 1, 1, tzinfo=datetime.timezone.utc)
+_BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+_END = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
 
 
 def write(directory: Path) -> None:

@@ -9,11 +9,11 @@ import threading
 from typing import Any, Protocol
 
 from kazoo.client import KazooClient
+
 from pvc_state.connection import Connection
 from pvc_state.kazoo_store import KazooStore, connect
 from pvc_state.memory_store import MemoryEnsemble, MemoryStore
 from pvc_state.store import Create, SessionState, Store
-
 from tests.store.proxy import Proxy
 from tests.store.server import TICK, Server
 

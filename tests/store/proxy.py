@@ -52,7 +52,7 @@ class Proxy:
 
     def _run(self) -> None:
         while not self._closing:
-            for key, _ in self._selector.select():
+            for key, _events in self._selector.select():
                 with self._lock:
                     if key.fileobj is self._listener:
                         self._accept()
@@ -60,7 +60,7 @@ class Proxy:
                         self._forward(key.fileobj)
 
     def _accept(self) -> None:
-        client, _ = self._listener.accept()
+        client, _address = self._listener.accept()
         if not self._open:
             client.close()
             return

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A real ZooKeeper server from Debian's jars, alone, on free ports, with its data in a directory that the caller gives."""
+"""A real ZooKeeper server from Debian's jars: alone, on free ports, its data in a directory that the caller gives."""
 
 from __future__ import annotations
 
@@ -47,9 +47,8 @@ class Server:
         java = shutil.which("java")
         missing = [name for name in CLASSES if not (JARS / name).exists()] + ([] if java else ["java"])
         if missing or java is None:
-            raise RuntimeError(
-                f"no real ZooKeeper can be started: {', '.join(missing)} missing; `make venv` installs the Debian packages"
-            )
+            what = ", ".join(missing)
+            raise RuntimeError(f"no real ZooKeeper can be started without {what}: `make venv` installs what is missing")
         self._configure()
         heap = ["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         classes = ":".join(str(JARS / name) for name in CLASSES)

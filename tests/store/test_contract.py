@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
+
 from pvc_state.errors import AccessDenied, StoreUnavailable
 from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Refused, SessionState, Set, Store
-
 from tests.store.harness import Harness, Recorder
 
 

@@ -142,7 +142,7 @@ def _reader(kind: Any) -> Reader:
 def _scalar_reader(kind: type) -> Reader:
     def read(raw: Any) -> Any:
         # type(), not isinstance(): bool is an int in Python, but never in a record
-        if type(raw) is not kind:
+        if type(raw) is not kind:  # pylint: disable=unidiomatic-typecheck
             raise _Mismatch(f"is {type(raw).__name__}, not {kind.__name__}")
         return raw
 

@@ -71,7 +71,7 @@ def _run(
 ) -> Committed:
     refused: CommitRefused | None = None
     uncertain: tuple[Snapshot | None, Plan] | None = None
-    for _ in range(attempts):
+    for _turn in range(attempts):
         try:
             before, plan = prepare()
         except StoreUnavailable as err:

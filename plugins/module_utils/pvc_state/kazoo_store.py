@@ -338,7 +338,7 @@ class _Watcher:
         self._path = path
         self._watch = watch
 
-    def __call__(self, _: Any) -> None:
+    def __call__(self, _event: Any) -> None:
         # kazoo's event has no path when the connection was lost
         self._watch(self._path)
 

@@ -47,7 +47,7 @@ class _Node:
 
 
 def _split(path: str) -> tuple[str, str]:
-    parent, _, name = path.rpartition("/")
+    parent, _separator, name = path.rpartition("/")
     return parent or "/", name
 
 
@@ -122,7 +122,7 @@ class Tree:
     def _create(
         self, op: Create, session: int, identity: str, events: list[Event], undo: list[Callable[[], None]]
     ) -> None:
-        parent_path, _ = _split(op.path)
+        parent_path, _name = _split(op.path)
         parent = self._nodes.get(parent_path)
         if op.path in self._nodes:
             raise CommitRefused(op, Refused.NODE_EXISTS)

@@ -100,6 +100,8 @@ class _Work:
         vm_rules.owned(check, self.snapshot, before)
         vm_rules.disks_free(check, self.snapshot, before, vm)
         self.users.check(check, name, vm)
+        if (vm.disks, vm.nics) != (old.disks, old.nics):
+            vm_rules.reachable(check, self.snapshot, vm)
         if (vm.node, vm.state) != (old.node, old.state):
             vm_rules.movable(check, before, vm)
         vm_rules.room(check, self.snapshot, before, vm, self.reserved)

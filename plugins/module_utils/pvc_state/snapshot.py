@@ -98,7 +98,7 @@ def load(store: Store) -> Snapshot:
         Conflict: others committed during every attempt.
     """
     store.sync()
-    for _ in range(ATTEMPTS):
+    for _turn in range(ATTEMPTS):
         schema, schema_version = load_schema(store)
         journal = staging.settle(store)
         snapshot = _read(store, schema, schema_version, journal)

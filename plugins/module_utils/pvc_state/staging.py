@@ -29,8 +29,8 @@ from .store import Check, CommitRefused, Create, Delete, Op, Refused, Set, Store
 #: grows when it is quoted into the znode that holds it.
 LIMIT = 600_000
 
-#: What an operation costs besides its path and data: types, lengths, version, access control.
-_OVERHEAD = 120
+#: What an operation costs besides its path and data: types, lengths, version; a creation names who may access it, too.
+_OVERHEAD, _CREATION = 40, 160
 
 #: How often a journal may be found moved by others before giving up; others are then making progress all the time.
 _ATTEMPTS = 1000
@@ -38,7 +38,10 @@ _ATTEMPTS = 1000
 
 def size(ops: Sequence[Op]) -> int:
     """Bytes that a transaction takes on the wire, roughly and rather too many."""
-    return sum(len(op.path) + len(getattr(op, "data", b"")) + _OVERHEAD for op in ops)
+    return sum(
+        len(op.path) + len(getattr(op, "data", b"")) + (_CREATION if isinstance(op, Create) else _OVERHEAD)
+        for op in ops
+    )
 
 
 def guard(store: Store) -> Check:

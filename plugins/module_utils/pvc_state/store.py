@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, Union
 
 #: Called once, with the path, when what was read with it changes (created, changed, deleted, or children changed),
 #: or when the connection is lost, since changes may then go unseen: whoever still cares reads again once connected.
@@ -74,7 +74,7 @@ class Delete:
     version: int
 
 
-Op = Check | Create | Set | Delete
+Op = Union[Check, Create, Set, Delete]
 
 
 class Refused(Enum):

@@ -45,7 +45,7 @@ def wait_for(
     deadline = clock() + timeout
     changed = threading.Event()
 
-    def wake(_: object) -> None:
+    def wake(_event: object) -> None:
         changed.set()
 
     store.on_session(wake)
