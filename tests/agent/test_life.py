@@ -112,7 +112,7 @@ def test_new_hardware_waits_for_the_next_start(world: World) -> None:
 def test_a_crashed_guest_is_started_again_later_and_later(world: World) -> None:
     begin = world.clock.time
     times = []
-    for _ in range(8):
+    for _turn in range(8):
         world["node1"].hypervisor.end("web1", "its QEMU died")
         world.settle()
         assert world.vm("web1").state == "backoff"
@@ -128,7 +128,7 @@ def test_a_crashed_guest_is_started_again_later_and_later(world: World) -> None:
 
 
 def test_a_guest_that_has_run_well_starts_with_a_clean_slate(world: World) -> None:
-    for _ in range(3):
+    for _turn in range(3):
         world["node1"].hypervisor.end("web1", "its QEMU died")
         world.advance(20)
     world.advance(200)

@@ -41,7 +41,7 @@ def test_each_network_has_its_address_on_its_own_interface(lab: Lab, node: Node)
 def test_hardware_addresses_are_stable_distinct_and_locally_administered() -> None:
     assert hardware_address("node1", "storage") == hardware_address("node1", "storage")
     assert hardware_address("node1", "storage") != hardware_address("node2", "storage")
-    assert int(hardware_address("node1", "storage").split(":")[0], 16) & 3 == 2
+    assert int(hardware_address("node1", "storage").partition(":")[0], 16) & 3 == 2
 
 
 def test_secrets_are_for_root_alone(lab: Lab, node: Node, tmp_path: Path) -> None:

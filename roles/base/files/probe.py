@@ -57,7 +57,11 @@ def address_problems(wanted) -> list[str]:
                 f"{', '.join(sorted(present))}; configure its network first, or correct the host variable"
             )
         for other, addresses in hosts.items():
-            if address is not None and other != name and address == parse(ipaddress.ip_address, addresses.get(network, "")):
+            if (
+                address is not None
+                and other != name
+                and address == parse(ipaddress.ip_address, addresses.get(network, ""))
+            ):
                 problems.append(f"pvc_addresses.{network} {address} is also that of {other}; each host needs its own")
     return problems
 
@@ -76,7 +80,10 @@ def name_problems(wanted) -> list[str]:
 def missing(packages: list[str]) -> list[str]:
     """Which of these packages are not installed. Asking dpkg takes a hundredth of the time that opening apt's cache does."""
     shown = subprocess.run(
-        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"], capture_output=True, text=True, check=True
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
     return [package for package in packages if package not in installed]
@@ -93,9 +100,7 @@ def sysctl_value(key: str) -> str | None:
 
 def main() -> None:
     wanted = json.loads(sys.argv[1])
-    different = [
-        key for key, value in wanted["sysctl"].items() if sysctl_value(key) != " ".join(str(value).split())
-    ]
+    different = [key for key, value in wanted["sysctl"].items() if sysctl_value(key) != " ".join(str(value).split())]
     absent = [name for name in wanted["modules"] if not os.path.isdir(f"/sys/module/{name.replace('-', '_')}")]
     print(
         json.dumps(

@@ -18,7 +18,20 @@ import sys
 import tempfile
 
 ADMIN_KEYRING = "/etc/ceph/ceph.client.admin.keyring"
-ADMIN_CAPS = ["--cap", "mon", "allow *", "--cap", "mgr", "allow *", "--cap", "osd", "allow *", "--cap", "mds", "allow *"]
+ADMIN_CAPS = [
+    "--cap",
+    "mon",
+    "allow *",
+    "--cap",
+    "mgr",
+    "allow *",
+    "--cap",
+    "osd",
+    "allow *",
+    "--cap",
+    "mds",
+    "allow *",
+]
 
 
 def run(*argv: str) -> None:

@@ -63,10 +63,10 @@ def read_label(block: bytes) -> dict[str, str] | None:
     try:
         start = len(LABEL_MAGIC)
         label = {"osd_uuid": str(uuid.UUID(block[start : start + 36].decode()))}
-        _, at = string(start + 36 + 1 + 6 + 16 + 8 + 8)
+        _description, at = string(start + 36 + 1 + 6 + 16 + 8 + 8)
         (count,) = struct.unpack_from("<I", block, at)
         at += 4
-        for _ in range(count):
+        for _turn in range(count):
             key, at = string(at)
             label[key], at = string(at)
     except (ValueError, struct.error):
@@ -86,7 +86,10 @@ def in_use(path: str) -> str:
 def missing(packages: list[str]) -> list[str]:
     """Which of these packages are not installed. Asking dpkg takes a hundredth of the time that opening apt's cache does."""
     shown = subprocess.run(
-        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"], capture_output=True, text=True, check=True
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
     return [package for package in packages if package not in installed]
@@ -129,7 +132,9 @@ def look_at(path: str, wanted: dict, directories: dict[str, dict[str, str]]) -> 
         with open(path, "rb") as file:
             head = file.read(BLANK_BYTES)
     except OSError as error:
-        return refuse(device, f"cannot be read ({error.strerror}). Declare a name below /dev that exists on this machine")
+        return refuse(
+            device, f"cannot be read ({error.strerror}). Declare a name below /dev that exists on this machine"
+        )
 
     if head.startswith(LABEL_MAGIC):
         label = read_label(head[:4096])

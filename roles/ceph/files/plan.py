@@ -63,7 +63,9 @@ def plan_config(cluster: Cluster, wanted: dict):
             text = str(value).lower() if isinstance(value, bool) else str(value)
             found = current.get((section, name))
             if found is None or not same(found, text):
-                yield op(f"{section}/{name} is {found or 'not set'}, wanted {text}", "config", "set", section, name, text)
+                yield op(
+                    f"{section}/{name} is {found or 'not set'}, wanted {text}", "config", "set", section, name, text
+                )
 
 
 def domain_of(rule: dict) -> int | None:
@@ -92,7 +94,16 @@ def plan_pools(cluster: Cluster, wanted: dict):
         rule = next(iter(fitting.values()), None)
         if rule is None:
             rule = f"pvc-{domain}"
-            yield op(f"no rule places copies by {domain}", "osd", "crush", "rule", "create-replicated", rule, "default", domain)
+            yield op(
+                f"no rule places copies by {domain}",
+                "osd",
+                "crush",
+                "rule",
+                "create-replicated",
+                rule,
+                "default",
+                domain,
+            )
             rules.append(
                 {
                     "rule_id": -1,
@@ -111,10 +122,18 @@ def plan_pools(cluster: Cluster, wanted: dict):
         elif found["crush_rule"] not in fitting:
             yield op(f"pool {name} does not place copies by {domain}", "osd", "pool", "set", name, "crush_rule", rule)
         if found["size"] != size:
-            yield op(f"pool {name} has size {found['size']}, wanted {size}", "osd", "pool", "set", name, "size", size, *sure)
+            yield op(
+                f"pool {name} has size {found['size']}, wanted {size}", "osd", "pool", "set", name, "size", size, *sure
+            )
         if found["min_size"] != least:
             yield op(
-                f"pool {name} has min_size {found['min_size']}, wanted {least}", "osd", "pool", "set", name, "min_size", least
+                f"pool {name} has min_size {found['min_size']}, wanted {least}",
+                "osd",
+                "pool",
+                "set",
+                name,
+                "min_size",
+                least,
             )
         if not found["application_metadata"] and "internal" not in pool:
             yield op(f"pool {name} is not meant for disks yet", "osd", "pool", "application", "enable", name, "rbd")

@@ -18,7 +18,7 @@ from .shell import LabError
 def unified_mount() -> Path:
     """Where the unified hierarchy is mounted."""
     for row in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = row.partition(" - ")
+        before, _separator, after = row.partition(" - ")
         if after.startswith("cgroup2 "):
             return Path(before.split()[4])
     raise LabError("this machine has no cgroup2 mounted; boot it with systemd's default, the unified hierarchy")

@@ -67,7 +67,7 @@ def load_order(dependencies: str, built_in: str, wanted: Sequence[str]) -> list[
     needs: dict[str, list[str]] = {}
     paths: dict[str, str] = {}
     for row in dependencies.splitlines():
-        path, _, rest = row.partition(":")
+        path, _separator, rest = row.partition(":")
         needs[path] = rest.split()
         paths[module_name(path)] = path
     order: list[str] = []
@@ -180,7 +180,7 @@ def unpack_kernel(lab: Lab, root: Path) -> Path:
 def kernel_of(listing: str) -> str:
     """The package with the kernel itself, from what apt-cache says that the meta package depends on."""
     for row in listing.splitlines():
-        word, _, package = row.strip().partition(": ")
+        word, _separator, package = row.strip().partition(": ")
         if word == "Depends" and package.startswith("linux-image-"):
             return package
     raise LabError(f"{KERNEL_PACKAGE} depends on no kernel in this archive")

@@ -44,9 +44,9 @@ def parse_probe(text: str) -> dict[str, Any]:
     guests: dict[str, list[str]] = {}
     guest = ""
     for row in text.splitlines():
-        kind, _, rest = row.partition(" ")
+        kind, _separator, rest = row.partition(" ")
         if kind == "service":
-            unit, _, state = rest.partition(" ")
+            unit, _separator, state = rest.partition(" ")
             services[unit.removesuffix(".service")] = state
         elif kind == "guest":
             guest = rest
