@@ -178,7 +178,7 @@ class Loop:
             if not isinstance(effect, WriteStatus):
                 self._due[effect.vm] = (now + DEADLINES[type(effect)][0], effect)
             self._pools.of(effect).submit(lambda effect=effect: self._inbox.put(self._performer.perform(effect)))  # type: ignore[misc]
-        times = [due for due, _ in self._due.values()]
+        times = [due for due, _what in self._due.values()]
         if outcome.wake_at is not None:
             times.append(outcome.wake_at)
         return min(times, default=None)
