@@ -87,8 +87,11 @@ class Group:
                 if left <= 0:
                     return False
                 poll.poll(left * 1000)
-                watched.seek(0)
-                watched.read()
+                try:
+                    watched.seek(0)
+                    watched.read()
+                except OSError:
+                    return not value  # the group was removed meanwhile, so it was empty
         return True
 
     def kill(self, timeout: float = 10.0) -> None:
@@ -99,7 +102,9 @@ class Group:
         """
         try:
             (self.path / "cgroup.kill").write_text("1")
-        except FileNotFoundError:
+        except OSError:
+            if self.exists:
+                raise
             return
         if not self.wait("populated", False, timeout):
             raise LabError(f"processes of {self.path} are still there {timeout:g} s after SIGKILL: {self.pids()}")

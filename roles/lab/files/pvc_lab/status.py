@@ -31,10 +31,10 @@ def node_status(lab: Lab, node: Node, ports: dict[str, dict[str, Any]]) -> dict[
     report, group = read_report(node), node_group(node)
     pids = group.pids() if group is not None else []
     running = is_supervised(node) and report.phase == "running" and report.leader in pids
-    frozen = running and group is not None and group.events()["frozen"]
+    frozen = group is not None and group.events()["frozen"]
     return {
         "name": node.name,
-        "state": "paused" if frozen else "running" if running else "off",
+        "state": state_word(running=running, frozen=frozen, populated=bool(pids)),
         "power": read_power(node),
         "image": node.image,
         "image_current": is_created(node) and read_layers(node) == layers(lab, node.image),
@@ -48,6 +48,13 @@ def node_status(lab: Lab, node: Node, ports: dict[str, dict[str, Any]]) -> dict[
         "cut": sorted(read_cut(node)),
         "memory_mb": sum(map(memory_kb, pids)) // 1024 if running else 0,
     }
+
+
+def state_word(*, running: bool, frozen: bool, populated: bool) -> str:
+    """The node's state; broken are processes whose supervisor was killed, which ensure starts anew."""
+    if running:
+        return "paused" if frozen else "running"
+    return "broken" if populated else "off"
 
 
 def memory_kb(pid: int) -> int:
