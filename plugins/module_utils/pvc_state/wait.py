@@ -16,7 +16,7 @@ from . import paths
 from .codec import Stored, stored
 from .errors import StoreUnavailable, WaitTimeout
 from .placement import why_down
-from .records import Claim, NodeStatus
+from .records import Alive, Claim, NodeStatus
 from .snapshot import Snapshot, load
 from .store import Store, Watch
 from .views import settled, vm_status
@@ -121,8 +121,10 @@ def _refreshed(store: Store, snapshot: Snapshot, names: Collection[str], wake: W
         **snapshot.status,
         **_read(store, NodeStatus, {node: paths.status(node) for node in sorted(owners)}, wake),
     }
-    # deliberately without a watch: it is for the words of a timeout only
-    alive = {node: record for node, record in snapshot.alive.items() if store.get(paths.alive(node)) is not None}
+    alive = {
+        **{node: record for node, record in snapshot.alive.items() if node not in owners},
+        **_read(store, Alive, {node: paths.alive(node) for node in sorted(owners)}, wake),
+    }
     return dataclasses.replace(
         snapshot,
         vms=MappingProxyType(vms),
