@@ -55,7 +55,7 @@ class Agent:
         status = paths.status(self._node)
         old = self._store.get(status)
         write = Set(status, encode(self._status), old.version) if old else Create(status, encode(self._status))
-        alive = Create(paths.alive(self._node), encode(Alive("boot", "instance")), ephemeral=True)
+        alive = Create(paths.alive(self._node), encode(Alive(self._status.boot_id, "instance")), ephemeral=True)
         self._store.commit([write, alive])
         self._step()
         self._thread.start()

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import kazoo
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.connection import Connection
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.memory_store import MemoryEnsemble
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import NodeStatus
-from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Store
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Store
 from ansible_collections.pvc.cluster.plugins.modules import node
 
 from tests.store import certificates
@@ -27,15 +28,18 @@ from tests.unit.plugins.modules.harness import Cluster, Options
 
 PASSWORD = "correct horse battery staple"
 NODES = ("node1", "node2")
-STATUS = NodeStatus(agent="0.1.0", boot_id="boot", memory=16384, cpus=4, pools=("vms",), bridges=("br0",))
+STATUS = NodeStatus(agent="0.1.0", memory=16384, cpus=4, pools=("vms",), bridges=("br0",))
 
 _COUNT = itertools.count()
 
 
 class Agents(Protocol):
-    """Within ``agents()``, those of both nodes run; they cannot start the VMs in ``fails``, for the reason given."""
+    """Within ``agents()``, those of both nodes run; they cannot start the VMs in ``fails``, for the reason given.
 
-    def __call__(self, fails: Mapping[str, str] | None = None) -> AbstractContextManager[None]: ...
+    Their nodes have been powered on once for each value of ``boot``.
+    """
+
+    def __call__(self, fails: Mapping[str, str] | None = None, boot: str = "first") -> AbstractContextManager[None]: ...
 
 
 @pytest.fixture(scope="session")
@@ -101,10 +105,10 @@ def agents(empty: Cluster) -> Agents:
     """See Agents."""
 
     @contextlib.contextmanager
-    def run(fails: Mapping[str, str] | None = None) -> Iterator[None]:
+    def run(fails: Mapping[str, str] | None = None, boot: str = "first") -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             for name in NODES:
-                stack.enter_context(Agent(empty.another(), name, STATUS, fails))
+                stack.enter_context(Agent(empty.another(), name, replace(STATUS, boot_id=boot), fails))
             yield
 
     return run

@@ -164,7 +164,7 @@ def test_damaged_vm(cluster: Cluster, agents: Agents) -> None:
         cluster.ok(vm, {**WEB1, "node": "node1"})
     web1 = cluster.store.get(paths.vm("web1"))
     assert web1
-    cluster.store.commit([Set(paths.vm("web1"), b'{"memory":"lots"}', web1.version)])
+    cluster.store.commit([Set(paths.vm("web1"), b'{"uuid":"x","memory":"lots"}', web1.version)])
     with agents():
         refused(cluster, vm, {"name": "web1", "description": "x"}, Case({}, "vm web1", "", "no valid record"))
         cluster.ok(vm, {**WEB1, "name": "web2"})

@@ -120,3 +120,12 @@ def test_an_unchanged_vm_is_awaited_too(cluster: Cluster, agents: Agents) -> Non
     late = cluster.run(vm, {"name": "web1", "state": "stopped", "wait_timeout": 0})
     assert late["failed"]
     assert not late["changed"]
+
+
+def test_what_a_node_said_before_a_power_cut_is_not_believed(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        assert cluster.ok(vm, {"name": "web1", "memory": 64})["vm"]["settled"]
+    late = cluster.run(vm, {"name": "web1", "state": "started", "wait_timeout": 0})
+    assert "vm web1: node1 is down" in late["msg"]
+    with agents(boot="second"):
+        assert cluster.ok(vm, {"name": "web1", "state": "started"})["vm"]["settled"]
