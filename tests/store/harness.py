@@ -156,6 +156,10 @@ class ZooKeeperHarness:
         client.stop()
         client.close()
 
+    def proxy(self, store: Store) -> Proxy:
+        """What this client's connections go through."""
+        return self._proxies[id(store)]
+
     def close(self) -> None:
         """End all clients of the test."""
         for store in self._stores:

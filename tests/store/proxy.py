@@ -17,9 +17,11 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._open = True
+        self._deaf = False
         self._closing = False
         self._lock = threading.Lock()
         self._pairs: dict[socket.socket, socket.socket] = {}
+        self._servers: set[socket.socket] = set()
         self._selector = selectors.DefaultSelector()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -34,10 +36,16 @@ class Proxy:
             for sock in list(self._pairs):
                 self._end(sock)
 
+    def deafen(self) -> None:
+        """Let everything through to the server, and nothing back."""
+        with self._lock:
+            self._deaf = True
+
     def heal(self) -> None:
         """Forward again."""
         with self._lock:
             self._open = True
+            self._deaf = False
 
     def close(self) -> None:
         """End everything, the thread too."""
@@ -70,6 +78,7 @@ class Proxy:
             client.close()
             return
         self._pairs |= {client: server, server: client}
+        self._servers.add(server)
         for sock in (client, server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(sock, selectors.EVENT_READ)
@@ -80,7 +89,8 @@ class Proxy:
         try:
             data = sock.recv(1 << 16)
             if data:
-                self._pairs[sock].sendall(data)
+                if not (self._deaf and sock in self._servers):
+                    self._pairs[sock].sendall(data)
                 return
         except OSError:
             pass
@@ -91,6 +101,7 @@ class Proxy:
         if peer is None:
             return
         del self._pairs[peer]
+        self._servers -= {sock, peer}
         for each in (sock, peer):
             self._selector.unregister(each)
             each.close()
