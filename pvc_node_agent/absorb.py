@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from .effects import DeleteVolumes, DestroyDomain, DestroyStray, EnsureVolumes, WriteStatus
+from .effects import DeleteVolumes, DestroyDomain, DestroyStray, EnsureVolumes, HandOver, RemoveRecords, WriteStatus
 from .events import (
     Blinded,
     DomainGone,
@@ -64,7 +64,7 @@ def absorb(now: float, view: View, event: Event) -> View:
                 return view
             return _remember(view, event.effect.vm, overdue=event.reason)
         case Done():
-            return _done(view, event)
+            return _done(now, view, event)
 
 
 def _remembered(event: Enrolled) -> Mapping[str, Memory]:
@@ -87,10 +87,12 @@ def _ended(view: View, vm: str, cause: str) -> View:
     return _remember(view, vm, ended=cause)
 
 
-def _done(view: View, event: Done) -> View:
+def _done(now: float, view: View, event: Done) -> View:
     effect = event.effect
     if isinstance(effect, WriteStatus):
-        return replace(view, writing=False, published=effect.status if event.failure is None else view.published)
+        if event.failure is None:
+            return replace(view, writing=False, published=effect.status)
+        return replace(view, writing=False, write_at=now + view.settings.first_pause)
     vm = effect.vm
     view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
     match event.failure:
@@ -98,14 +100,21 @@ def _done(view: View, event: Done) -> View:
             # whatever was known of the volumes may be what is wrong
             return _remember(view, vm, trouble=event.reason, volumes=())
         case Failure.REFUSED | Failure.BLIND:
-            seen = view.seen.get(vm)
-            return view if seen is None else replace(view, seen={**view.seen, vm: replace(seen, stale=True)})
+            return _stale(view, vm)
     match effect:
         case EnsureVolumes():
             return _remember(view, vm, volumes=effect.disks)
         case DeleteVolumes():
             return _remember(view, vm, volumes_gone=True, volumes=())
+        case HandOver() | RemoveRecords():
+            # its own doing: the watch that tells of it may come later than this
+            return _stale(view, vm)
     return view
+
+
+def _stale(view: View, vm: str) -> View:
+    seen = view.seen.get(vm)
+    return view if seen is None else replace(view, seen={**view.seen, vm: replace(seen, stale=True)})
 
 
 def _remember(view: View, vm: str, **changes: object) -> View:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,9 +34,11 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "pools":
             cluster.wait_for_latest_osdmap()
             return {"result": cluster.list_pools()}
-        do: Callable[..., None] = {"ensure": _ensure, "remove": _remove}[request["do"]]
         for item in request["items"]:
-            do(cluster, *item)
+            if request["do"] == "ensure":
+                _ensure(cluster, *item)
+            else:
+                _remove(cluster, *item)
     except _Failed as err:
         return {"error": str(err)}
     except (rados.Error, rbd.Error) as err:

@@ -195,11 +195,8 @@ class Loop:
             self._due.pop(effect.vm, None)
         if done.failure is Failure.BLIND:
             self._feed.doubt(done.reason)
-        elif done.failure is Failure.REFUSED:
-            if isinstance(effect, WriteStatus):
-                self._feed.doubt(f"the store refused the status of this node: {done.reason}")
-            else:
-                self._feed.reread(effect.vm)
-        elif done.failure is Failure.FAILED:
-            what = "status" if isinstance(effect, WriteStatus) else f"{effect.vm}: {type(effect).__name__}"
-            self._voice.trouble(f"{what}: {done.reason}")
+        elif isinstance(effect, WriteStatus):
+            if done.failure is not None:
+                self._feed.doubt(f"the status of this node was not written: {done.reason}")
+        elif done.failure is Failure.REFUSED or isinstance(effect, (HandOver, RemoveRecords)):
+            self._feed.reread(effect.vm)

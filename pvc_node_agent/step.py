@@ -81,8 +81,10 @@ def step(now: float, view: View) -> Outcome:
 
     if view.facts is not None and not view.writing:
         status = node_status(view.facts, view.published, statuses)
-        if status != view.published:
+        if status != view.published and now >= view.write_at:
             effects.append(WriteStatus(status))
+        elif status != view.published:
+            wake_at = view.write_at if wake_at is None else min(wake_at, view.write_at)
     return Outcome(tuple(effects), tuple(sentences), memory, said, wake_at)
 
 

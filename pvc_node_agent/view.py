@@ -34,7 +34,7 @@ class Settings:
     first_pause: float = 1.0
     longest_pause: float = 60.0
     steady_after: float = 120.0
-    shutdown_repeat: float = 10.0
+    shutdown_repeat: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -202,6 +202,7 @@ class View:
         busy: the effect under way, by VM.
         published: the status in the store, None when there is none.
         writing: whether a status is being written.
+        write_at: not before this is the next one written: the last time it failed.
         said: the node's own last sentence.
     """
 
@@ -216,6 +217,7 @@ class View:
     busy: Mapping[str, VmEffect] = field(default_factory=dict)
     published: NodeStatus | None = None
     writing: bool = False
+    write_at: float = 0.0
     said: str = ""
 
     def after(self, outcome: Outcome) -> View:

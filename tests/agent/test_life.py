@@ -72,7 +72,7 @@ def test_a_guest_that_does_not_listen_is_asked_again_and_then_destroyed(world: W
     assert (stopping.state, stopping.generation) == ("stopping", 1)
     assert stopping.reason == "its guest was asked to power off, and is destroyed after 25 s"
     world.advance(24)
-    assert world.log[2:] == ["node1: shutdown web1"] * 3
+    assert world.log[2:] == ["node1: shutdown web1"] * 5
     world.advance(1)
     assert world.log[-1] == "node1: destroy web1"
     assert world.vm("web1").state == "stopped"
