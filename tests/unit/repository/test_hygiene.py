@@ -22,7 +22,7 @@ REGISTRY = re.compile(
 )
 #: Written so that this file does not match itself.
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|X[X]X)\b")
-SKIPPED = re.compile(r"pytest\.(?:mark\.)?(?:skip|skipif|xfail|importorskip)\b(?!\W*\))|unittest\.skip[A-Z]?")
+SKIPPED = re.compile(r"pytest\.(?:mark\.)?(?:skip|skipif|xfail|importorskip)\b|unittest\.skip")
 
 
 def matches(pattern: re.Pattern[str], suffixes: tuple[str, ...] = ("",)) -> list[str]:
