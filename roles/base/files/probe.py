@@ -15,6 +15,10 @@ import os
 import socket
 import subprocess
 import sys
+from typing import Any
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def local_addresses() -> set[str]:
@@ -23,23 +27,31 @@ def local_addresses() -> set[str]:
     return {entry["local"] for link in json.loads(listing) for entry in link.get("addr_info", []) if "local" in entry}
 
 
-def parse(kind, text):
-    """An address or network, or None when the text is no such thing."""
+def network_of(text: str) -> Network | None:
+    """The network that a text means, or None when it means none."""
     try:
-        return kind(text)
+        return ipaddress.ip_network(text)
     except ValueError:
         return None
 
 
-def address_problems(wanted) -> list[str]:
+def address_of(text: str) -> Address | None:
+    """The address that a text means, or None when it means none."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def address_problems(wanted: dict[str, Any]) -> list[str]:
     """What is wrong with the declared networks and with this machine's addresses in them."""
     name, networks, hosts = wanted["name"], wanted["networks"], wanted["hosts"]
     own = hosts.get(name) or {}
     present = local_addresses() if wanted["check_addresses"] else None
     problems = []
     for network, settings in networks.items():
-        cidr = parse(ipaddress.ip_network, settings.get("cidr", ""))
-        address = parse(ipaddress.ip_address, own.get(network, ""))
+        cidr = network_of(settings.get("cidr", ""))
+        address = address_of(own.get(network, ""))
         if cidr is None:
             problems.append(
                 f"pvc_networks.{network}.cidr is {settings.get('cidr')!r}, which is not a network; "
@@ -57,16 +69,12 @@ def address_problems(wanted) -> list[str]:
                 f"{', '.join(sorted(present))}; configure its network first, or correct the host variable"
             )
         for other, addresses in hosts.items():
-            if (
-                address is not None
-                and other != name
-                and address == parse(ipaddress.ip_address, addresses.get(network, ""))
-            ):
+            if address is not None and other != name and address == address_of(addresses.get(network, "")):
                 problems.append(f"pvc_addresses.{network} {address} is also that of {other}; each host needs its own")
     return problems
 
 
-def name_problems(wanted) -> list[str]:
+def name_problems(wanted: dict[str, Any]) -> list[str]:
     """Daemons are named after the inventory's host name, and find themselves by the machine's."""
     found = socket.gethostname()
     if found.split(".")[0] == wanted["name"]:

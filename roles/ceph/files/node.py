@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import uuid
+from typing import Any
 
 LABEL_MAGIC = b"bluestore block device\n"
 BLANK_BYTES = 1 << 20
@@ -79,7 +80,7 @@ def in_use(path: str) -> str:
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_EXCL))
     except OSError as error:
-        return error.strerror
+        return error.strerror or "in use"
     return ""
 
 
@@ -101,7 +102,7 @@ def unit_state(unit: str) -> dict[str, object]:
     return {"name": unit, "active": ok, "ok": ok and not run("systemctl", "is-enabled", "--quiet", unit).returncode}
 
 
-def osd_directories() -> dict[str, dict[str, str]]:
+def osd_directories() -> dict[str, dict[str, Any]]:
     """The OSDs of this machine by the uuid in their data directories."""
     found = {}
     for path in glob.glob("/var/lib/ceph/osd/ceph-*"):
@@ -121,7 +122,7 @@ def refuse(device: dict[str, object], reason: str) -> dict[str, object]:
     return {**device, "state": "refused", "reason": f"{device['device']} {reason}"}
 
 
-def look_at(path: str, wanted: dict, directories: dict[str, dict[str, str]]) -> dict[str, object]:
+def look_at(path: str, wanted: dict[str, Any], directories: dict[str, dict[str, Any]]) -> dict[str, object]:
     """What is to be done with a declared device: create, finish, adopt, nothing (own), or refuse it."""
     # The uuid follows from the device's name, so that an aborted creation is taken up again and not begun twice.
     identity = str(uuid.uuid5(uuid.UUID(wanted["fsid"]), f"{wanted['name']}/{path}"))

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import rados
 
@@ -18,6 +20,8 @@ CONNECT_SECONDS = 20
 # Pools that Ceph makes for itself (the second name is that of Ceph 16).
 INTERNAL_POOLS = (".mgr", "device_health_metrics")
 FAILURE_DOMAINS = {"osd": 0, "host": 1}
+
+Op = dict[str, object]
 
 
 class Cluster:
@@ -31,7 +35,7 @@ class Cluster:
         )
         self.rados.connect(timeout=CONNECT_SECONDS)
 
-    def ask(self, prefix: str, **arguments: str):
+    def ask(self, prefix: str, **arguments: str) -> Any:
         """The JSON answer to a monitor command, or None when the monitors say that there is no such thing."""
         code, answer, words = self.rados.mon_command(json.dumps({"prefix": prefix, "format": "json", **arguments}), b"")
         if code == -2:
@@ -41,7 +45,7 @@ class Cluster:
         return json.loads(answer)
 
 
-def op(why: str, *argv: object) -> dict[str, object]:
+def op(why: str, *argv: object) -> Op:
     """A command and the reason for it."""
     return {"why": why, "argv": ["ceph", *(str(word) for word in argv)]}
 
@@ -55,7 +59,7 @@ def same(one: object, other: object) -> bool:
         return one == other
 
 
-def plan_config(cluster: Cluster, wanted: dict):
+def plan_config(cluster: Cluster, wanted: dict[str, Any]) -> Iterator[Op]:
     """Options of the monitors' configuration database."""
     current = {(entry["section"], entry["name"]): entry["value"] for entry in cluster.ask("config dump")}
     for section, options in wanted["config"].items():
@@ -68,7 +72,7 @@ def plan_config(cluster: Cluster, wanted: dict):
                 )
 
 
-def domain_of(rule: dict) -> int | None:
+def domain_of(rule: dict[str, Any]) -> int | None:
     """The kind of bucket over which a replicated rule of the whole tree spreads copies; None for any other rule."""
     steps = rule["steps"]
     takes = [step.get("item_name") for step in steps if step["op"] == "take"]
@@ -81,7 +85,7 @@ def domain_of(rule: dict) -> int | None:
     return FAILURE_DOMAINS.get(step["type"]) if step["op"] == "chooseleaf_firstn" else None
 
 
-def plan_pools(cluster: Cluster, wanted: dict):
+def plan_pools(cluster: Cluster, wanted: dict[str, Any]) -> Iterator[Op]:
     """Pools, and the rules that place their copies. What Ceph tunes by itself (pg_num) is given at creation only."""
     rules = cluster.ask("osd crush rule dump")
     pools = {pool["pool_name"]: pool for pool in cluster.ask("osd dump")["pools"]}
@@ -139,7 +143,7 @@ def plan_pools(cluster: Cluster, wanted: dict):
             yield op(f"pool {name} is not meant for disks yet", "osd", "pool", "application", "enable", name, "rbd")
 
 
-def plan_client(cluster: Cluster, wanted: dict):
+def plan_client(cluster: Cluster, wanted: dict[str, Any]) -> Iterator[Op]:
     """The key with which virtual machines' disks are made and opened."""
     entity = f"client.{wanted['client']}"
     pools = ", ".join(f"profile rbd pool={pool['name']}" for pool in wanted["pools"])
@@ -152,7 +156,7 @@ def plan_client(cluster: Cluster, wanted: dict):
         yield op(f"{entity} has other capabilities than wanted", "auth", "caps", entity, *words)
 
 
-def health(cluster: Cluster, wanted: dict) -> list[str]:
+def health(cluster: Cluster, wanted: dict[str, Any]) -> list[str]:
     """Why the cluster is not healthy yet. Not Ceph's own HEALTH_OK, which Debian 13's packages can never reach."""
     status = cluster.ask("status")
     up = {str(osd["osd"]) for osd in cluster.ask("osd dump")["osds"] if osd["up"]}

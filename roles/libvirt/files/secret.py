@@ -35,7 +35,10 @@ def main() -> None:
     uuid, client, action, path = sys.argv[1:5]
     libvirt.registerErrorHandler(lambda *_: None, None)
     with open(path, encoding="ascii") as file:
-        key = base64.b64decode(re.search(r"^\s*key\s*=\s*(\S+)", file.read(), re.MULTILINE).group(1))
+        line = re.search(r"^\s*key\s*=\s*(\S+)", file.read(), re.MULTILINE)
+    if line is None:
+        sys.exit(f"{path} holds no key; run the role ceph, which writes it")
+    key = base64.b64decode(line.group(1))
     connection = libvirt.open("qemu:///system")
     found = [secret for secret in connection.listAllSecrets() if secret.UUIDString() == uuid]
     why = "not defined" if not found else "another value" if stored(uuid) != key else ""
