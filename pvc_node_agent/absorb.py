@@ -41,7 +41,7 @@ def absorb(now: float, view: View, event: Event) -> View:
             return replace(view, link=link, seen=event.seen, published=event.published, memory=memory)
         case Blinded():
             since = view.link.blind_since if view.link.blind_since is not None else now
-            return replace(view, link=replace(view.link, blind_since=since, reason=event.reason))
+            return replace(view, link=replace(view.link, blind_since=since, reason=event.reason, detail=event.detail))
         case VmSeen():
             if event.seen is None:
                 return replace(view, seen=_without(view.seen, event.vm))

@@ -157,7 +157,11 @@ class _SignOfLife:
         self._shown = ""
 
     def __call__(self, view: View) -> None:
-        text = f"{view.said or 'starting'}; {len(view.domains)} VMs run here"
+        state = "ready" if view.link.sees else f"blind: {view.link.reason} {view.link.detail}".strip()
+        if view.link.sees and not view.hypervisor.up:
+            state = view.hypervisor.reason
+        count = len(view.domains)
+        text = f"{state}; {count} VM{' runs' if count == 1 else 's run'} here"
         if text != self._shown:
             self._shown = text
             journal.notify(f"STATUS={text}")

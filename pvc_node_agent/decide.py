@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, Disk, Vm, VmStatus
+from pvc_state.records import WANTED, Claim, Disk, Vm, VmStatus
 
 from .domain_xml import console_log
 from .effects import (
@@ -93,6 +93,8 @@ def decide(case: Case) -> Verdict:
         return _hold(case, epoch, "there is a claim for it but no record: nothing is started or stopped")
     if record.value is None:
         return _hold(case, epoch, f"its record is damaged ({record.invalid}): nothing is started or stopped")
+    if record.value.state not in WANTED:
+        return _hold(case, epoch, f"state {record.value.state} is not known to this agent: install a newer one")
     return _Ours(case, claim.value, claim.version, record.value, record.version).decide()
 
 

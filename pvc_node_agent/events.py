@@ -26,9 +26,14 @@ class Enrolled:
 
 @dataclass(frozen=True)
 class Blinded:
-    """The store is out of reach, or refuses; or the agent cannot be sure that it is not."""
+    """The store is out of reach, or refuses; or the agent cannot be sure that it is not.
+
+    Attributes:
+        detail: what differs from one attempt to the next; alone it is not worth saying again.
+    """
 
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from pvc_state import codec, paths, staging
-from pvc_state.errors import AccessDenied, PvcError, StoreUnavailable
+from pvc_state.errors import AccessDenied, PvcError, StoreError, StoreUnavailable
 from pvc_state.records import SCHEMA_SUPPORTED, Alive, Claim, NodeStatus, Schema, Vm
 from pvc_state.store import CommitRefused, Create, Delete, Op, SessionState, Store, Znode
 
@@ -67,7 +67,7 @@ class Feed:
         # Only pump() uses these:
         self._enrolled = False
         self._enrolled_once = False
-        self._blind_reason = ""
+        self._blinded: Blinded | None = None
         self._assigned: frozenset[str] = frozenset()
         self._tracked: set[str] = set()
         self._retry_at = 0.0
@@ -117,7 +117,7 @@ class Feed:
         if state is SessionState.CONNECTED:
             self.doubt("the connection to the store was renewed")
         elif state is SessionState.SUSPENDED:
-            self.doubt("the store is out of reach")
+            self.doubt("the connection to the store is lost")
         else:
             self.doubt("the session with the store was lost")
 
@@ -144,11 +144,13 @@ class Feed:
             self._blind(str(err))
         except AccessDenied as err:
             retry = RETRY_ANYWAY
-            self._blind(f"the store refuses this agent: {err}")
+            self._blind("the store refuses this agent", str(err))
         except CommitRefused as err:
             self._blind(f"the store changed while this agent was joining: {err}")
         except Superseded:
             raise
+        except StoreError as err:
+            self._blind("the store is out of reach", str(err))
         except PvcError as err:
             self._blind(str(err))
         if self._enrolled:
@@ -156,11 +158,12 @@ class Feed:
         self._retry_at = self._clock.now() + retry
         return self._retry_at
 
-    def _blind(self, reason: str) -> None:
+    def _blind(self, reason: str, detail: str = "") -> None:
         self._enrolled = False
-        if reason != self._blind_reason:
-            self._blind_reason = reason
-            self._post(Blinded(reason))
+        blinded = Blinded(reason, detail)
+        if blinded != self._blinded:
+            self._blinded = blinded
+            self._post(blinded)
 
     def _enrol(self) -> None:
         """Join, and read everything that concerns this node."""
@@ -188,7 +191,7 @@ class Feed:
         self._tracked = set(self._assigned | following)
         seen = {vm: self._read_vm(store, vm) for vm in sorted(self._tracked)}
         self._enrolled = self._enrolled_once = True
-        self._blind_reason = ""
+        self._blinded = None
         self._post(Enrolled(store.session_id, published, seen))
 
     def _check_schema(self, store: Store) -> None:

@@ -25,8 +25,8 @@ _NOTHING_REMEMBERED = Memory()
 
 def step(now: float, view: View) -> Outcome:
     """What is to be done now."""
-    said = _node_sentence(view)
-    sentences = [Sentence("", said, "")] if said != view.said else []
+    said, sentence = _of_node(view)
+    sentences = [sentence] if said != view.said else []
     if not view.link.sees:
         return Outcome((), tuple(sentences), view.memory, said, None)
 
@@ -105,10 +105,14 @@ def node_status(facts: Facts, published: NodeStatus | None, vms: dict[str, VmSta
     )
 
 
-def _node_sentence(view: View) -> str:
-    """The node's own state, in words."""
-    if not view.link.sees:
-        return f"blind: {view.link.reason}; what runs here runs on, and nothing is started or stopped"
-    if not view.hypervisor.up:
-        return f"without hypervisor: {view.hypervisor.reason}"
-    return "ready"
+def _of_node(view: View) -> tuple[str, Sentence]:
+    """The node's own state in words, and what about it is worth saying again when it changes."""
+    link, hypervisor = view.link, view.hypervisor
+    if not link.sees:
+        why = f"{link.reason} ({link.detail})" if link.detail else link.reason
+        return f"blind {link.reason}", Sentence(
+            "", "blind", f"{why}; what runs here runs on, and nothing is started or stopped"
+        )
+    if not hypervisor.up:
+        return "without hypervisor", Sentence("", "without hypervisor", hypervisor.reason)
+    return "ready", Sentence("", "ready", "")

@@ -44,12 +44,13 @@ class Link:
     Attributes:
         session: id of the session whose ephemeral is this agent's, 0 before the first.
         blind_since: when the store was last known to be within reach, None while it is.
-        reason: why the agent is blind, in words.
+        reason, detail: why the agent is blind, in words.
     """
 
     session: int = 0
     blind_since: float | None = 0.0
     reason: str = "the store has not answered yet"
+    detail: str = ""
 
     @property
     def sees(self) -> bool:
@@ -179,7 +180,7 @@ class Outcome:
         effects: what is to be done now.
         sentences: the decisions that are new, each with its reason.
         memory: what to remember; replaces what was remembered.
-        said: the node's own last sentence.
+        said: what the node's own last sentence was about.
         wake_at: when to step again although nothing happens, None for never.
     """
 
@@ -203,7 +204,7 @@ class View:
         published: the status in the store, None when there is none.
         writing: whether a status is being written.
         write_at: not before this is the next one written: the last time it failed.
-        said: the node's own last sentence.
+        said: what the node's own last sentence was about, so that it is not repeated.
     """
 
     node: str

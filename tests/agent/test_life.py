@@ -466,3 +466,34 @@ def test_a_large_plan_whose_writer_died_is_carried_on(world: World) -> None:
     assert world["node2"].running == set()
     world.advance(3)
     assert world["node2"].running == {"vm00", "vm01", "vm02"}
+
+
+def test_a_state_of_a_later_version_is_left_alone(world: World) -> None:
+    world.want_blindly("web1", state="hibernated")
+    world.advance(60)
+    assert world["node1"].running == {"web1"}
+    assert world.vm("web1").reason == "state hibernated is not known to this agent: install a newer one"
+
+
+def test_an_effect_that_hangs_is_named_and_not_repeated(world: World) -> None:
+    world.want(VmRequest("db1", node="node1", memory=512))
+    world.jobs_run = False
+    world.advance(61)
+    world.run_jobs_but_starts()
+    assert world.vm("db1").reason == "libvirt has not started it within 60 s"
+    world.jobs_run = True
+    world.settle()
+    assert world.vm("db1").state == "running"
+    assert world["node1"].hypervisor.starts == [("web1", 1), ("db1", 1)]
+
+
+def test_a_status_that_cannot_be_written_is_tried_again(world: World) -> None:
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.jobs_run = False
+    world.settle()
+    world.ensemble.cut(world["node1"].store)
+    world.jobs_run = True
+    world.settle()
+    world.ensemble.heal(world["node1"].store)
+    world.advance(3)
+    assert world.vm("web1").state == "running"
