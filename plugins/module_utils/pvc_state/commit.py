@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from . import staging
@@ -35,14 +35,28 @@ class Committed:
 
 
 def commit(
-    store: Store, make_plan: Callable[[Snapshot], Plan], *, check_mode: bool = False, attempts: int = ATTEMPTS
+    store: Store,
+    make_plan: Callable[[Snapshot], Plan],
+    *,
+    check_mode: bool = False,
+    attempts: int = ATTEMPTS,
+    vms: Collection[str] | None = None,
 ) -> Committed:
     """Make a plan of the cluster as it is and carry it out, or only make it in check mode.
+
+    Args:
+        vms: names of the VMs that the plan is about, and no others: while nothing changes for them, only they are read.
 
     Raises Conflict when others came between in every attempt, and what load() and the plan raise.
     """
 
     def prepare() -> tuple[Snapshot | None, Plan]:
+        if vms is not None:
+            # Whatever the other VMs use could only refuse the plan, so it is as good as made of the whole tree.
+            snapshot = load(store, vms)
+            plan = make_plan(snapshot)
+            if not plan.changed:
+                return snapshot, plan
         snapshot = load(store)
         return snapshot, make_plan(snapshot)
 

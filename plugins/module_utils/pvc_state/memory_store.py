@@ -113,7 +113,8 @@ class MemoryEnsemble:
             for store in self._stores:
                 session = self._sessions.get(store._session)
                 overdue = session is not None and self._clock() - session.contact >= session.timeout
-                if overdue and store._cut and not self._down:
+                # connected clients are heard of all the time
+                if overdue and (store._cut or store._closed) and not self._down:
                     self._end_session(store._session)
         self._settle()
 
@@ -181,7 +182,7 @@ class MemoryStore:
 
     @property
     def session_id(self) -> int:
-        return self._session
+        return 0 if self._closed else self._session
 
     def get(self, path: str, watch: Watch | None = None) -> Znode | None:
         with self._ensemble._lock:
@@ -230,7 +231,6 @@ class MemoryStore:
             # A client that is cut off cannot say goodbye: its session ends by its timeout.
             if self._state is SessionState.CONNECTED:
                 self._ensemble._end_session(self._session)
-            self._session = 0
             self._change(SessionState.LOST)
         self._ensemble._settle()
 

@@ -8,6 +8,11 @@ docs/state.md is the same table in words.
 
 from __future__ import annotations
 
+import re
+
+#: A name of a VM or node: a DNS label, and so also a file name and a znode's name.
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
 SCHEMA = "/schema"
 NODES = "/nodes"
 STATUS = "/status"

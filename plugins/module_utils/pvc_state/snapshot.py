@@ -10,7 +10,8 @@ status may be as old as its read, and a VM that its agent has just removed may s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -89,8 +90,12 @@ class Snapshot:
         return claim.value.node if claim and claim.value else None
 
 
-def load(store: Store) -> Snapshot:
+def load(store: Store, vms: Collection[str] | None = None) -> Snapshot:
     """Read the whole tree; finishes a pending journal first.
+
+    Args:
+        vms: read only these VMs (those of them that exist) with all nodes: enough to show them, or to see that nothing
+            about them is to change, but not to change anything, since what other VMs use is unknown.
 
     Raises:
         NotInitialised: there is no tree.
@@ -101,7 +106,7 @@ def load(store: Store) -> Snapshot:
     for _turn in range(ATTEMPTS):
         schema, schema_version = load_schema(store)
         journal = staging.settle(store)
-        snapshot = _read(store, schema, schema_version, journal)
+        snapshot = _read(store, schema, schema_version, journal, vms)
         after = store.get(paths.JOURNAL)
         if after is not None and after.version == journal:
             return snapshot
@@ -132,10 +137,10 @@ def load_schema(store: Store) -> tuple[Schema, int]:
     return schema.value, schema.version
 
 
-def _read(store: Store, schema: Schema, schema_version: int, journal: int) -> Snapshot:
+def _read(store: Store, schema: Schema, schema_version: int, journal: int, only: Collection[str] | None) -> Snapshot:
     nodes = store.children(paths.NODES) or []
     alive = store.children(paths.ALIVE) or []
-    vms = store.children(paths.VMS) or []
+    vms = store.children(paths.VMS) or [] if only is None else sorted(filter(paths.NAME.fullmatch, set(only)))
     wanted = [paths.node(name) for name in nodes]
     wanted += [paths.status(name) for name in nodes]
     wanted += [paths.alive(name) for name in alive]
@@ -143,7 +148,7 @@ def _read(store: Store, schema: Schema, schema_version: int, journal: int) -> Sn
     wanted += [paths.claim(name) for name in vms]
     wanted += [paths.vm(name) for name in vms]
     znodes = iter(store.get_many(wanted))
-    return Snapshot(
+    found = Snapshot(
         schema=schema,
         schema_version=schema_version,
         journal=journal,
@@ -153,6 +158,8 @@ def _read(store: Store, schema: Schema, schema_version: int, journal: int) -> Sn
         claims=_records(Claim, vms, znodes),
         vms=_records(Vm, vms, znodes),
     )
+    claims = {name: claim for name, claim in found.claims.items() if name in found.vms}
+    return dataclasses.replace(found, claims=MappingProxyType(claims))
 
 
 def _records(cls: type[T], names: Sequence[str], znodes: Iterator[Znode | None]) -> Mapping[str, Stored[T]]:

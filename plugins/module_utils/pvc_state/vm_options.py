@@ -14,12 +14,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from . import paths
 from .errors import InvalidRequest
 from .records import WANTED, Boot, Disk, Nic
 from .requests import DiskRequest, NicRequest
 
-#: A name that is a DNS label, a file name and a znode's name.
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 NAME_RULE = "use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends"
 
 MEMORY = range(16, 16 * 1024 * 1024 + 1)
@@ -46,7 +45,7 @@ class Checker:
         raise InvalidRequest(problem, obj=self.obj, option=option, remedy=remedy)
 
     def name(self, value: Any, option: str = "name") -> str:
-        if not isinstance(value, str) or not NAME.fullmatch(value):
+        if not isinstance(value, str) or not paths.NAME.fullmatch(value):
             self.refuse(option, f"{value!r} is no valid name", NAME_RULE)
         return value
 

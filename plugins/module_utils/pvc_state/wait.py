@@ -55,7 +55,7 @@ def wait_for(
         changed.clear()
         unavailable: StoreUnavailable | None = None
         try:
-            snapshot = _refreshed(store, snapshot or load(store), vms, wake)
+            snapshot = _refreshed(store, snapshot or load(store, vms), vms, wake)
         except StoreUnavailable as err:
             unavailable = err  # servers may be electing; the session's return wakes us
         else:
