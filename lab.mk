@@ -5,14 +5,14 @@
 
 LAB_DIRECTORY ?= /var/lib/pvc-lab
 LAB_INVENTORY ?= inventory-examples/lab
-LAB_SETUP := python3 -B roles/lab/files/bin/pvc-lab-setup --directory=$(LAB_DIRECTORY)
+LAB_SETUP := python3 -B roles/lab/files/setup.py --directory=$(LAB_DIRECTORY)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 LAB := $(SUDO) $(LAB_DIRECTORY)/bin/pvc-lab
 
 .PHONY: lab
 lab: lab-preflight  ## build the lab, deploy the cluster on it, run a guest; again: repair what is broken
 	@$(MAKE) --no-print-directory venv deb
-	@$(SUDO) env PATH='$(PATH)' PYTHONDONTWRITEBYTECODE=1 ANSIBLE_CALLBACKS_ENABLED=ansible.posix.profile_roles,ansible.posix.timer \
+	@$(SUDO) env PATH='$(PATH)' PYTHONDONTWRITEBYTECODE=1 ANSIBLE_STDOUT_CALLBACK=pvc.cluster.stages \
 	    $(BIN)/ansible-playbook --inventory=$(LAB_INVENTORY) playbooks/lab.yml $(ARGS)
 	@$(LAB) status --inside
 

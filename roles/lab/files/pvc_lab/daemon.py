@@ -7,7 +7,6 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ def host_has_systemd() -> bool:
 
 def launch(unit: str, arguments: Sequence[str], log: Path) -> None:
     """Start a command of this program in the background, free of the caller's session and control group."""
-    command = [sys.executable, str(LAUNCHER), *arguments]
+    command = [str(LAUNCHER), *arguments]
     if host_has_systemd():
         run("systemctl", "reset-failed", f"{unit}.service", check=False)
         properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", f"StandardOutput=append:{log}"]

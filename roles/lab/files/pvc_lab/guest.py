@@ -90,6 +90,7 @@ def initial_file_system(kernel: Path, busybox: Path, init: bytes) -> bytes:
     """The guest's user space, from the kernel's module tree and a static busybox."""
     folder, program = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
     entries = [Entry(name, folder) for name in ("bin", "dev", "modules", "proc", "sys")]
+    entries += [Entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox")]
     entries += [Entry("init", program, init), Entry("bin/busybox", program, busybox.read_bytes())]
     order = load_order((kernel / "modules.dep").read_text(), (kernel / "modules.builtin").read_text(), MODULES)
     names = []

@@ -58,8 +58,8 @@ def preflight(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """pvc-lab-setup preflight|install ..."""
-    parser = argparse.ArgumentParser(prog="pvc-lab-setup")
+    """setup.py preflight|install ..."""
+    parser = argparse.ArgumentParser(prog="setup.py")
     parser.add_argument("--directory", type=Path, required=True, help="the state folder")
     commands = parser.add_subparsers(dest="command", required=True)
     look = commands.add_parser("preflight")
