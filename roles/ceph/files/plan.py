@@ -14,8 +14,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import rados
-
 CONNECT_SECONDS = 20
 # Pools that Ceph makes for itself (the second name is that of Ceph 16).
 INTERNAL_POOLS = (".mgr", "device_health_metrics")
@@ -28,12 +26,18 @@ class Cluster:
     """The monitors' answers."""
 
     def __init__(self) -> None:
+        # Here, so that planning itself needs no Ceph.
+        import rados
+
         self.rados = rados.Rados(
             conffile="/etc/ceph/ceph.conf",
             name="client.admin",
             conf={"client_mount_timeout": str(CONNECT_SECONDS), "rados_mon_op_timeout": str(CONNECT_SECONDS)},
         )
-        self.rados.connect(timeout=CONNECT_SECONDS)
+        try:
+            self.rados.connect(timeout=CONNECT_SECONDS)
+        except rados.Error as error:
+            sys.exit(f"The monitors do not answer within {CONNECT_SECONDS} s ({error}). Is a majority of them running?")
 
     def ask(self, prefix: str, **arguments: str) -> Any:
         """The JSON answer to a monitor command, or None when the monitors say that there is no such thing."""
@@ -175,10 +179,7 @@ def health(cluster: Cluster, wanted: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     wanted = json.loads(sys.argv[1])
-    try:
-        cluster = Cluster()
-    except rados.Error as error:
-        sys.exit(f"The monitors do not answer within {CONNECT_SECONDS} s ({error}). Is a majority of them running?")
+    cluster = Cluster()
     ops = [*plan_config(cluster, wanted), *plan_pools(cluster, wanted), *plan_client(cluster, wanted)]
     print(json.dumps({"ops": ops, "problems": health(cluster, wanted)}))
 
