@@ -60,11 +60,11 @@ def settled(snapshot: Snapshot, name: str) -> bool:
     if vm.node is not None and vm.node != snapshot.owner(name):
         return False
     if vm.state == "started":
-        return observed.state == "running" and _reports_now(snapshot, snapshot.owner(name))
+        return observed.state == "running" and reports_now(snapshot, snapshot.owner(name))
     return observed.state == "stopped"
 
 
-def _reports_now(snapshot: Snapshot, node: str | None) -> bool:
+def reports_now(snapshot: Snapshot, node: str | None) -> bool:
     """Whether a node's status is of its present boot: after a power cut it still says what ran before."""
     alive, status = snapshot.alive.get(node or ""), snapshot.status.get(node or "")
     return bool(alive and alive.value and status and status.value and alive.value.boot_id == status.value.boot_id)

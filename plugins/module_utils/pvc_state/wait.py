@@ -19,7 +19,7 @@ from .placement import why_down
 from .records import Alive, Claim, NodeStatus
 from .snapshot import Snapshot, load
 from .store import Store, Watch
-from .views import settled, vm_status
+from .views import reports_now, settled, vm_status
 
 T = TypeVar("T")
 
@@ -100,6 +100,11 @@ def _late(snapshot: Snapshot, name: str) -> str:
     down = why_down(snapshot, owner) if owner else ""
     if down:
         return f"vm {name}: {owner} {down}"
+    vm = snapshot.vms.get(name)
+    if vm is not None and vm.value is None:
+        return f"vm {name} has a damaged record ({vm.invalid})"
+    if owner and not reports_now(snapshot, owner):
+        return f"vm {name}: {owner} has not reported since it was last powered on"
     if observed is None:
         return f"vm {name}: the agent of {owner} has not reported it yet"
     return f"vm {name} is {observed.state} on {owner}" + (f" ({observed.reason})" if observed.reason else "")

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
 from pvc_state import paths
+from pvc_state.codec import encode
+from pvc_state.records import Alive
 from pvc_state.requests import VmRequest
+from pvc_state.store import Create
 from pvc_state.views import node_view, settled, vm_view
 from tests.unit.plugins.module_utils.pvc_state.builders import GIB, Cluster, request
 
@@ -105,6 +109,18 @@ def test_settled_is_what_was_wanted(cluster: Cluster, wanted: str, observed: str
     cluster.apply(request(state=wanted))
     cluster.agents["node1"].observe("web1", observed)
     assert settled(cluster.snapshot, "web1") is is_settled
+
+
+def test_what_ran_before_a_power_cut_is_not_settled(cluster: Cluster) -> None:
+    cluster.apply(request())
+    agent = cluster.agents["node1"]
+    agent.observe("web1", "running")
+    agent.die()
+    assert not settled(cluster.snapshot, "web1")
+    cluster.store.commit([Create(paths.alive("node1"), encode(Alive("next boot", "agent")), ephemeral=True)])
+    assert not settled(cluster.snapshot, "web1")
+    agent.report(lambda status: dataclasses.replace(status, boot_id="next boot"))
+    assert settled(cluster.snapshot, "web1")
 
 
 def test_an_older_generation_is_not_settled(cluster: Cluster) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -93,9 +94,17 @@ def test_it_follows_a_vm_that_moves(cluster: Cluster) -> None:
             lambda cluster: cluster.agents["node1"].observe("web1", "backoff", reason="its volume is missing"),
             "vm web1 is backoff on node1 (its volume is missing)",
         ),
+        (
+            lambda cluster: cluster.agents["node1"].report(lambda status: dataclasses.replace(status, boot_id="old")),
+            "vm web1: node1 has not reported since it was last powered on",
+        ),
+        (
+            lambda cluster: cluster.overwrite(paths.vm("web1"), b"{}"),
+            "vm web1 has a damaged record (record lacks field memory)",
+        ),
         (lambda cluster: cluster.agents["node1"].die(), "vm web1: node1 is down: its agent has no session"),
     ],
-    ids=["silent", "backoff", "dead"],
+    ids=["silent", "backoff", "rebooted", "damaged", "dead"],
 )
 def test_a_timeout_says_what_is_missing(cluster: Cluster, harm: Callable[[Cluster], None], text: str) -> None:
     cluster.apply(request())
