@@ -160,17 +160,21 @@ def look_at(path: str, wanted: dict[str, Any], directories: dict[str, dict[str, 
             f"is blank, but osd.{directories[identity]['id']}, which was made from a disk of this name, runs. The name means "
             "another disk than before: declare the names of both disks as they are now",
         )
-    signature = run("blkid", "--probe", "--output", "export", path)
+    found = signatures(run("blkid", "--probe", "--output", "export", path).stdout)
     holder = in_use(path)
-    if holder or not signature.returncode or any(head):
-        words = [line for line in signature.stdout.splitlines() if line.startswith(("TYPE=", "PTTYPE=", "LABEL="))]
-        what = ", ".join(words) or holder or "bytes that are not zero"
+    if holder or found or any(head):
+        what = ", ".join(found) or holder or "bytes that are not zero"
         return refuse(
             device,
             f"is not empty ({what}). If nobody needs that any more: "
             f"wipefs --all {path} && dd if=/dev/zero of={path} bs=1M count=10 conv=fsync",
         )
     return {**device, "state": "create"}
+
+
+def signatures(exported: str) -> list[str]:
+    """What blkid found on a device. Of an empty partition it tells the partition's own entry, which says nothing of its content."""
+    return [line for line in exported.splitlines() if line and not line.startswith(("DEVNAME=", "PART_ENTRY_"))]
 
 
 def main() -> None:

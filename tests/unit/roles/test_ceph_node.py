@@ -119,3 +119,17 @@ def test_a_name_that_means_another_disk_than_before_is_refused(
     found = node.look_at(str(disk), wanted(), {identity: {"id": "7", "block": str(disk), "keyring": True}})
     assert found["state"] == "refused"
     assert "osd.7" in found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("exported", "found"),
+    [
+        ("", []),
+        # blkid 2.41 of a partition with nothing on it: its entry in the partition table, and success
+        ("DEVNAME=/dev/vdc1\nPART_ENTRY_SCHEME=gpt\nPART_ENTRY_NUMBER=1\nPART_ENTRY_DISK=254:32\n", []),
+        ("DEVNAME=/dev/vdc1\nUUID=1\nTYPE=ext4\nPART_ENTRY_SCHEME=gpt\n", ["UUID=1", "TYPE=ext4"]),
+        ("DEVNAME=/dev/vdb\nPTUUID=2\nPTTYPE=gpt\n", ["PTUUID=2", "PTTYPE=gpt"]),
+    ],
+)
+def test_a_partition_without_content_is_empty(exported: str, found: list[str]) -> None:
+    assert script("ceph", "node").signatures(exported) == found
