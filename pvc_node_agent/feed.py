@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from pvc_state import codec, paths, staging
 from pvc_state.errors import AccessDenied, PvcError, StoreError, StoreUnavailable
-from pvc_state.records import SCHEMA_SUPPORTED, Alive, Claim, NodeStatus, Schema, Vm
+from pvc_state.records import SCHEMA_SUPPORTED, Alive, Claim, Node, NodeStatus, Schema, Vm
 from pvc_state.store import CommitRefused, Create, Delete, Op, SessionState, Store, Znode
 
 from .env import Clock, Post
@@ -71,6 +71,7 @@ class Feed:
         self._assigned: frozenset[str] = frozenset()
         self._tracked: set[str] = set()
         self._retry_at = 0.0
+        self._coordinator = False
         self._help_at: float | None = None
 
     def store(self) -> Store:
@@ -179,11 +180,10 @@ class Feed:
             following = self._following
         store.sync()
         self._check_schema(store)
-        if self._read(store, paths.node(self._node)) is None:
-            raise _NotYet(f"node {self._node} does not belong to the cluster yet: add it with pvc.cluster.node")
+        self._check_membership(store)
         staging.settle(store)
-        self._read(store, paths.JOURNAL)
         self._help_at = None
+        self._watch_journal(store)
         self._take_over(store)
         znode = store.get(paths.status(self._node))
         published = codec.stored(NodeStatus, znode).value if znode is not None else None
@@ -207,6 +207,19 @@ class Feed:
                 f"the cluster's state has schema version {schema.value.version}, this agent knows {supported}: "
                 "install an agent that knows it"
             )
+
+    def _check_membership(self, store: Store) -> None:
+        znode = self._read(store, paths.node(self._node))
+        if znode is None:
+            raise _NotYet(f"node {self._node} does not belong to the cluster: add it with pvc.cluster.node")
+        node = codec.stored(Node, znode).value
+        self._coordinator = node is not None and node.coordinator
+
+    def _watch_journal(self, store: Store) -> None:
+        """Every change by a user touches the journal: a few agents that watch it are enough to help the dead."""
+        if self._coordinator:
+            journal = self._read(store, paths.JOURNAL)
+            self._help_at = self._clock.now() + PATIENCE if journal is not None and journal.data else None
 
     def _take_over(self, store: Store) -> None:
         """Make the node's ephemeral this session's. Never take it from another boot: that may be another machine."""
@@ -248,11 +261,10 @@ class Feed:
             if alive is None or alive.owner != store.session_id:
                 self.doubt("this agent's place in the store was taken")
                 return
-        if paths.node(self._node) in touched and self._read(store, paths.node(self._node)) is None:
-            raise _NotYet(f"node {self._node} was removed from the cluster")
-        if paths.JOURNAL in touched:
-            journal = self._read(store, paths.JOURNAL)
-            self._help_at = self._clock.now() + PATIENCE if journal is not None and journal.data else None
+        if paths.node(self._node) in touched:
+            self._check_membership(store)
+        if touched & {paths.JOURNAL, paths.node(self._node)}:
+            self._watch_journal(store)
         changed = {vm for vm in self._tracked if paths.claim(vm) in touched or paths.vm(vm) in touched}
         if paths.assigned(self._node) in touched:
             assigned = frozenset(self._children(store, paths.assigned(self._node)))
@@ -276,7 +288,7 @@ class Feed:
         if self._help_at is not None and self._clock.now() >= self._help_at:
             self._help_at = None
             staging.settle(self.store())
-            self._read(self.store(), paths.JOURNAL)
+            self._watch_journal(self.store())
 
     # --- reads that leave a watch -------------------------------------------------------------------------------------
 

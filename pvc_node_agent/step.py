@@ -16,11 +16,14 @@ from dataclasses import replace
 
 from pvc_state.records import NodeStatus, VmStatus
 
-from .decide import Case, decide
+from .case import Case, Decided, Verdict
+from .decide import decide
 from .effects import Effect, EnsureVolumes, StartDomain, WriteStatus
 from .view import Facts, Memory, Outcome, Sentence, View
 
 _NOTHING_REMEMBERED = Memory()
+#: What takes one of the node's slots for starts.
+_STARTS = (EnsureVolumes, StartDomain)
 
 
 def step(now: float, view: View) -> Outcome:
@@ -28,15 +31,14 @@ def step(now: float, view: View) -> Outcome:
     said, sentence = _of_node(view)
     sentences = [sentence] if said != view.said else []
     if not view.link.sees:
-        return Outcome((), tuple(sentences), view.memory, said, None)
+        return Outcome((), tuple(sentences), view.memory, said, None, {})
 
     effects: list[Effect] = []
     statuses: dict[str, VmStatus] = {}
     memory: dict[str, Memory] = {}
+    decided: dict[str, Decided] = {}
     wake_at: float | None = None
-    slots = view.settings.parallel_starts - sum(
-        isinstance(effect, (EnsureVolumes, StartDomain)) for effect in view.busy.values()
-    )
+    slots = view.settings.parallel_starts - sum(isinstance(effect, _STARTS) for effect in view.busy.values())
     published = view.published.vms if view.published is not None else {}
     hypervisor = "" if view.hypervisor.up else view.hypervisor.reason
     for vm in sorted(view.seen.keys() | view.memory.keys()):
@@ -48,34 +50,30 @@ def step(now: float, view: View) -> Outcome:
             if seen is not None and vm in published:
                 statuses[vm] = published[vm]
             continue
-        verdict = decide(
-            Case(
-                now=now,
-                node=view.node,
-                settings=view.settings,
-                vm=vm,
-                seen=seen,
-                domain=view.domains.get(vm),
-                memory=remembered,
-                busy=view.busy.get(vm),
-                slots=slots,
-                hypervisor=hypervisor,
-                published=published.get(vm),
-            )
+        case = Case(
+            now=now,
+            node=view.node,
+            settings=view.settings,
+            vm=vm,
+            seen=seen,
+            domain=view.domains.get(vm),
+            memory=remembered,
+            busy=view.busy.get(vm),
+            slot=slots > 0,
+            hypervisor=hypervisor,
+            published=published.get(vm),
         )
+        before = view.decided.get(vm)
+        verdict = before.verdict if before is not None and _still_so(before, case) else _decide(case, sentences)
         if verdict.effect is not None:
             effects.append(verdict.effect)
-            slots -= isinstance(verdict.effect, (EnsureVolumes, StartDomain))
+            slots -= isinstance(verdict.effect, _STARTS)
+        elif verdict.memory is remembered:
+            decided[vm] = Decided(case, verdict)
         if verdict.status is not None:
             statuses[vm] = verdict.status
         if verdict.memory is not None:
-            kept = verdict.memory
-            if verdict.decision:
-                sentence = Sentence(vm, verdict.decision, verdict.reason)
-                if str(sentence) != kept.said or verdict.effect is not None:
-                    sentences.append(sentence)
-                    kept = replace(kept, said=str(sentence))
-            memory[vm] = kept
+            memory[vm] = verdict.memory
         if verdict.wake_at is not None:
             wake_at = verdict.wake_at if wake_at is None else min(wake_at, verdict.wake_at)
 
@@ -85,7 +83,39 @@ def step(now: float, view: View) -> Outcome:
             effects.append(WriteStatus(status))
         elif status != view.published:
             wake_at = view.write_at if wake_at is None else min(wake_at, view.write_at)
-    return Outcome(tuple(effects), tuple(sentences), memory, said, wake_at)
+    return Outcome(tuple(effects), tuple(sentences), memory, said, wake_at, decided)
+
+
+def _decide(case: Case, sentences: list[Sentence]) -> Verdict:
+    """Decide anew; what is decided is told once."""
+    verdict = decide(case)
+    memory, status = verdict.memory, verdict.status
+    if memory is not None and verdict.decision:
+        sentence = Sentence(case.vm, verdict.decision, verdict.reason)
+        if str(sentence) != memory.said or verdict.effect is not None:
+            sentences.append(sentence)
+            memory = replace(memory, said=str(sentence))
+    # the same object for the same value: most steps then compare identities only
+    if memory == case.memory:
+        memory = case.memory
+    if status == case.published:
+        status = case.published
+    return verdict._replace(memory=memory, status=status)
+
+
+def _still_so(before: Decided, case: Case) -> bool:
+    """Whether a decision that changed nothing would be made again: it rests on the same, and its time has not come."""
+    then, wake_at = before.case, before.verdict.wake_at
+    return (
+        then.seen is case.seen
+        and then.domain is case.domain
+        and then.memory is case.memory
+        and then.busy is case.busy
+        and then.published is case.published
+        and then.slot == case.slot
+        and then.hypervisor == case.hypervisor
+        and (wake_at is None or case.now < wake_at)
+    )
 
 
 def node_status(facts: Facts, published: NodeStatus | None, vms: dict[str, VmStatus]) -> NodeStatus:

@@ -11,11 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from pvc_state.codec import Stored
 from pvc_state.records import Claim, Disk, NodeStatus, Vm
 
 from .effects import Effect, VmEffect, WriteStatus
+
+if TYPE_CHECKING:
+    from .case import Decided
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,7 @@ class Outcome:
         memory: what to remember; replaces what was remembered.
         said: what the node's own last sentence was about.
         wake_at: when to step again although nothing happens, None for never.
+        decided: decisions that need not be made again while their grounds are the same.
     """
 
     effects: tuple[Effect, ...]
@@ -189,6 +194,7 @@ class Outcome:
     memory: Mapping[str, Memory]
     said: str
     wake_at: float | None
+    decided: Mapping[str, Decided]
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,7 @@ class View:
         writing: whether a status is being written.
         write_at: not before this is the next one written: the last time it failed.
         said: what the node's own last sentence was about, so that it is not repeated.
+        decided: what the last step has decided, by VM.
     """
 
     node: str
@@ -220,6 +227,7 @@ class View:
     writing: bool = False
     write_at: float = 0.0
     said: str = ""
+    decided: Mapping[str, Decided] = field(default_factory=dict)
 
     def after(self, outcome: Outcome) -> View:
         """The view once the effects of a step are under way."""
@@ -230,4 +238,6 @@ class View:
                 writing = True
             else:
                 busy[effect.vm] = effect
-        return replace(self, memory=outcome.memory, busy=busy, writing=writing, said=outcome.said)
+        return replace(
+            self, memory=outcome.memory, busy=busy, writing=writing, said=outcome.said, decided=outcome.decided
+        )

@@ -403,7 +403,7 @@ def test_a_node_that_is_not_declared_waits(world: World) -> None:
     world.ensemble.expire(world["node2"].store)
     node = world.add_machine("node9")
     world.settle()
-    assert node.sentences[-1].startswith("blind: node node9 does not belong to the cluster yet")
+    assert node.sentences[-1].startswith("blind: node node9 does not belong to the cluster: add it")
     world.declare("node9")
     world.settle()
     assert node.view.link.sees

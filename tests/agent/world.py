@@ -272,7 +272,7 @@ class World:
         self.ensemble = MemoryEnsemble(self.clock.now)
         self.user = self.ensemble.connect()
         self.storage = SimulatedStorage(self.log.append)
-        requests = [NodeRequest(name) for name in nodes]
+        requests = [NodeRequest(name, coordinator=True) for name in nodes]
         commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, requests, "test"))
         self.nodes = {name: Node(self, name) for name in nodes}
         self.settle()
