@@ -20,16 +20,18 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 from .pvc_state import kazoo_store
 from .pvc_state.connection import Connection
 from .pvc_state.errors import InvalidRequest, PvcError
-from .pvc_state.plan import Plan
 from .pvc_state.snapshot import NotInitialised, Snapshot
 from .pvc_state.snapshot import load as load_snapshot
-from .pvc_state.store import Store
+
+if t.TYPE_CHECKING:
+    from .pvc_state.plan import Plan
+    from .pvc_state.store import Store
 
 #: Opens the store that the connection options describe. Tests hand the modules one that opens a store in memory.
-Connect = Callable[[Connection], Store]
+Connect = Callable[[Connection], "Store"]
 
 #: What a module does with the open store; returns the module's result.
-Work = Callable[[AnsibleModule, Store], dict[str, t.Any]]
+Work = Callable[[AnsibleModule, "Store"], dict[str, t.Any]]
 
 
 def _option(name: str, kind: str, **more: t.Any) -> dict[str, t.Any]:

@@ -92,13 +92,16 @@ node:
       description: Its name.
       type: str
     damaged:
-      description: Empty, or why its record cannot be read. Some other keys are missing then.
+      description: Empty, or why its record or status cannot be read. What is not known is missing then.
       type: str
     coordinator:
       description: Whether it runs the quorum services.
       type: bool
     memory_reserve:
       description: MiB that no VM may be given.
+      type: int
+    generation:
+      description: Number of changes by users, its registration included.
       type: int
     alive:
       description: Whether its agent has a session with ZooKeeper.
@@ -120,9 +123,6 @@ node:
         memory_free: 46812
         memory_reserved: 16384
         pools: [vms]
-    generation:
-      description: Number of changes by users.
-      type: int
 nodes:
   description: The nodes of the task that exist now, or would in check mode, in its order, each like RV(node).
   returned: success, with O(nodes)

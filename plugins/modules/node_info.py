@@ -60,8 +60,17 @@ nodes:
       description: Its name.
       type: str
     damaged:
-      description: Empty, or why its record cannot be read. Some other keys are missing then.
+      description: Empty, or why its record or status cannot be read. What is not known is missing then.
       type: str
+    coordinator:
+      description: Whether it runs the quorum services.
+      type: bool
+    memory_reserve:
+      description: MiB that no VM may be given.
+      type: int
+    generation:
+      description: Number of changes by users, its registration included.
+      type: int
     alive:
       description: Whether its agent has a session with ZooKeeper.
       type: bool

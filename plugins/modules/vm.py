@@ -80,7 +80,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-vm: &vm
+vm:
   description:
     - The VM as it is now, or would be in check mode. V(null) when it does not exist.
   returned: success, with O(name)
@@ -90,21 +90,70 @@ vm: &vm
       description: Its name.
       type: str
     damaged:
-      description: Empty, or why its record cannot be read. Most other keys are missing then.
+      description: Empty, or why its record or claim cannot be read. What is not known is missing then.
       type: str
-    claim:
-      description: The right to run it, as C(node) and C(epoch).
+    state:
+      description: What is wanted. V(absent) while it is being deleted.
+      type: str
+    node:
+      description: The node that it is bound to, V(null) for none.
+      type: str
+    memory:
+      description: Memory in MiB.
+      type: int
+    vcpus:
+      description: Number of virtual processors.
+      type: int
+    disks:
+      description: Its disks, in order. Sizes are in bytes, V(null) for volumes that were attached as they were.
+      type: list
+      elements: dict
+      sample: [{pool: vms, size: 21474836480, volume: web1-disk0}]
+    nics:
+      description: Its network interfaces, in order.
+      type: list
+      elements: dict
+      sample: [{bridge: br0, mac: "02:5e:0b:7a:91:c4", model: virtio}]
+    boot:
+      description: The kernel that it boots directly. All empty when it boots from its first disk.
       type: dict
-      sample: {node: node1, epoch: 1}
+      sample: {cmdline: "", initrd: "", kernel: ""}
+    description:
+      description: Free text.
+      type: str
+    tags:
+      description: Free labels, sorted.
+      type: list
+      elements: str
+    shutdown_timeout:
+      description: Seconds that a guest has to power off.
+      type: int
+    delete_volumes:
+      description: Whether its volumes are deleted with it, while it is being deleted.
+      type: bool
+    kept_volumes:
+      description: Its volumes that are not deleted with it, while it is being deleted.
+      type: list
+      elements: str
+    uuid:
+      description: Id of its libvirt domain.
+      type: str
+    generation:
+      description: Number of changes by users, its creation included.
+      type: int
+    claim:
+      description: The node that may run it, and how often that right has changed hands.
+      type: dict
+      sample: {epoch: 1, node: node1}
     observed:
-      description: What the node's agent reports. V(null) until it has reported.
+      description: What that node's agent reports, with the reason in words. V(null) until it has reported.
       type: dict
       sample:
         console: /var/log/libvirt/qemu/web1-console.log
         generation: 1
         node: node1
         node_alive: true
-        reason: started as wanted
+        reason: runs
         restarts: 0
         state: running
     settled:
@@ -113,15 +162,6 @@ vm: &vm
     restart_required:
       description: Whether it runs with other hardware than what is wanted, until it is stopped and started.
       type: bool
-    generation:
-      description: Number of changes by users.
-      type: int
-    uuid:
-      description: Id of its libvirt domain.
-      type: str
-    memory:
-      description: Memory in MiB. The other options of the module are returned by their names, too.
-      type: int
 vms:
   description: The VMs of the task that exist now, or would in check mode, in its order, each like RV(vm).
   returned: success, with O(vms)
@@ -143,7 +183,7 @@ restart_required:
   returned: success
   type: list
   elements: str
-problem: &problem
+problem:
   description: What is wrong. The text of RV(ignore:msg) has all four parts of an error.
   returned: failure
   type: str

@@ -64,25 +64,77 @@ vms:
       description: Its name.
       type: str
     damaged:
-      description: Empty, or why its record cannot be read. Most other keys are missing then.
+      description: Empty, or why its record or claim cannot be read. What is not known is missing then.
       type: str
-    claim:
-      description: The right to run it, as C(node) and C(epoch).
+    state:
+      description: What is wanted. V(absent) while it is being deleted.
+      type: str
+    node:
+      description: The node that it is bound to, V(null) for none.
+      type: str
+    memory:
+      description: Memory in MiB.
+      type: int
+    vcpus:
+      description: Number of virtual processors.
+      type: int
+    disks:
+      description: Its disks, in order. Sizes are in bytes, V(null) for volumes that were attached as they were.
+      type: list
+      elements: dict
+      sample: [{pool: vms, size: 21474836480, volume: web1-disk0}]
+    nics:
+      description: Its network interfaces, in order.
+      type: list
+      elements: dict
+      sample: [{bridge: br0, mac: "02:5e:0b:7a:91:c4", model: virtio}]
+    boot:
+      description: The kernel that it boots directly. All empty when it boots from its first disk.
       type: dict
-      sample: {node: node1, epoch: 1}
+      sample: {cmdline: "", initrd: "", kernel: ""}
+    description:
+      description: Free text.
+      type: str
+    tags:
+      description: Free labels, sorted.
+      type: list
+      elements: str
+    shutdown_timeout:
+      description: Seconds that a guest has to power off.
+      type: int
+    delete_volumes:
+      description: Whether its volumes are deleted with it, while it is being deleted.
+      type: bool
+    kept_volumes:
+      description: Its volumes that are not deleted with it, while it is being deleted.
+      type: list
+      elements: str
+    uuid:
+      description: Id of its libvirt domain.
+      type: str
+    generation:
+      description: Number of changes by users, its creation included.
+      type: int
+    claim:
+      description: The node that may run it, and how often that right has changed hands.
+      type: dict
+      sample: {epoch: 1, node: node1}
     observed:
-      description: What the node's agent reports, with the reason in words. V(null) until it has reported.
+      description: What that node's agent reports, with the reason in words. V(null) until it has reported.
       type: dict
       sample:
         console: /var/log/libvirt/qemu/web1-console.log
         generation: 1
         node: node1
         node_alive: true
-        reason: started as wanted
+        reason: runs
         restarts: 0
         state: running
     settled:
       description: Whether everything is as wanted.
+      type: bool
+    restart_required:
+      description: Whether it runs with other hardware than what is wanted, until it is stopped and started.
       type: bool
 """
 

@@ -28,7 +28,7 @@ from tests.unit.plugins.modules.harness import Cluster, Options
 
 PASSWORD = "correct horse battery staple"
 NODES = ("node1", "node2")
-STATUS = NodeStatus(agent="0.1.0", memory=16384, cpus=4, pools=("vms",), bridges=("br0",))
+STATUS = NodeStatus(agent="0.1.0", memory=16384, cpus=4, pools=("vms", "fast"), bridges=("br0",))
 
 _COUNT = itertools.count()
 

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the documentation says of results and options is what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.pvc.cluster.plugins.doc_fragments import _vm as vm_fragment
+from ansible_collections.pvc.cluster.plugins.doc_fragments import connection as connection_fragment
+from ansible_collections.pvc.cluster.plugins.module_utils import _module, _vm
+from ansible_collections.pvc.cluster.plugins.modules import node, node_info, vm, vm_info
+
+from tests.unit.plugins.modules.conftest import Agents
+from tests.unit.plugins.modules.harness import Cluster
+
+MODULES = {f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module for module in (node, node_info, vm, vm_info)}
+VM = {"name": "web1", "memory": 64, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}], "boot": {"kernel": "/k"}}
+
+
+def documented(text: str, key: str) -> dict[str, Any]:
+    """What RETURN says an object contains."""
+    contains: dict[str, Any] = yaml.safe_load(text)[key]["contains"]
+    return contains
+
+
+def keys_agree(shown: dict[str, Any], contains: dict[str, Any]) -> None:
+    assert set(shown) == set(contains)
+    for key, value in contains.items():
+        sample = value.get("sample")
+        if isinstance(sample, dict):
+            assert set(shown[key]) == set(sample), key
+        elif isinstance(sample, list) and isinstance(sample[0], dict):
+            assert set(shown[key][0]) == set(sample[0]), key
+
+
+def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        changed = cluster.ok(vm, VM)
+        keys_agree(changed["vm"], documented(vm.RETURN, "vm"))
+        keys_agree(cluster.ok(node_info, {})["nodes"][0], documented(node_info.RETURN, "nodes"))
+    assert set(changed) - {"changed", "diff", "invocation"} <= set(yaml.safe_load(vm.RETURN))
+
+
+def test_a_module_and_its_reading_twin_say_the_same() -> None:
+    assert documented(vm.RETURN, "vm") == documented(vm_info.RETURN, "vms")
+    assert documented(node.RETURN, "node") == documented(node_info.RETURN, "nodes")
+
+
+@pytest.mark.parametrize(
+    ("fragment", "spec"),
+    [
+        (vm_fragment.ModuleDocFragment, _vm.SPEC),
+        (connection_fragment.ModuleDocFragment, _module.CONNECTION),
+    ],
+    ids=["vm", "connection"],
+)
+def test_a_fragment_and_its_arguments_are_in_step(fragment: Any, spec: dict[str, Any]) -> None:
+    options = yaml.safe_load(fragment.DOCUMENTATION)["options"]
+    assert {name: _facts(option, "suboptions") for name, option in options.items()} == {
+        name: _facts(option, "options") for name, option in spec.items()
+    }
+
+
+def _facts(option: dict[str, Any], below: str) -> dict[str, Any]:
+    facts = {key: option.get(key) for key in ("type", "elements", "choices", "default")}
+    facts["required"] = option.get("required", False)
+    facts["options"] = {name: _facts(each, below) for name, each in option.get(below, {}).items()}
+    return facts
+
+
+def test_examples_run(cluster: Cluster, agents: Agents) -> None:
+    """One after the other, with the agents of a small cluster that has all that they name."""
+    with agents():
+        for text in (node.EXAMPLES, vm.EXAMPLES, node_info.EXAMPLES, vm_info.EXAMPLES):
+            for task in yaml.safe_load(text):
+                for item in task.get("loop", [None]):
+                    for name, module in MODULES.items():
+                        if name in task:
+                            options = {key: _filled_in(value, item) for key, value in (task[name] or {}).items()}
+                            cluster.ok(module, options)
+
+
+def _filled_in(value: Any, item: Any) -> Any:
+    return item if value == "{{ item }}" else value
+
+
+@pytest.mark.parametrize("name", list(_module.CONNECTION))
+def test_each_option_of_the_connection_names_its_variable(name: str) -> None:
+    text = yaml.safe_load(connection_fragment.ModuleDocFragment.DOCUMENTATION)["options"][name]["description"]
+    assert f"E(PVC_{name.upper()})" in " ".join(text)
