@@ -13,10 +13,12 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .archives import apt_settings, host_apt_settings, host_archives, parse_proxy, sources_list
 from .config import Image, Lab
+from .daemon import locked
 from .mounts import bind, chroot_mounts, overlay
 from .shell import LabError, run, run_logged
 
@@ -73,16 +75,27 @@ def suite_of(lab: Lab, name: str) -> str:
     return image.suite or suite_of(lab, image.base)
 
 
+def build_lock(lab: Lab) -> AbstractContextManager[None]:
+    """One process at a time builds or removes images; building one takes a minute or two."""
+    return locked(lab.directory / "images.lock", 900, "another command is busy with the lab's images")
+
+
 def build(lab: Lab, name: str) -> bool:
     """Build an image unless it is there; tells whether it was built. Needs private mounts."""
     image = lab.image(name)
     target = folder(lab, image)
     if target.is_dir():
         return False
+    with build_lock(lab):
+        return not target.is_dir() and make(lab, image, target)
+
+
+def make(lab: Lab, image: Image, target: Path) -> bool:
+    """Build an image under another name, and give it its own when it is whole."""
     partial = target.with_name(target.name + ".partial")
     if partial.exists():
         remove_tree(partial)
-    log = lab.directory / "images" / f"{name}.log"
+    log = lab.directory / "images" / f"{image.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
     if image.suite:
@@ -161,8 +174,9 @@ def prune(lab: Lab) -> list[str]:
     for path in lab.directory.glob("nodes/*/layers.json"):
         needed.update(json.loads(path.read_text()))
     removed = []
-    for path in sorted((lab.directory / "images").glob("*")):
-        if path.is_dir() and str(path) not in needed:
-            remove_tree(path)
-            removed.append(path.name)
+    with build_lock(lab):
+        for path in sorted((lab.directory / "images").glob("*")):
+            if path.is_dir() and str(path) not in needed:
+                remove_tree(path)
+                removed.append(path.name)
     return removed
