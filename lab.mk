@@ -5,7 +5,7 @@
 
 LAB_DIRECTORY ?= /var/lib/pvc-lab
 LAB_INVENTORY ?= inventory-examples/lab
-LAB_SETUP := python3 -B roles/lab/files/setup.py --directory=$(LAB_DIRECTORY)
+LAB_SETUP := /usr/bin/python3 -B roles/lab/files/setup.py --directory=$(LAB_DIRECTORY)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 LAB := $(SUDO) $(LAB_DIRECTORY)/bin/pvc-lab
 
@@ -19,7 +19,7 @@ lab: lab-preflight  ## build the lab, deploy the cluster on it, run a guest; aga
 # Before anything else is touched; the role looks again, with the inventory's own figures.
 .PHONY: lab-preflight
 lab-preflight:
-	@command -v python3 >/dev/null || { echo 'The lab needs python3 (apt-get install python3). Nothing was changed.'; exit 1; }
+	@[ -x /usr/bin/python3 ] || { echo 'The lab needs python3 (apt-get install python3). Nothing was changed.'; exit 1; }
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || { echo 'The lab needs root, or sudo. Nothing was changed.'; exit 1; }
 	@$(SUDO) $(LAB_SETUP) preflight
 
@@ -41,6 +41,7 @@ lab-stop: lab-exists  ## shut the lab's nodes down; everything on their disks st
 lab-start: lab-exists  ## start the lab's nodes again, repairing what is broken
 	@$(LAB) cache start
 	@$(LAB) ensure
+	@$(LAB) wait
 
 .PHONY: lab-destroy
 lab-destroy:  ## remove the lab's nodes; ALL=1 removes images, packages and keys, too

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from pvc_lab.config import Lab, Node, load_lab, load_node, parse_lab, parse_node
+from pvc_lab.config import Lab, Node, describe_node, load_lab, load_node, parse_lab, parse_node
 from pvc_lab.shell import LabError
 
 
@@ -70,6 +70,17 @@ def test_descriptions_are_read_from_the_state_folder(
     (node.directory.parent.parent / "lab.json").write_text(json.dumps(lab_data))
     lab = load_lab(node.directory.parent.parent)
     assert lab.node_names() == ["node1"]
+    assert load_node(lab, "node1") == node
+
+
+def test_a_description_is_written_when_it_makes_sense_and_is_new(
+    lab: Lab, node: Node, node_data: dict[str, Any]
+) -> None:
+    assert describe_node(lab, node_data)
+    assert not describe_node(lab, node_data)
+    assert load_node(lab, "node1") == node
+    with pytest.raises(LabError, match="no image 'cold'"):
+        describe_node(lab, {**node_data, "image": "cold"})
     assert load_node(lab, "node1") == node
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -13,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import cache, guest, images, network, power, report
-from .config import Lab, Node, load_lab, load_node
+from .config import Lab, Node, describe_node, load_lab, load_node
 from .mounts import enter_private_mounts
 from .shell import LabError
-from .ssh import known_hosts, ssh_command
+from .ssh import known_hosts, ssh_command, wait_until_it_answers
 from .status import describe, lab_status
 from .supervisor import supervise
 
@@ -41,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     node_command("power-cut", "pull nodes' plugs: cables first, then every process at once")
     stop = node_command("stop", "shut nodes down, or all of them; after a time their power is cut")
     stop.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS")
+    wait = node_command("wait", "wait until nodes answer by SSH")
+    wait.add_argument("--timeout", type=float, default=90.0, metavar="SECONDS")
     node_command("pause", "freeze every process of nodes")
     node_command("resume", "let paused nodes run on")
     for name, text in (("cut", "cut a node's cables"), ("heal", "mend a node's cables")):
@@ -56,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("prune", help="remove images that nothing needs")
     serve = commands.add_parser("cache", help="the package cache")
     serve.add_argument("action", choices=["start", "stop", "run"])
+    commands.add_parser("describe", help="take nodes' descriptions, a list in JSON, from standard input")
     commands.add_parser("known-hosts", help="print the nodes' host keys for SSH")
     node_command("supervise", "keep a node running (used by the other commands)", many=False)
     return top
@@ -92,6 +96,9 @@ def dispatch(lab: Lab, options: argparse.Namespace) -> None:
                 say(name, "removed")
         case "cache":
             run_cache(lab, options.action)
+        case "describe":
+            for entry in json.load(sys.stdin):
+                say(entry["name"], "described" if describe_node(lab, entry) else "unchanged")
         case "known-hosts":
             sys.stdout.write(known_hosts(lab))
         case "destroy":
@@ -138,15 +145,21 @@ def run_cache(lab: Lab, action: str) -> None:
 
 def change_nodes(lab: Lab, command: str, options: argparse.Namespace) -> None:
     """The commands that do the same to one or more nodes, all at once."""
+
+    def answers(node: Node) -> str:
+        wait_until_it_answers(lab, node, options.timeout)
+        return "answers"
+
     actions: dict[str, Callable[[Node], str]] = {
         "ensure": lambda node: ", ".join(power.ensure(lab, node)),
         "power-on": lambda node: "powered on" * power.power_on(lab, node),
         "power-cut": lambda node: "power cut" * power.power_cut(lab, node),
+        "wait": answers,
         "stop": lambda node: "shut down" * power.shut_down(lab, node, options.timeout),
         "pause": lambda node: "paused" * power.set_frozen(node, True),
         "resume": lambda node: "resumed" * power.set_frozen(node, False),
     }
-    names = options.nodes or (lab.node_names() if command in {"ensure", "stop"} else [])
+    names = options.nodes or (lab.node_names() if command in {"ensure", "stop", "wait"} else [])
     if not names:
         raise LabError(f"'{command}' needs the name of a node; the lab has {', '.join(lab.node_names()) or 'none'}")
     nodes = [load_node(lab, name) for name in names]

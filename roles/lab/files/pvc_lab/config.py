@@ -12,6 +12,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from .daemon import write_atomically
 from .shell import LabError
 
 NODE_NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
@@ -180,6 +181,18 @@ def parse_node(lab: Lab, data: Mapping[str, Any]) -> Node:
         directory=lab.directory / "nodes" / name,
         disks=tuple(Disk(entry["name"], int(entry["size_gb"])) for entry in data.get("disks", ())),
     )
+
+
+def describe_node(lab: Lab, data: Mapping[str, Any]) -> bool:
+    """Write a node's description, if it makes sense; tells whether it is new or another one."""
+    node = parse_node(lab, data)
+    lab.image(node.image)
+    path = node.directory / "node.json"
+    content = json.dumps(data, indent=2, sort_keys=True) + "\n"
+    if path.exists() and path.read_text() == content:
+        return False
+    write_atomically(path, content)
+    return True
 
 
 def load_lab(directory: Path) -> Lab:

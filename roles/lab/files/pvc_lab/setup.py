@@ -16,6 +16,7 @@ from .preflight import inspect, missing
 SOURCE = Path(__file__).resolve().parent.parent
 TREES = {"pvc_lab": "lib/pvc_lab", "skeleton": "skeleton", "guest": "guest-recipe"}
 LAUNCHER = "bin/pvc-lab"
+FOLDERS = {".": 0o755, "nodes": 0o755, "secrets": 0o700, "ssh": 0o700}
 
 
 def install(source: Path, target: Path) -> bool:
@@ -26,6 +27,8 @@ def install(source: Path, target: Path) -> bool:
             if path.is_file() and "__pycache__" not in path.parts:
                 wanted[f"{place}/{path.relative_to(source / tree)}"] = path
     changed = False
+    for name, mode in FOLDERS.items():
+        changed |= ensure_folder(target / name, mode)
     for place in TREES.values():
         for path in sorted((target / place).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts and str(path.relative_to(target)) not in wanted:
@@ -39,6 +42,15 @@ def install(source: Path, target: Path) -> bool:
             changed = True
         existing.chmod(0o755 if name == LAUNCHER else 0o644)
     return changed
+
+
+def ensure_folder(path: Path, mode: int) -> bool:
+    """Make a folder with its mode; tells whether anything was done."""
+    if path.is_dir() and path.stat().st_mode & 0o7777 == mode:
+        return False
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(mode)
+    return True
 
 
 def preflight(options: argparse.Namespace) -> int:

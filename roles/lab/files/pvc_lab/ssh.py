@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import socket
+
 from .config import Lab, Node, load_node
+from .daemon import wait_for
 from .state import host_key
 
 
@@ -21,6 +24,21 @@ def ssh_command(lab: Lab, node: Node, *, batch: bool = False) -> list[str]:
     if batch:
         options += ["-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
     return ["ssh", *options, f"root@{address(lab, node)}"]
+
+
+def answers(lab: Lab, node: Node) -> bool | None:
+    """True when the node's SSH server greets; None while it does not."""
+    try:
+        with socket.create_connection((address(lab, node), 22), timeout=2) as connection:
+            return True if connection.recv(4) == b"SSH-" else None
+    except OSError:
+        return None
+
+
+def wait_until_it_answers(lab: Lab, node: Node, timeout: float) -> None:
+    """Wait until one can log in to a node that was started."""
+    log = node.directory / "console.log"
+    wait_for(lambda: answers(lab, node), timeout, f"node '{node.name}' does not answer by SSH; see {log}")
 
 
 def known_hosts(lab: Lab) -> str:
