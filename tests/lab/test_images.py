@@ -45,10 +45,16 @@ def test_the_skeleton_belongs_to_the_recipe(lab: Lab) -> None:
 def test_only_images_that_nobody_needs_are_removed(lab: Lab) -> None:
     images = lab.directory / "images"
     current = layers(lab, "warm")
-    for path in [*current, images / "warm-old", images / "warm-older", images / "base-1.partial"]:
+    old, older, half, foreign = (
+        "warm-000000000001",
+        "warm-000000000002",
+        "base-000000000003.partial",
+        "other-000000000004",
+    )
+    for path in [*current, images / old, images / older, images / half, images / foreign]:
         path.mkdir(parents=True)
     node = lab.directory / "nodes/node1"
     node.mkdir(parents=True)
-    (node / "layers.json").write_text(json.dumps([str(images / "warm-old"), str(current[1])]))
-    assert prune(lab) == ["base-1.partial", "warm-older"]
-    assert sorted(images.iterdir()) == sorted([*current, images / "warm-old"])
+    (node / "layers.json").write_text(json.dumps([str(images / old), str(current[1])]))
+    assert prune(lab) == [half, older]
+    assert sorted(images.iterdir()) == sorted([*current, images / old, images / foreign])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -169,14 +170,19 @@ def remove_tree(path: Path) -> None:
 
 
 def prune(lab: Lab) -> list[str]:
-    """Remove images that neither a node nor a recipe of today needs; gives their names."""
+    """Remove images that neither a node nor a recipe of today needs; gives their names.
+
+    Those of recipes that are not described now are left alone: another inventory may describe them.
+    """
+    names = "|".join(map(re.escape, lab.images))
+    outdated = re.compile(rf"(?:{names})-[0-9a-f]{{12}}(?:\.\w+)?")
     needed = {str(layer) for name in lab.images for layer in layers(lab, name)}
     for path in lab.directory.glob("nodes/*/layers.json"):
         needed.update(json.loads(path.read_text()))
     removed = []
     with build_lock(lab):
         for path in sorted((lab.directory / "images").glob("*")):
-            if path.is_dir() and str(path) not in needed:
+            if path.is_dir() and str(path) not in needed and outdated.fullmatch(path.name):
                 remove_tree(path)
                 removed.append(path.name)
     return removed
