@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each defence is taken out of a copy of the agent, alone: the other tests must notice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: What is missing: (file, what is there, what stands there instead).
+BUGS = {
+    "starts without the store's word": (
+        "perform.py",
+        "                self._confirm(effect.vm, effect.right)\n                self._hypervisor.start(",
+        "                self._hypervisor.start(",
+    ),
+    "confirms the claim, but not the record": (
+        "perform.py",
+        "            Check(paths.vm(vm), right.record_version),\n        ]",
+        "        ]",
+    ),
+    "decides while blind": ("step.py", "    if not view.link.sees:\n        return", "    if False:\n        return"),
+    "adopts a domain of any epoch": ("decide.py", "case.domain.epoch != epoch", "False"),
+    "does not ask whose claim it is": ("decide.py", "claim.value.node != case.node", "False"),
+    "acts on what the store has just refused": ("step.py", "if seen is None or seen.stale:", "if seen is None:"),
+    "does two things to a VM at once": (
+        "owned.py",
+        '        if case.busy is not None:\n            return self._under_way(case.busy)\n        waiting = self._pause("backoff")',
+        '        waiting = self._pause("backoff")',
+    ),
+    "starts a crashed guest again without a pause": (
+        "case.py",
+        "retry_at=case.now + pause(case.settings, attempts)",
+        "retry_at=0.0",
+    ),
+    "takes the ephemeral of another boot": ("feed.py", "other.boot_id != self._alive.boot_id", "False"),
+    "trusts an interrupted session": (
+        "feed.py",
+        "        if doubt and self._enrolled:\n            self._blind(doubt)",
+        "        if False:\n            pass",
+    ),
+    "writes its status at every step": ("step.py", "if status != view.published and now", "if now"),
+    "does not destroy what lost its claim": (
+        "decide.py",
+        "return _destroy_stray(case, case.domain, why, None)",
+        "return Verdict(None, None)",
+    ),
+    "never destroys a guest that does not listen": ("owned.py", "if case.now >= deadline:", "if False:"),
+    "holds on to an old decision": ("step.py", "then.seen is case.seen", "True"),
+}
+
+
+def judge(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tests on the copy of the agent in this folder."""
+    paths = f"pythonpath={tmp_path} {ROOT} {ROOT / 'plugins/module_utils'}"
+    tests = [str(ROOT / "tests/agent" / name) for name in ("test_step.py", "test_life.py")]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-o", paths, *tests],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_missing_defence_is_noticed(bug: str, tmp_path: Path) -> None:
+    file, there, instead = BUGS[bug]
+    shutil.copytree(ROOT / "pvc_node_agent", tmp_path / "pvc_node_agent")
+    path = tmp_path / "pvc_node_agent" / file
+    source = path.read_text(encoding="utf-8")
+    assert source.count(there) == 1, f"{file} has changed: say anew where this defence is"
+    path.write_text(source.replace(there, instead), encoding="utf-8")
+    done = judge(tmp_path)
+    assert done.returncode == 1, f"nobody noticed: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+def test_a_whole_copy_passes(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "pvc_node_agent", tmp_path / "pvc_node_agent")
+    done = judge(tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]

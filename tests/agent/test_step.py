@@ -1,0 +1,376 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Single decisions: what the node sees, what it does about it, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pvc_node_agent.absorb import absorb
+from pvc_node_agent.effects import (
+    DeleteVolumes,
+    DestroyDomain,
+    DestroyStray,
+    Effect,
+    EnsureVolumes,
+    HandOver,
+    RemoveRecords,
+    ResumeDomain,
+    Right,
+    ShutdownDomain,
+    StartDomain,
+    WriteStatus,
+)
+from pvc_node_agent.events import Blinded, DomainGone, Done, Failure
+from pvc_node_agent.step import step
+from pvc_node_agent.view import Domain, DomainState, Facts, Hypervisor, Link, Memory, Seen, View
+from pvc_state.codec import Stored
+from pvc_state.records import Claim, Disk, NodeStatus, Vm, VmStatus
+
+NOW = 1000.0
+UUID = "4f0a9c56-40c2-4a1e-9f5e-1f5b0a1f7c11"
+DISKS = (Disk("vms", "web1-disk0", 1 << 30),)
+RECORD = Vm(uuid=UUID, memory=512, disks=DISKS, shutdown_timeout=30, generation=5, definition=4)
+CLAIM = Claim("node1", 3)
+RUNS = Domain(UUID, DomainState.RUNNING, epoch=3, definition=4)
+RIGHT = Right(epoch=3, claim_version=11, record_version=7)
+SEES = Link(session=1, blind_since=None, reason="")
+
+
+def view(
+    record: Vm | None = RECORD,
+    domain: Domain | None = None,
+    claim: Claim | None = CLAIM,
+    remembered: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> View:
+    """A node that sees one VM."""
+    seen = Seen(
+        claim=Stored(claim, 11) if claim else None,
+        record=Stored(record, 7) if record else None,
+    )
+    memory = {"web1": Memory(record_version=7, **remembered)} if remembered is not None else {}
+    fields: dict[str, Any] = {
+        "link": SEES,
+        "hypervisor": Hypervisor(up=True, reason=""),
+        "said": "ready",
+        "seen": {"web1": seen},
+        "domains": {"web1": domain} if domain else {},
+        "memory": memory,
+    }
+    return View(node="node1", **{**fields, **changes})
+
+
+def wanted(state: str, **changes: Any) -> Vm:
+    return replace(RECORD, state=state, **changes)
+
+
+def state(domain_state: DomainState) -> Domain:
+    return replace(RUNS, state=domain_state)
+
+
+START = StartDomain("web1", RIGHT, RECORD)
+STOPPING = {"stopping_since": NOW - 10, "press_at": NOW + 1}
+KNOWN = {"volumes": DISKS}
+
+#: story: (view, effect, sentence)
+TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
+    "its volumes come first": (
+        view(),
+        EnsureVolumes("web1", RIGHT, DISKS),
+        "web1: ensure volumes: wanted started",
+    ),
+    "then it starts": (view(remembered=KNOWN), START, "web1: start: wanted started, and it does not run"),
+    "without disks it starts at once": (
+        view(replace(RECORD, disks=())),
+        StartDomain("web1", RIGHT, replace(RECORD, disks=())),
+        "web1: start: wanted started, and it does not run",
+    ),
+    "it runs: nothing to do": (view(domain=RUNS), None, None),
+    "one effect at a time": (view(remembered=KNOWN, busy={"web1": START}), None, None),
+    "while it is being read again nothing is decided": (
+        view(seen={"web1": Seen(Stored(Claim("node1", 3), 11), Stored(RECORD, 7), stale=True)}, remembered=KNOWN),
+        None,
+        None,
+    ),
+    "a crash is followed by a pause": (
+        view(remembered={**KNOWN, "ended": "its QEMU died"}),
+        None,
+        "web1: wait: its QEMU died; tried again after 1 s",
+    ),
+    "a pause lasts": (
+        view(remembered={**KNOWN, "reason": "x", "attempts": 3, "retry_at": NOW + 1}),
+        None,
+        "web1: wait: x; tried again after 4 s",
+    ),
+    "and ends": (
+        view(remembered={**KNOWN, "reason": "its QEMU died", "attempts": 1, "retry_at": NOW}),
+        START,
+        "web1: start: tried again after: its QEMU died",
+    ),
+    "paused by its storage": (
+        view(domain=state(DomainState.IO_ERROR), remembered={"running_since": NOW - 5}),
+        None,
+        "web1: wait: its storage failed, and its guest was paused; tried again after 1 s",
+    ),
+    "found paused by its storage": (
+        view(domain=state(DomainState.IO_ERROR)),
+        ResumeDomain("web1", RIGHT, UUID),
+        "web1: resume: its storage failed before this agent started",
+    ),
+    "paused by an administrator": (view(domain=state(DomainState.PAUSED)), None, None),
+    "wanted stopped": (
+        view(wanted("stopped"), RUNS),
+        ShutdownDomain("web1", RIGHT, UUID),
+        "web1: shut down: wanted stopped",
+    ),
+    "asked, and given time": (view(wanted("stopped"), RUNS, remembered=STOPPING), None, None),
+    "asked again": (
+        view(wanted("stopped"), RUNS, remembered={**STOPPING, "press_at": NOW}),
+        ShutdownDomain("web1", RIGHT, UUID),
+        "web1: shut down: wanted stopped",
+    ),
+    "its time is up": (
+        view(wanted("stopped"), RUNS, remembered={**STOPPING, "stopping_since": NOW - 30}),
+        DestroyDomain("web1", RIGHT, UUID),
+        "web1: destroy: wanted stopped, and the guest did not power off within 30 s",
+    ),
+    "stopped: its volumes are made": (
+        view(wanted("stopped")),
+        EnsureVolumes("web1", RIGHT, DISKS),
+        "web1: ensure volumes: wanted stopped",
+    ),
+    "stopped, as wanted": (view(wanted("stopped"), remembered=KNOWN), None, None),
+    "disabled: not even its volumes": (view(wanted("disabled")), None, None),
+    "disabled, and it runs": (
+        view(wanted("disabled"), RUNS),
+        ShutdownDomain("web1", RIGHT, UUID),
+        "web1: shut down: wanted disabled",
+    ),
+    "bound elsewhere": (
+        view(wanted("stopped", node="node2")),
+        HandOver("web1", RIGHT, "node2"),
+        "web1: hand over: bound to node2, and it does not run here",
+    ),
+    "bound elsewhere, but it runs": (view(replace(RECORD, node="node2"), RUNS), None, None),
+    "wanted absent, and it runs": (
+        view(wanted("absent"), RUNS),
+        ShutdownDomain("web1", RIGHT, UUID),
+        "web1: shut down: wanted absent",
+    ),
+    "wanted absent": (
+        view(wanted("absent")),
+        RemoveRecords("web1", RIGHT),
+        "web1: remove: wanted absent, and nothing of it runs; its volumes stay: vms/web1-disk0",
+    ),
+    "wanted absent with its volumes": (
+        view(wanted("absent", delete_volumes=True)),
+        DeleteVolumes("web1", RIGHT, DISKS),
+        "web1: delete volumes: deleted together with its volumes vms/web1-disk0",
+    ),
+    "its volumes are gone": (
+        view(wanted("absent", delete_volumes=True), remembered={"volumes_gone": True}),
+        RemoveRecords("web1", RIGHT),
+        "web1: remove: wanted absent, and nothing of it runs",
+    ),
+    "another node's": (view(claim=Claim("node2", 4)), None, None),
+    "another node's, but it runs here": (
+        view(domain=RUNS, claim=Claim("node2", 4)),
+        DestroyStray("web1", UUID, 3),
+        "web1: destroy: it runs here, but node2 holds its claim (epoch 4)",
+    ),
+    "nobody's, but it runs here": (
+        view(domain=RUNS, claim=None, record=None),
+        DestroyStray("web1", UUID, 3),
+        "web1: destroy: it runs here, but nobody may run it: it has no claim",
+    ),
+    "of a former epoch": (
+        view(domain=RUNS, claim=Claim("node1", 5)),
+        DestroyStray("web1", UUID, 3),
+        "web1: destroy: its domain was started under epoch 3, the claim is of epoch 5",
+    ),
+    "a claim without a record": (
+        view(record=None),
+        None,
+        "web1: hold: there is a claim for it but no record: nothing is started or stopped",
+    ),
+    "a state of a later version": (
+        view(wanted("hibernated"), RUNS),
+        None,
+        "web1: hold: state hibernated is not known to this agent: install a newer one",
+    ),
+    "a node that is blind does nothing": (
+        view(remembered=KNOWN, link=Link(1, NOW - 5, "the connection to the store is lost"), said=""),
+        None,
+        "blind: the connection to the store is lost; what runs here runs on, and nothing is started or stopped",
+    ),
+    "blind, and it runs without a right": (
+        view(domain=RUNS, claim=None, link=Link(1, NOW - 5, "x"), said="blind x"),
+        None,
+        None,
+    ),
+    "without libvirt nothing is done": (
+        view(remembered=KNOWN, hypervisor=Hypervisor(False, "libvirt does not answer: refused")),
+        None,
+        "without hypervisor: libvirt does not answer: refused",
+    ),
+}
+
+
+@pytest.mark.parametrize("story", TABLE)
+def test_a_decision(story: str) -> None:
+    before, effect, sentence = TABLE[story]
+    outcome = step(NOW, before)
+    assert list(outcome.effects) == ([effect] if effect else [])
+    assert [str(each) for each in outcome.sentences] == ([sentence] if sentence else [])
+
+
+@pytest.mark.parametrize("story", TABLE)
+def test_a_decision_is_made_and_told_once(story: str) -> None:
+    """Looking again at once changes nothing: what is under way goes on, and what was said is said."""
+    before = TABLE[story][0]
+    after = before.after(step(NOW, before))
+    again = step(NOW, after)
+    assert again.effects == ()
+    assert again.sentences == ()
+    assert step(NOW, after.after(again)).memory == again.memory
+
+
+def test_a_view_is_not_changed() -> None:
+    before = view(remembered=KNOWN)
+    copy = repr(before)
+    step(NOW, before)
+    assert repr(before) == copy
+
+
+# --- what is published ------------------------------------------------------------------------------------------------
+
+FACTS = Facts("0.1.0", "boot", 8192, 4, pools=("vms",), bridges=("br0",))
+
+
+def published(before: View) -> NodeStatus:
+    (effect,) = (effect for effect in step(NOW, before).effects if isinstance(effect, WriteStatus))
+    return effect.status
+
+
+def test_the_node_is_described() -> None:
+    status = published(view(domain=RUNS, facts=FACTS))
+    assert (status.agent, status.boot_id, status.memory, status.cpus) == ("0.1.0", "boot", 8192, 4)
+    assert (status.pools, status.bridges) == (("vms",), ("br0",))
+    console = "/var/log/libvirt/qemu/web1-console.log"
+    assert status.vms == {"web1": VmStatus("running", 3, 5, "runs", console=console, definition=4)}
+
+
+def test_what_is_published_is_not_written_again() -> None:
+    before = view(domain=RUNS, facts=FACTS)
+    assert step(NOW, replace(before, published=published(before))).effects == ()
+
+
+def test_the_pools_known_last_are_kept_until_ceph_answers() -> None:
+    before = view(facts=replace(FACTS, pools=None), published=NodeStatus("0.1.0", pools=("fast",)))
+    assert published(before).pools == ("fast",)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (view(domain=RUNS, facts=FACTS), ("running", 5, "runs")),
+        (
+            view(domain=replace(RUNS, definition=2), facts=FACTS),
+            (
+                "running",
+                5,
+                "runs; its hardware was changed meanwhile: that takes effect when it is stopped and started again",
+            ),
+        ),
+        (
+            view(replace(RECORD, node="node2"), RUNS, facts=FACTS),
+            ("running", 5, "runs; is bound to node2, and moves there when it has been stopped"),
+        ),
+        (
+            view(domain=state(DomainState.PAUSED), facts=FACTS),
+            ("running", 5, "its guest is paused, and not by the agent"),
+        ),
+        (
+            view(domain=state(DomainState.POWERING_OFF), facts=FACTS),
+            ("running", 5, "its guest is powering off; it will be started again when it has"),
+        ),
+        (view(facts=FACTS), ("starting", 0, "makes sure that its volumes exist: vms/web1-disk0")),
+        (view(facts=FACTS, remembered=KNOWN), ("starting", 0, "is being started")),
+        (
+            view(facts=FACTS, busy={f"vm{index}": START for index in range(4)}),
+            ("starting", 0, "waits until other VMs of this node have started"),
+        ),
+        (
+            view(
+                facts=FACTS,
+                remembered={**KNOWN, "overdue": "libvirt has not started it within 60 s"},
+                busy={"web1": START},
+            ),
+            ("starting", 0, "libvirt has not started it within 60 s"),
+        ),
+        (
+            view(wanted("stopped"), RUNS, facts=FACTS),
+            ("stopping", 0, "its guest was asked to power off, and is destroyed after 30 s"),
+        ),
+        (view(wanted("stopped"), facts=FACTS, remembered=KNOWN), ("stopped", 5, "stopped, as wanted")),
+        (view(wanted("disabled"), facts=FACTS), ("stopped", 5, "disabled")),
+        (
+            view(record=None, facts=FACTS),
+            ("failed", 0, "there is a claim for it but no record: nothing is started or stopped"),
+        ),
+        (
+            view(facts=FACTS, hypervisor=Hypervisor(False, "libvirt is away"), said="without hypervisor"),
+            ("backoff", 0, "libvirt is away; nothing is started or stopped meanwhile"),
+        ),
+    ],
+)
+def test_a_vm_is_described(before: View, expected: tuple[str, int, str]) -> None:
+    status = published(before).vms["web1"]
+    assert (status.state, status.generation, status.reason) == expected
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+def test_blindness_is_measured_from_its_begin() -> None:
+    blind = absorb(NOW, view(), Blinded("the connection to the store is lost"))
+    later = absorb(NOW + 50, blind, Blinded("the store is out of reach", "refused"))
+    assert later.link.blind_since == NOW
+    assert not later.link.sees
+
+
+def test_the_end_of_a_domain_that_the_agent_destroys_is_no_crash() -> None:
+    destroying = view(wanted("stopped"), RUNS, busy={"web1": DestroyDomain("web1", RIGHT, UUID)})
+    assert absorb(NOW, destroying, DomainGone("web1", "it was destroyed")).memory == {}
+    assert absorb(NOW, view(domain=RUNS), DomainGone("web1", "its QEMU died")).memory["web1"].ended == "its QEMU died"
+
+
+def test_the_end_of_a_strange_domain_is_nobodys_business() -> None:
+    before = view()
+    assert absorb(NOW, before, DomainGone("other", "its QEMU died")) == before
+
+
+@pytest.mark.parametrize("failure", [Failure.REFUSED, Failure.BLIND])
+def test_what_was_refused_is_not_decided_again_on_the_same_grounds(failure: Failure) -> None:
+    before = view(remembered=KNOWN, busy={"web1": START})
+    after = absorb(NOW, before, Done(START, failure, "web1 was changed meanwhile"))
+    assert after.busy == {}
+    assert step(NOW, after).effects == ()
+
+
+@pytest.mark.parametrize("effect", [HandOver("web1", RIGHT, "node2"), RemoveRecords("web1", RIGHT)])
+def test_what_the_agent_changed_in_the_store_is_not_changed_twice(effect: HandOver | RemoveRecords) -> None:
+    gone = wanted("absent") if isinstance(effect, RemoveRecords) else wanted("stopped", node="node2")
+    after = absorb(NOW, view(gone, busy={"web1": effect}), Done(effect))
+    assert step(NOW, after).effects == ()
+
+
+def test_a_failed_start_looks_at_the_volumes_again() -> None:
+    after = absorb(NOW, view(remembered=KNOWN, busy={"web1": START}), Done(START, Failure.FAILED, "no such image"))
+    paused = after.after(step(NOW, after))
+    assert step(NOW + 1, paused).effects == (EnsureVolumes("web1", RIGHT, DISKS),)
