@@ -156,7 +156,7 @@ class Performer:
     def _commit_records(self, ops: Sequence[Op]) -> None:
         """Commit what users' plans may touch, too: not while a large plan is half carried out."""
         store = self._store()
-        for _ in range(_ATTEMPTS):
+        for _turn in range(_ATTEMPTS):
             guard = staging.guard(store)
             try:
                 store.commit([guard, *ops])

@@ -48,7 +48,7 @@ class Agent:
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
         self.hypervisor = SimulatedHypervisor(lambda _text: None)
         alive = Alive("boot", instance)
-        feed = Feed("node1", lambda: ensemble.connect(), alive, self.clock, self.inbox.put)
+        feed = Feed("node1", ensemble.connect, alive, self.clock, self.inbox.put)
         self.loop = Loop(
             View(node="node1"),
             self.inbox,
@@ -117,7 +117,7 @@ def test_it_starts_what_is_wanted(ensemble: MemoryEnsemble, agent: Agent) -> Non
 
 
 def test_it_shows_signs_of_life_while_idle(agent: Agent) -> None:
-    for _ in range(5):
+    for _turn in range(5):
         assert agent.signs.acquire(timeout=PATIENCE)
 
 

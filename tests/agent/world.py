@@ -282,7 +282,7 @@ class World:
 
     def settle(self) -> None:
         """Turn everything until nothing happens any more without time passing."""
-        for _ in range(1000):
+        for _turn in range(1000):
             busy = [node.turn() for node in self.nodes.values()]
             if not any(busy):
                 return
@@ -322,7 +322,7 @@ class World:
 
     def run_jobs_but_starts(self) -> None:
         """Let the hypervisors hang, and everything else go on."""
-        for _ in range(3):
+        for _turn in range(3):
             for node in self.nodes.values():
                 for job in node.later.take():
                     job()

@@ -54,7 +54,7 @@ def guard(store: Store) -> Check:
 
 def settle(store: Store) -> int:
     """Carry on with the journal until it is empty; returns its version then."""
-    for _ in range(_ATTEMPTS):
+    for _turn in range(_ATTEMPTS):
         znode = store.get(paths.JOURNAL)
         if znode is None:
             raise DamagedRecord(

@@ -58,7 +58,7 @@ def test_a_damaged_label_is_no_label(node: ModuleType, length: int) -> None:
 
 
 def test_a_blank_disk_becomes_an_osd_of_the_same_identity_each_time(node: ModuleType, disk: Path) -> None:
-    first, second = (node.look_at(str(disk), wanted(), {}) for _ in range(2))
+    first, second = (node.look_at(str(disk), wanted(), {}) for _turn in range(2))
     assert first["state"] == "create"
     assert first["uuid"] == second["uuid"]
 

@@ -33,13 +33,13 @@ def test_callbacks_that_change_the_tree_do_not_nest() -> None:
     store.commit([Create("/a")])
     order: list[str] = []
 
-    def first(_: str) -> None:
+    def first(_path: str) -> None:
         order.append("begin")
         store.get("/a", second)
         store.commit([Set("/a", b"2", 1)])
         order.append("end")
 
-    def second(_: str) -> None:
+    def second(_path: str) -> None:
         order.append("second")
 
     store.get("/a", first)

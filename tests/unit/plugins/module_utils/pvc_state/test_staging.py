@@ -72,7 +72,7 @@ def crash_points(action: Callable[[Store], None], *, after: bool) -> list[tuple[
 @functools.cache
 def _calls_to_flip() -> int:
     deaths = crash_points(change, after=True)
-    return next(calls for calls, (cluster, _) in enumerate(deaths, 1) if journal(cluster.store))
+    return next(calls for calls, (cluster, _session) in enumerate(deaths, 1) if journal(cluster.store))
 
 
 def flipped() -> Cluster:
@@ -143,7 +143,7 @@ def test_a_stager_whose_session_ended_cannot_make_its_plan_visible() -> None:
 
 
 def test_a_live_stagers_chunks_are_left_alone() -> None:
-    staging_still = [c for c, _ in crash_points(change, after=False) if c.store.children(paths.STAGED)]
+    staging_still = [c for c, _session in crash_points(change, after=False) if c.store.children(paths.STAGED)]
     cluster = next(c for c in reversed(staging_still) if not happened(c.store))
     staged = cluster.store.children(paths.STAGED)
     staging._sweep(cluster.connect())
