@@ -209,7 +209,6 @@ from ..module_utils.pvc_state.errors import PvcError
 from ..module_utils.pvc_state.plan_vm import plan_vms
 from ..module_utils.pvc_state.snapshot import NotInitialised
 from ..module_utils.pvc_state.views import settled, vm_view
-from ..module_utils.pvc_state.wait import wait_for_vms
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -236,6 +235,9 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     names, snapshot = [one.name for one in requests], done.snapshot_after
     result = {**_module.outcome(module, done.plan), "kept_volumes": kept_volumes(done.plan)}
     if module.params["wait"] and not module.check_mode and not all(settled(snapshot, name) for name in names):
+        # imported when it is needed: a call with nothing to do shall be quick
+        from ..module_utils.pvc_state.wait import wait_for_vms
+
         try:
             snapshot = wait_for_vms(store, names, module.params["wait_timeout"])
         except PvcError as err:
