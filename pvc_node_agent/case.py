@@ -21,6 +21,7 @@ class Case(NamedTuple):
         node: name of this node.
         busy: the effect under way for it.
         slot: whether one more start may begin now.
+        spare: whether the volumes of one more VM that is not to be started may be looked after now.
         hypervisor: empty, or why libvirt cannot be asked.
         published: what the store shows of it.
     """
@@ -34,6 +35,7 @@ class Case(NamedTuple):
     memory: Memory
     busy: VmEffect | None
     slot: bool
+    spare: bool
     hypervisor: str
     published: VmStatus | None
 

@@ -32,7 +32,7 @@ from .workers import Workers
 #: Seconds between two looks at the machine, and between two looks at Ceph's pools, which cost more.
 _LOOK_AROUND = 10.0
 _LOOK_AT_CEPH = 30.0
-#: Seconds between two signs of life to the service manager, if it does not say.
+#: Seconds between two turns of the loop at most.
 _IDLE = 10.0
 
 
@@ -125,12 +125,13 @@ def run(config: Config) -> None:
         Performer(config.node, feed.store, hypervisor, storage),
         Pools(
             hypervisor=Workers("hypervisor", config.parallel_starts + 4),
-            storage=Workers("storage", 2),
+            storage=Workers("storage", 4),
             store=Workers("store", 1),
         ),
         voice,
         frozen_after=config.zookeeper.session_timeout / 2,
-        idle=min(_IDLE, watchdog / 3) if watchdog else _IDLE,
+        # often enough to notice a pause within the session's time
+        idle=min(config.zookeeper.session_timeout / 3, watchdog / 3 if watchdog else _IDLE),
         sign_of_life=_SignOfLife(),
     )
 

@@ -31,11 +31,16 @@ class Right:
 
 @dataclass(frozen=True)
 class EnsureVolumes:
-    """Make the VM's volumes exist."""
+    """Make the VM's volumes exist.
+
+    Attributes:
+        to_start: because the VM is to be started then; otherwise there is no hurry.
+    """
 
     vm: str
     right: Right
     disks: tuple[Disk, ...]
+    to_start: bool = True
 
 
 @dataclass(frozen=True)

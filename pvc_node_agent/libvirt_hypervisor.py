@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -201,10 +203,10 @@ class LibvirtHypervisor:
     def _observe(self) -> None:
         while True:
             try:
-                connection = self._open()
-                self._post(HypervisorUp(_list(connection)))
-                self._connection = connection
-                self._answer_until_closed(connection)
+                with self._opened() as connection:
+                    self._post(HypervisorUp(_list(connection)))
+                    self._connection = connection
+                    self._answer_until_closed(connection)
                 reason = "the connection to libvirt has ended"
             except libvirt.libvirtError as err:
                 reason = f"libvirt does not answer: {_text(err)}"
@@ -213,17 +215,29 @@ class LibvirtHypervisor:
             self._post(HypervisorDown(reason))
             time.sleep(_RECONNECT)
 
-    def _open(self) -> Any:
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """A connection that tells what happens. It holds on to its callbacks, and so to itself, until they are gone."""
         connection = libvirt.open(self._config.uri)
-        connection.setKeepAlive(*_KEEPALIVE)
-        connection.registerCloseCallback(self._on_close, None)
-        for kind, callback in (
-            (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
-            (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, self._on_io_error),
-            (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot),
-        ):
-            connection.domainEventRegisterAny(None, kind, callback, None)
-        return connection
+        callbacks = []
+        try:
+            connection.setKeepAlive(*_KEEPALIVE)
+            connection.registerCloseCallback(self._on_close, None)
+            for kind, callback in (
+                (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
+                (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, self._on_io_error),
+                (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot),
+            ):
+                callbacks.append(connection.domainEventRegisterAny(None, kind, callback, None))
+            yield connection
+        finally:
+            for number in callbacks:
+                with suppress(libvirt.libvirtError):
+                    connection.domainEventDeregisterAny(number)
+            with suppress(libvirt.libvirtError):
+                connection.unregisterCloseCallback()
+            with suppress(libvirt.libvirtError):
+                connection.close()
 
     def _answer_until_closed(self, connection: Any) -> None:
         while True:

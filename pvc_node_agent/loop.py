@@ -130,7 +130,8 @@ class Loop:
             slept_until = self._clock.now()
             if slept_until > expected + self._frozen_after:
                 reason = f"this agent did not run for {slept_until - expected:.0f} s"
-                events.insert(0, Blinded(reason))
+                # after whatever waited meanwhile: that may be older than the pause
+                events.append(Blinded(reason))
                 self._feed.doubt(reason)
             wake_at = self.turn(events)
             self._sign_of_life(self.view)

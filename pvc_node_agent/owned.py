@@ -181,7 +181,12 @@ class Owned:
         if case.busy is not None:
             return self._under_way(case.busy)
         if self._volumes_missing():
-            return self._pause("backoff") or self._ensure_volumes("stopped")
+            waiting = self._pause("backoff")
+            if waiting:
+                return waiting
+            if not case.spare:
+                return self._verdict("stopped", self._old_generation(), "waits until the volumes of others exist")
+            return self._ensure_volumes("stopped")
         return self._verdict("stopped", self.record.generation, "stopped, as wanted")
 
     def _remove(self) -> Verdict:
@@ -225,7 +230,7 @@ class Owned:
     def _ensure_volumes(self, state: str) -> Verdict:
         disks = self.record.disks
         reason = f"makes sure that its volumes exist: {_names(disks)}"
-        effect = EnsureVolumes(self.case.vm, self.right, disks)
+        effect = EnsureVolumes(self.case.vm, self.right, disks, to_start=self.record.state == "started")
         why = f"wanted {self.record.state}"
         return self._verdict(state, self._old_generation(), reason, effect, "ensure volumes", why)
 

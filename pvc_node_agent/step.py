@@ -18,12 +18,10 @@ from pvc_state.records import NodeStatus, VmStatus
 
 from .case import Case, Decided, Verdict
 from .decide import decide
-from .effects import Effect, EnsureVolumes, StartDomain, WriteStatus
+from .effects import Effect, EnsureVolumes, StartDomain, VmEffect, WriteStatus
 from .view import Facts, Memory, Outcome, Sentence, View
 
 _NOTHING_REMEMBERED = Memory()
-#: What takes one of the node's slots for starts.
-_STARTS = (EnsureVolumes, StartDomain)
 
 
 def step(now: float, view: View) -> Outcome:
@@ -38,7 +36,8 @@ def step(now: float, view: View) -> Outcome:
     memory: dict[str, Memory] = {}
     decided: dict[str, Decided] = {}
     wake_at: float | None = None
-    slots = view.settings.parallel_starts - sum(isinstance(effect, _STARTS) for effect in view.busy.values())
+    slots = view.settings.parallel_starts - sum(map(_is_start, view.busy.values()))
+    spare = view.settings.parallel_volumes - sum(map(_is_spare, view.busy.values()))
     published = view.published.vms if view.published is not None else {}
     hypervisor = "" if view.hypervisor.up else view.hypervisor.reason
     for vm in sorted(view.seen.keys() | view.memory.keys()):
@@ -60,6 +59,7 @@ def step(now: float, view: View) -> Outcome:
             memory=remembered,
             busy=view.busy.get(vm),
             slot=slots > 0,
+            spare=spare > 0,
             hypervisor=hypervisor,
             published=published.get(vm),
         )
@@ -67,7 +67,8 @@ def step(now: float, view: View) -> Outcome:
         verdict = before.verdict if before is not None and _still_so(before, case) else _decide(case, sentences)
         if verdict.effect is not None:
             effects.append(verdict.effect)
-            slots -= isinstance(verdict.effect, _STARTS)
+            slots -= _is_start(verdict.effect)
+            spare -= _is_spare(verdict.effect)
         elif verdict.memory is remembered:
             decided[vm] = Decided(case, verdict)
         if verdict.status is not None:
@@ -84,6 +85,15 @@ def step(now: float, view: View) -> Outcome:
         elif status != view.published:
             wake_at = view.write_at if wake_at is None else min(wake_at, view.write_at)
     return Outcome(tuple(effects), tuple(sentences), memory, said, wake_at, decided)
+
+
+def _is_start(effect: VmEffect) -> bool:
+    """Whether it takes one of the node's slots for starts."""
+    return isinstance(effect, StartDomain) or (isinstance(effect, EnsureVolumes) and effect.to_start)
+
+
+def _is_spare(effect: VmEffect) -> bool:
+    return isinstance(effect, EnsureVolumes) and not effect.to_start
 
 
 def _decide(case: Case, sentences: list[Sentence]) -> Verdict:
@@ -113,6 +123,7 @@ def _still_so(before: Decided, case: Case) -> bool:
         and then.busy is case.busy
         and then.published is case.published
         and then.slot == case.slot
+        and then.spare == case.spare
         and then.hypervisor == case.hypervisor
         and (wake_at is None or case.now < wake_at)
     )

@@ -28,6 +28,7 @@ class Settings:
 
     Attributes:
         parallel_starts: how many VMs are started at the same time.
+        parallel_volumes: how many VMs that are not to be started get their volumes at the same time.
         first_pause: seconds before the first new try of what failed; doubled with each further failure.
         longest_pause: its upper limit.
         steady_after: seconds that a guest must run for its earlier crashes to be forgotten.
@@ -35,6 +36,7 @@ class Settings:
     """
 
     parallel_starts: int = 4
+    parallel_volumes: int = 2
     first_pause: float = 1.0
     longest_pause: float = 60.0
     steady_after: float = 120.0

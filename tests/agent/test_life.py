@@ -451,6 +451,21 @@ def test_starts_are_capped_and_all_happen() -> None:
     assert len(world["node1"].running) == 20
 
 
+def test_volumes_of_stopped_vms_do_not_hold_starts_up() -> None:
+    world = World("node1")
+    world.jobs_run = False
+    disks = [DiskRequest(size=1 << 20)]
+    world.want(*(VmRequest(f"a{index:02}", memory=64, state="stopped", disks=disks) for index in range(20)))
+    world.want(VmRequest("web1", memory=64, disks=disks))
+    world.settle()
+    assert set(world["node1"].view.busy) == {"a00", "a01", "web1"}
+    world.jobs_run = True
+    world.settle()
+    assert world["node1"].running == {"web1"}
+    assert len(world.storage.volumes) == 21
+    assert {world.vm(f"a{index:02}").reason for index in range(20)} == {"stopped, as wanted"}
+
+
 def test_nothing_is_written_when_nothing_changes() -> None:
     world = World("node1", "node2")
     world.want(*(VmRequest(f"vm{index:02}", memory=64) for index in range(50)))

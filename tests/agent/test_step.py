@@ -141,7 +141,7 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
     ),
     "stopped: its volumes are made": (
         view(wanted("stopped")),
-        EnsureVolumes("web1", RIGHT, DISKS),
+        EnsureVolumes("web1", RIGHT, DISKS, to_start=False),
         "web1: ensure volumes: wanted stopped",
     ),
     "stopped, as wanted": (view(wanted("stopped"), remembered=KNOWN), None, None),
