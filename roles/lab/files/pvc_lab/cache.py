@@ -22,6 +22,9 @@ from .network import ensure_switches
 from .shell import LabError, run
 
 IMAGE = "cache-trixie"
+HOST_FILES = ("etc/resolv.conf", "etc/hosts", "etc/ssl/certs", "usr/local/share/ca-certificates")
+"""How the host finds its archives, and whom it trusts."""
+
 CONFIGURATION = "etc/apt-cacher-ng/acng.conf"
 
 
@@ -32,9 +35,11 @@ def lock_file(lab: Lab) -> Path:
 
 def configuration(shipped: str, lab: Lab, proxy: str | None) -> str:
     """The cache's configuration: the shipped one without its mirror lists, which make it look for others."""
-    dropped = ("Remap-", "BindAddress", "Port:", "Proxy:")
+    dropped = ("Remap-", "BindAddress", "Port:", "Proxy:", "ForeGround:", "AllowUserPorts:", "CAfile:", "CApath:")
     kept = [row for row in shipped.splitlines() if not row.startswith(dropped)]
     kept += [f"BindAddress: {lab.networks[0].host.ip}", f"Port: {lab.cache_port}", "ForeGround: 1"]
+    kept.append("AllowUserPorts: 0")  # any port: archives by TLS, and mirrors of one's own
+    kept.append("CAfile: /etc/ssl/certs/ca-certificates.crt")
     if proxy:
         kept.append(f"Proxy: {proxy}")
     return "".join(row + "\n" for row in kept)
@@ -73,8 +78,9 @@ def serve(lab: Lab) -> None:
         shipped = layers(lab, IMAGE)[0] / CONFIGURATION
         (root / CONFIGURATION).write_text(configuration(shipped.read_text(), lab, parse_proxy(host_apt_settings())))
         chroot_mounts(root)
-        bind(Path("/etc/resolv.conf"), root / "etc/resolv.conf", read_only=True)
-        bind(Path("/etc/hosts"), root / "etc/hosts", read_only=True)
+        for name in HOST_FILES:
+            if Path("/", name).exists():
+                bind(Path("/", name), root / name, read_only=True)
         bind(packages, root / "var/cache/apt-cacher-ng")
         run("chroot", root, "chown", "-R", "apt-cacher-ng:", "/var/cache/apt-cacher-ng", "/var/log/apt-cacher-ng")
         (root / "run/apt-cacher-ng").mkdir()

@@ -29,6 +29,8 @@ RECIPE_VERSION = 1
 MASKED_UNITS = ("apt-daily.timer", "apt-daily-upgrade.timer", "systemd-networkd-persistent-storage.service")
 """apt's timers would hold its lock while roles want it."""
 
+TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
+
 CHROOT_ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "DEBIAN_FRONTEND": "noninteractive",
@@ -151,6 +153,9 @@ def extend(lab: Lab, image: Image, target: Path, log: Path) -> None:
     chroot_mounts(root)
     bind(Path("/etc/resolv.conf"), root / "etc/resolv.conf", read_only=True)
     command: list[str | Path] = ["chroot", root, "apt-get"]
+    if TRUSTED.exists():
+        shutil.copy(TRUSTED, root / "run")  # an archive by TLS may have a certificate that only the host trusts
+        command += ["--option", f"Acquire::https::CAInfo=/run/{TRUSTED.name}"]
     run_logged([*command, "update"], log, CHROOT_ENVIRONMENT)
     install = ["--yes", "--no-install-recommends", "install", *image.packages]
     run_logged([*command, *install], log, CHROOT_ENVIRONMENT)
