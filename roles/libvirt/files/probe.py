@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, the PVC cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether libvirtd must be restarted to run with its present configuration, and whether its sockets listen.
+"""Whether libvirtd runs with its present configuration, and whether its sockets do and listen.
 
 Reads only, prints one JSON object. Run as: python3 - LOADED PACKAGE..., with the file in which the unit records its inputs at
 each start and the packages that should be installed.
@@ -45,10 +45,14 @@ def main() -> None:
     loaded, packages = sys.argv[1], sys.argv[2:]
     running = succeeds("systemctl", "is-active", "--quiet", "libvirtd.service")
     fresh = os.path.exists(loaded) and succeeds("sha256sum", "--check", "--status", loaded)
-    reload = any(shown(unit, "NeedDaemonReload") == "yes" for unit in ("libvirtd.service", *SOCKETS))
-    resting = [unit for unit in SOCKETS if not succeeds("systemctl", "is-active", "--quiet", unit)]
-    resting += [unit for unit in SOCKETS if not succeeds("systemctl", "is-enabled", "--quiet", unit)]
-    print(json.dumps({"packages": missing(packages), "pending": reload or bool(resting) or (running and not fresh)}))
+    sockets = any(
+        shown(unit, "ActiveState") != "active"
+        or shown(unit, "UnitFileState") != "enabled"
+        or shown(unit, "NeedDaemonReload") == "yes"
+        for unit in SOCKETS
+    )
+    stale = running and (not fresh or shown("libvirtd.service", "NeedDaemonReload") == "yes")
+    print(json.dumps({"packages": missing(packages), "sockets": sockets, "stale": stale}))
 
 
 if __name__ == "__main__":
