@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
-from . import _compile_once  # noqa: F401 - first of all, for its effect
+from . import _compile_once  # noqa: F401 # pylint: disable=unused-import
 from .pvc_state import kazoo_store
 from .pvc_state.connection import Connection
 from .pvc_state.errors import InvalidRequest, PvcError
