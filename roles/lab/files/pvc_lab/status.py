@@ -37,7 +37,7 @@ def node_status(lab: Lab, node: Node, ports: dict[str, dict[str, Any]]) -> dict[
         "state": state_word(running=running, frozen=frozen, populated=bool(pids)),
         "power": read_power(node),
         "image": node.image,
-        "image_current": is_created(node) and read_layers(node) == layers(lab, node.image),
+        "image_current": is_current(lab, node),
         "leader": report.leader if running else 0,
         "boots": report.boots,
         "addresses": {name: str(address.ip) for name, address in node.addresses.items()},
@@ -48,6 +48,13 @@ def node_status(lab: Lab, node: Node, ports: dict[str, dict[str, Any]]) -> dict[
         "cut": sorted(read_cut(node)),
         "memory_mb": sum(map(memory_kb, pids)) // 1024 if running else 0,
     }
+
+
+def is_current(lab: Lab, node: Node) -> bool:
+    """Whether the node stands on what its image's recipe makes today. One that is not built yet will."""
+    if not is_created(node):
+        return True
+    return node.image in lab.images and read_layers(node) == layers(lab, node.image)
 
 
 def state_word(*, running: bool, frozen: bool, populated: bool) -> str:
