@@ -354,7 +354,8 @@ def test_an_ephemeral_belongs_to_its_session(harness: Harness) -> None:
 def test_closing_ends_the_session_at_once(harness: Harness) -> None:
     store, other = harness.connect(), harness.connect()
     store.commit([Create("/mine", ephemeral=True)])
-    gone, names = Recorder(), Recorder()
+    gone, names, states = Recorder(), Recorder(), Recorder()
+    store.on_session(states)
     other.sync()
     other.get("/mine", gone)
     other.children("/", names)
@@ -362,6 +363,7 @@ def test_closing_ends_the_session_at_once(harness: Harness) -> None:
     store.close()
     gone.await_calls("/mine")
     names.await_calls("/")
+    states.await_calls(SessionState.LOST)
     assert other.get("/mine") is None
     assert store.session_id == 0
     with pytest.raises(StoreUnavailable):

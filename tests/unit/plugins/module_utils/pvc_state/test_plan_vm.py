@@ -12,7 +12,7 @@ import pytest
 from pvc_state import paths
 from pvc_state.records import Boot, Claim, Disk, Nic
 from pvc_state.requests import DiskRequest, NicRequest, VmRequest
-from pvc_state.store import Check, Create, Set
+from pvc_state.store import Check, Create, Delete, Set
 from tests.unit.plugins.module_utils.pvc_state.builders import CLUSTER_ID, GIB, Cluster, request
 
 
@@ -52,17 +52,19 @@ def test_a_vm_made_again_is_the_same_to_its_guest(cluster: Cluster) -> None:
 
 
 def test_an_id_in_use_is_not_given_twice(cluster: Cluster) -> None:
-    cluster.apply(request("old"))
-    # as after a rename: the record lives on under another name
-    znode = cluster.store.get(paths.vm("old"))
-    assert znode is not None
-    data = znode.data.replace(b"old-disk0", b"renamed-disk0").replace(
-        cluster.vm("old").nics[0].mac.encode(), b"02:00:00:00:00:01"
-    )
-    cluster.overwrite(paths.vm("old"), data)
+    cluster.apply(request("old", disks=[], nics=[]))
     kept = cluster.vm("old").uuid
-    plan = cluster.plan(request("new"))
-    assert kept not in str(plan.ops)
+    # as after a rename: the record, with the id derived from its first name, lives on under another one
+    places = [paths.vm("old"), paths.claim("old"), paths.assigned("node1", "old")]
+    for path, znode in zip(places, cluster.store.get_many(places), strict=True):
+        assert znode is not None
+        cluster.store.commit([Create(path.replace("old", "renamed"), znode.data), Delete(path, 0)])
+    cluster.apply(request("old", disks=[], nics=[]))
+    assert cluster.vm("renamed").uuid == kept
+    assert cluster.vm("old").uuid != kept
+    again = cluster.vm("old").uuid
+    assert not cluster.plan(request("old", disks=[], nics=[])).changed
+    assert cluster.vm("old").uuid == again
 
 
 def test_the_second_time_nothing_changes(cluster: Cluster) -> None:

@@ -20,7 +20,7 @@ from tests.unit.plugins.module_utils.pvc_state.faults import Wrapped
 
 
 class Interrupted(Wrapped):
-    """Somebody else does something in the middle of the first reading of many."""
+    """Somebody else does something between the first reading's third VM and its fourth."""
 
     def __init__(self, cluster: Cluster, *requests: VmRequest) -> None:
         super().__init__(cluster.connect())
@@ -31,7 +31,7 @@ class Interrupted(Wrapped):
         if not self.requests:
             return super().get_many(places)
         requests, self.requests = self.requests, ()
-        half = len(places) // 2
+        half = list(places).index(paths.vm("vm3"))
         first = super().get_many(places[:half])
         self.cluster.apply(*requests)
         return first + super().get_many(places[half:])

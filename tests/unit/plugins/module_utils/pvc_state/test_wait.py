@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -145,6 +146,24 @@ def test_it_survives_a_cut(cluster: Cluster) -> None:
 
     store.steps.append(cut)
     wait_for_vms(store, ["web1"], LONG)
+
+
+def test_the_return_of_the_connection_wakes_it(cluster: Cluster) -> None:
+    cluster.apply(request())
+    session = cluster.connect()
+    store = Acting(cluster)
+    store.inner = session
+
+    def back() -> None:
+        cluster.agents["node1"].observe("web1", "running")
+        cluster.ensemble.heal(session)
+
+    # It finds the store away and has no watch left; only the session can tell it.
+    timer = threading.Timer(0.2, back)
+    store.steps.append(lambda: cluster.ensemble.cut(session))
+    timer.start()
+    wait_for_vms(store, ["web1"], LONG)
+    timer.join()
 
 
 def test_a_store_that_stays_away_is_the_error(cluster: Cluster) -> None:
