@@ -32,15 +32,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """How a part ended; `summary` is pytest's last line."""
+    """How a part ended; `processor` is the processor time that it used, which another program's load does not change."""
 
     part: Part
     failed: bool
     seconds: float
+    processor: float
     output: str
 
     @property
     def summary(self) -> str:
+        """What pytest says last."""
         lines = [line for line in self.output.splitlines() if line.startswith("=")]
         return lines[-1] if lines else ""
 
@@ -79,10 +81,9 @@ def run(part: Part) -> Result:
         "ANSIBLE_HOME": str(ROOT / "build" / "ansible"),
         "NO_COLOR": "1",
     }
-    output = ""
-    failed = False
+    output, processor, failed = "", 0.0, False
     for command in part.commands:
-        done = subprocess.run(
+        with subprocess.Popen(
             command,
             cwd=ROOT,
             env=env,
@@ -90,15 +91,19 @@ def run(part: Part) -> Result:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-        )
-        output += done.stdout
-        if done.returncode != 0:
-            output += f"\n{' '.join(command)}: exit code {done.returncode}\n"
+        ) as process:
+            assert process.stdout is not None
+            output += process.stdout.read()
+            # wait4() instead of wait(): it also tells what the command and its children have used.
+            _pid, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        processor += usage.ru_utime + usage.ru_stime
+        if process.returncode != 0:
+            output += f"\n{' '.join(command)}: exit code {process.returncode}\n"
             failed = True
             break
     (LOGS / f"{part.name}.log").write_text(output)
-    return Result(part, failed, time.monotonic() - started, output)
+    return Result(part, failed, time.monotonic() - started, processor, output)
 
 
 def main(names: Sequence[str]) -> int:
@@ -121,9 +126,10 @@ def main(names: Sequence[str]) -> int:
                 print(f"--- end of {result.part.name} ---\n", flush=True)
 
     failed = [result.part.name for result in results if result.failed]
-    print(f"\n{'part':<16}{'result':<8}{'time':>8}")
+    print(f"\n{'part':<16}{'result':<8}{'time':>8}{'processor':>12}")
     for result in sorted(results, key=lambda result: parts.index(result.part)):
-        print(f"{result.part.name:<16}{'FAILED' if result.failed else 'ok':<8}{result.seconds:6.1f} s")
+        outcome = "FAILED" if result.failed else "ok"
+        print(f"{result.part.name:<16}{outcome:<8}{result.seconds:6.1f} s{result.processor:10.1f} s")
     for result in results:
         if result.part.name == "pytest":
             print(result.summary)
