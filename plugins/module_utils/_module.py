@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
@@ -81,10 +81,13 @@ def given(options: Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def load(module: AnsibleModule, store: Store) -> Snapshot | None:
-    """The cluster for a module that only looks; None in check mode on a system where it has yet to be made."""
+def load(module: AnsibleModule, store: Store, vms: Collection[str] | None = None) -> Snapshot | None:
+    """The cluster for a module that only looks, at all VMs or at these.
+
+    None in check mode on a system where the cluster has yet to be made.
+    """
     try:
-        return load_snapshot(store)
+        return load_snapshot(store, vms)
     except NotInitialised:
         if not module.check_mode:
             raise

@@ -226,13 +226,14 @@ def kept_volumes(plan: Plan) -> list[str]:
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     requests = _vm.requests(module.params)
+    names = [one.name for one in requests]
     try:
-        done = commit(store, lambda snapshot: plan_vms(snapshot, requests), check_mode=module.check_mode)
+        done = commit(store, lambda snapshot: plan_vms(snapshot, requests), check_mode=module.check_mode, vms=names)
     except NotInitialised:
         if not module.check_mode:
             raise
         return _module.on_empty_system(module, {one.name: one.state != "absent" for one in requests})
-    names, snapshot = [one.name for one in requests], done.snapshot_after
+    snapshot = done.snapshot_after
     result = {**_module.outcome(module, done.plan), "kept_volumes": kept_volumes(done.plan)}
     if module.params["wait"] and not module.check_mode and not all(settled(snapshot, name) for name in names):
         # imported when it is needed: a call with nothing to do shall be quick

@@ -150,10 +150,10 @@ if t.TYPE_CHECKING:
 
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
-    snapshot = _module.load(module, store)
+    only = module.params
+    snapshot = _module.load(module, store, only["names"])
     if snapshot is None:
         return {"changed": False, "vms": []}
-    only = module.params
     names = sorted(snapshot.vms) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.vms))
     vms = [
         vm

@@ -18,6 +18,9 @@ from .store import Check, CommitRefused, Create, Op, Store
 #: at once the last one needs as many attempts as there are callers.
 ATTEMPTS = 100
 
+#: Up to so many VMs are looked at by themselves first: with more, reading twice would cost what it is to save.
+FEW = 100
+
 
 @dataclass(frozen=True)
 class Committed:
@@ -45,13 +48,13 @@ def commit(
     """Make a plan of the cluster as it is and carry it out, or only make it in check mode.
 
     Args:
-        vms: names of the VMs that the plan is about, and no others: while nothing changes for them, only they are read.
+        vms: names of the VMs that the plan is about, and no others: when nothing changes for a few, only they are read.
 
     Raises Conflict when others came between in every attempt, and what load() and the plan raise.
     """
 
     def prepare() -> tuple[Snapshot | None, Plan]:
-        if vms is not None:
+        if vms is not None and len(vms) <= FEW:
             # Whatever the other VMs use could only refuse the plan, so it is as good as made of the whole tree.
             snapshot = load(store, vms)
             plan = make_plan(snapshot)
