@@ -55,6 +55,8 @@ class Server:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    # it dies with the tests, also when they are killed
+                    *("setpriv", "--pdeathsig", "KILL"),
                     java,
                     *heap,
                     "-cp",
