@@ -70,6 +70,7 @@ def main(seconds: float) -> None:
                 "processor": 100 * (after[0] - before[0]) / elapsed,
                 "processor_of_zookeeper": 100 * (after[1] - before[1]) / elapsed,
                 "writes": after[2] - before[2],
+                "writes_before": before[2],
             }
         )
     )
