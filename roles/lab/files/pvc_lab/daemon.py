@@ -30,6 +30,7 @@ def host_has_systemd() -> bool:
 def launch(unit: str, arguments: Sequence[str], log: Path) -> None:
     """Start a command of this program in the background, free of the caller's session and control group."""
     command = [str(LAUNCHER), *arguments]
+    log.parent.mkdir(parents=True, exist_ok=True)
     if host_has_systemd():
         run("systemctl", "reset-failed", f"{unit}.service", check=False)
         properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=infinity", f"StandardOutput=append:{log}"]
