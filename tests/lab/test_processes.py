@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pvc_lab import daemon
 from pvc_lab.daemon import is_locked, locked, wait_for, write_atomically
 from pvc_lab.setup import install
 from pvc_lab.shell import LabError, describe_failure, run, run_logged
@@ -21,6 +22,18 @@ fcntl.flock(lock, fcntl.LOCK_EX)
 print("held", flush=True)
 sys.stdin.read()
 """
+
+
+def test_what_is_launched_may_be_the_first_to_need_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "LAUNCHER", Path("/bin/echo"))
+    monkeypatch.setattr(daemon, "host_has_systemd", lambda: False)
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(daemon.subprocess, "Popen", lambda *args, **more: started.append(popen(*args, **more)))
+    log = tmp_path / "cache" / "cache.log"
+    daemon.launch("unit", ["said", "this"], log)
+    assert started[0].wait(10.0) == 0
+    assert log.read_text() == "said this\n"
 
 
 def test_a_lock_is_held_while_its_process_lives_and_no_longer(tmp_path: Path) -> None:
