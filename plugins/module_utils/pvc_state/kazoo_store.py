@@ -174,6 +174,7 @@ class KazooStore:
         if state == KazooState.CONNECTED:
             self._session = self._client.client_id[0]
             self._connected.set()
+            self._dialer.failures = {}
             self._dialer.decided.set()
             new = SessionState.CONNECTED
         else:
@@ -316,7 +317,10 @@ class _Dialer:
             self._failed(self._dialed, message.partition(": ")[2])
 
     def _failed(self, server: str, words: str) -> None:
-        self.failures[server] = unreached(words)
+        failure, known = unreached(words), self.failures.get(server)
+        # A name may stand for several addresses: what one of them said tells more than that another does not answer.
+        if known is None or not known.kind.lasting or failure.kind.lasting:
+            self.failures[server] = failure
         kinds = [self.failures[each].kind for each in self.failures]
         if len(kinds) == len(self._addresses) and all(kind.lasting for kind in kinds):
             self.decided.set()
