@@ -4,11 +4,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from tests.bench.figure import Figure
 from tests.bench.playbook import ROOT, Results
 
 
+LAB = Path(os.environ.get("LAB_DIRECTORY", "/var/lib/pvc-lab"))
+
+
 def measure() -> list[Figure]:
+    if not (LAB / "lab.json").exists():
+        raise RuntimeError(f"there is no lab in {LAB} whose agents could be measured: make lab builds it")
     vms = [{"name": f"bench-idle-{number}"} for number in range(1, 51)]
     results = Results("agent_idle.yml", {"bench_vms": vms}, ROOT / "inventory-examples" / "lab")
     before, idle = (results.result_of("Figures")["msg"][when] for when in ("before", "idle"))
