@@ -10,7 +10,6 @@ from pathlib import Path
 from tests.bench.figure import Figure
 from tests.bench.playbook import ROOT, Results
 
-
 LAB = Path(os.environ.get("LAB_DIRECTORY", "/var/lib/pvc-lab"))
 
 
