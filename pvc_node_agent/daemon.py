@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 import uuid
+from functools import partial
 from queue import SimpleQueue
 
 from pvc_state.connection import Connection
@@ -18,15 +19,16 @@ from pvc_state.records import Alive
 from pvc_state.store import Store
 
 from . import __version__, host, journal
-from .config import Config, ZookeeperConfig
+from .config import Config, HealthConfig, ZookeeperConfig
 from .env import Clock, EffectFailed, Post, Voice
 from .events import FactsSeen
 from .feed import Feed
+from .health import ceph, frr, lookout, patroni, zookeeper
 from .libvirt_hypervisor import LibvirtHypervisor
 from .loop import Inbox, Loop, Pools
 from .perform import Performer
 from .rbd_storage import RbdStorage
-from .view import Facts, Settings, View
+from .view import Facts, Observer, Services, Settings, View
 from .workers import Workers
 
 #: Seconds between two looks at the machine, and between two looks at Ceph's pools, which cost more.
@@ -103,6 +105,22 @@ def connection(config: ZookeeperConfig) -> Connection:
     )
 
 
+def looks(config: Config) -> dict[str, lookout.Look]:
+    """How the services that should run on this node are looked at, by kind."""
+    health, tls = config.health or HealthConfig(), config.zookeeper
+    found: dict[str, lookout.Look] = {}
+    if health.zookeeper:
+        host, _, port = health.zookeeper.rpartition(":")
+        found["zookeeper"] = partial(zookeeper.look, host, int(port))
+    if health.patroni:
+        found["patroni"] = partial(patroni.look, patroni.Api(health.patroni, tls.ca_file, tls.cert_file, tls.key_file))
+    if health.ceph:
+        found["ceph"] = ceph.look
+    if health.frr:
+        found["frr"] = frr.look
+    return found
+
+
 def run(config: Config) -> None:
     """Run the agent until SIGTERM. Raises Superseded when another agent has taken the node over."""
     voice = journal.voice()
@@ -117,8 +135,14 @@ def run(config: Config) -> None:
     alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
     feed = Feed(config.node, connect, alive, clock, inbox.put)
     watchdog = journal.watchdog_interval()
+    looked_at = looks(config)
+    observer = Observer(alive.instance, lookout.now(), frozenset(looked_at)) if config.health is not None else None
     loop = Loop(
-        View(node=config.node, settings=Settings(parallel_starts=config.parallel_starts)),
+        View(
+            node=config.node,
+            settings=Settings(parallel_starts=config.parallel_starts),
+            services=Services(observer),
+        ),
         inbox,
         clock,
         feed,
@@ -142,6 +166,7 @@ def run(config: Config) -> None:
     hypervisor.begin()
     surroundings = Surroundings(config, clock, storage, voice, inbox.put)
     threading.Thread(target=surroundings.watch, args=(stopped,), name="surroundings", daemon=True).start()
+    lookout.watch(looked_at, inbox.put, stopped)
     journal.notify("READY=1")
     try:
         loop.run()
