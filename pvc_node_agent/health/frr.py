@@ -24,7 +24,7 @@ _END = b"\0\0\0"
 
 
 def look(socket: Path = SOCKET) -> Iterator[Service]:
-    """Each neighbour; bgpd itself when it has none."""
+    """Each neighbour; FRR itself when it has none."""
     answer = ask(str(socket), _COMMAND.encode() + b"\0", lambda part: part[-4:-1] == _END)
     text = answer[:-4].decode(errors="replace").strip()
     if text.startswith("%"):
@@ -39,7 +39,7 @@ def read(summary: dict[str, Any]) -> Iterator[Service]:
         if isinstance(family, dict):
             peers |= family.get("peers", {})
     if not peers:
-        yield Service("frr", "bgpd", "running")
+        yield Service("frr", "frr", "running")
     for address in sorted(peers):
         yield _neighbour(address, str(peers[address]["state"]))
 

@@ -95,8 +95,8 @@ def judge(snapshot: Snapshot) -> Report:
     findings = [_of_unknown(snapshot, node, why) for node, why in unknown.items()]
     for kind, conclude in (("zookeeper", _zookeeper), ("patroni", _patroni), ("ceph", _ceph), ("frr", _frr)):
         members[kind], about_all = conclude(members[kind])
-        findings += [Finding(frozenset({kind}), "", f"{LABELS[kind]}: {text}") for text in about_all]
         findings += [_of_member(member) for member in members[kind] if member.why and not member.stale]
+        findings += [Finding(frozenset({kind}), "", f"{LABELS[kind]}: {text}") for text in about_all]
     return Report(snapshot, MappingProxyType(unknown), MappingProxyType(members), tuple(findings))
 
 
@@ -231,4 +231,4 @@ def _frr(members: tuple[Member, ...]) -> Concluded:
     if len({one.node for one in members}) < 2:
         return members, []
     lonely = "it has no neighbours, so this node is no part of the network between the nodes"
-    return tuple(replace(one, why=lonely) if one.service.name == "bgpd" and not one.why else one for one in members), []
+    return tuple(replace(one, why=lonely) if one.service.name == "frr" and not one.why else one for one in members), []

@@ -127,7 +127,7 @@ def _database_view(member: Member) -> dict[str, Any]:
 def _neighbours_view(members: Sequence[Member], only_unhealthy: bool) -> Iterable[dict[str, Any]]:
     for node in sorted({one.node for one in members}):
         mine = [one for one in members if one.node == node]
-        views = [{"address": one.service.name, **_member_view(one)} for one in mine if one.service.name != "bgpd"]
+        views = [{"address": one.service.name, **_member_view(one)} for one in mine if one.service.name != "frr"]
         why = [one.why for one in mine if one.why]
         yield {
             "node": node,
