@@ -10,7 +10,6 @@ import signal
 import threading
 import time
 import uuid
-from functools import partial
 from queue import SimpleQueue
 
 from pvc_state.connection import Connection
@@ -19,11 +18,11 @@ from pvc_state.records import Alive
 from pvc_state.store import Store
 
 from . import __version__, host, journal
-from .config import Config, HealthConfig, ZookeeperConfig
+from .config import Config, ZookeeperConfig
 from .env import Clock, EffectFailed, Post, Voice
 from .events import FactsSeen
 from .feed import Feed
-from .health import ceph, frr, lookout, patroni, zookeeper
+from .health import lookout, looks
 from .libvirt_hypervisor import LibvirtHypervisor
 from .loop import Inbox, Loop, Pools
 from .perform import Performer
@@ -103,22 +102,6 @@ def connection(config: ZookeeperConfig) -> Connection:
         connect_timeout=config.connect_timeout,
         session_timeout=config.session_timeout,
     )
-
-
-def looks(config: Config) -> dict[str, lookout.Look]:
-    """How the services that should run on this node are looked at, by kind."""
-    health, tls = config.health or HealthConfig(), config.zookeeper
-    found: dict[str, lookout.Look] = {}
-    if health.zookeeper:
-        host, _, port = health.zookeeper.rpartition(":")
-        found["zookeeper"] = partial(zookeeper.look, host, int(port))
-    if health.patroni:
-        found["patroni"] = partial(patroni.look, patroni.Api(health.patroni, tls.ca_file, tls.cert_file, tls.key_file))
-    if health.ceph:
-        found["ceph"] = ceph.look
-    if health.frr:
-        found["frr"] = frr.look
-    return found
 
 
 def run(config: Config) -> None:
