@@ -127,7 +127,8 @@ def _members(snapshot: Snapshot, unknown: Mapping[str, str], kind: str) -> Itera
         health, why = health_of(snapshot, node), unknown.get(node, "")
         for service in health.services if health else ():
             if service.kind == kind:
-                yield Member(node, service, bool(why), f"not known: {why}" if why else service.why)
+                own = "" if service.healthy else service.why or f"it is not healthy ({service.state})"
+                yield Member(node, service, bool(why), f"not known: {why}" if why else own)
 
 
 def _of_unknown(snapshot: Snapshot, node: str, why: str) -> Finding:
@@ -186,7 +187,7 @@ def _patroni(members: tuple[Member, ...]) -> Concluded:
         return members, []
     leaders = healthy(members, *LEADING)
     if not leaders:
-        return members, ["no member is known to lead: the database takes no writes"]
+        return members, ["no member is known to lead" if any(one.stale for one in members) else "no member leads"]
     if len(leaders) > 1:
         return members, [f"{_nodes(leaders)} both say that they lead: only one of them holds the leader's lock"]
     (leader,) = leaders
@@ -205,7 +206,7 @@ def _behind(replica: Member, leader: Member) -> str:
     if replica.service.state != "streaming" and replica.node not in its.get("streaming", "").split():
         return f"it does not stream from the leader, {leader.node}"
     lag = mine.get("lag", "")
-    if lag.isdigit() and int(lag) >= LAG_LIMIT:
+    if lag.isdecimal() and int(lag) >= LAG_LIMIT:
         return f"it is {int(lag) >> 20} MiB or more behind the leader, {leader.node}"
     return ""
 
