@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from .effects import DeleteVolumes, DestroyDomain, DestroyStray, EnsureVolumes, HandOver, RemoveRecords, WriteStatus
+from .effects import (
+    DeleteVolumes,
+    DestroyDomain,
+    DestroyStray,
+    EnsureVolumes,
+    HandOver,
+    RemoveRecords,
+    WriteHealth,
+    WriteStatus,
+)
 from .events import (
     Blinded,
     DomainGone,
@@ -22,8 +31,10 @@ from .events import (
     HypervisorDown,
     HypervisorUp,
     Overdue,
+    ServicesSeen,
     VmSeen,
 )
+from .services import dated
 from .view import Hypervisor, Link, Memory, View
 
 T = TypeVar("T")
@@ -38,7 +49,10 @@ def absorb(now: float, view: View, event: Event) -> View:
         case Enrolled():
             link = Link(session=event.session, blind_since=None, reason="")
             memory = view.memory or _remembered(event)
-            return replace(view, link=link, seen=event.seen, published=event.published, memory=memory)
+            services = replace(view.services, published=event.health)
+            return replace(
+                view, link=link, seen=event.seen, published=event.published, memory=memory, services=services
+            )
         case Blinded():
             since = view.link.blind_since if view.link.blind_since is not None else now
             return replace(view, link=replace(view.link, blind_since=since, reason=event.reason, detail=event.detail))
@@ -59,6 +73,8 @@ def absorb(now: float, view: View, event: Event) -> View:
             return _ended(view, event.vm, event.cause)
         case FactsSeen():
             return replace(view, facts=event.facts)
+        case ServicesSeen():
+            return replace(view, services=dated(view.services, event.kind, event.services, event.at))
         case Overdue():
             if view.busy.get(event.effect.vm) is not event.effect:
                 return view
@@ -93,6 +109,12 @@ def _done(now: float, view: View, event: Done) -> View:
         if event.failure is None:
             return replace(view, writing=False, published=effect.status)
         return replace(view, writing=False, write_at=now + view.settings.first_pause)
+    if isinstance(effect, WriteHealth):
+        if event.failure is None:
+            services = replace(view.services, writing=False, published=effect.health)
+        else:
+            services = replace(view.services, writing=False, write_at=now + view.settings.first_pause)
+        return replace(view, services=services)
     vm = effect.vm
     view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
     match event.failure:

@@ -23,6 +23,8 @@ DEFAULT_PATH = Path("/etc/pvc-node-agent/agent.toml")
 
 _NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _ZNODE = re.compile(r"(/[^/\s]+)+")
+_SERVER = re.compile(r"[A-Za-z0-9.-]+:\d{1,5}")
+_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -76,12 +78,28 @@ class CephConfig:
 
 
 @dataclass(frozen=True)
+class HealthConfig:
+    """[health]: which services should run on this node, to be looked at and told of.
+
+    Attributes:
+        zookeeper: host and plain port of its server, which listens on loopback; empty: none runs here.
+        patroni: URL of its member's REST API, asked with the certificate of [zookeeper]; empty: none runs here.
+    """
+
+    zookeeper: str = ""
+    patroni: str = ""
+    ceph: bool = False
+    frr: bool = False
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file.
 
     Attributes:
         parallel_starts: how many VMs are started at the same time.
         addresses: what the node is reached by in each network of the cluster; published in its status.
+        health: None when the file does not have the section: nothing is looked at, and nothing told.
     """
 
     node: str
@@ -90,6 +108,7 @@ class Config:
     libvirt: LibvirtConfig = LibvirtConfig()
     parallel_starts: int = 4
     addresses: Mapping[str, str] = field(default_factory=dict)
+    health: HealthConfig | None = None
 
 
 def load(path: Path) -> Config:
@@ -125,6 +144,7 @@ def parse(text: str, source: str) -> Config:
     tls = zookeeper.boolean("tls", True)
     libvirt = top.table("libvirt", required=False)
     ceph = top.table("ceph")
+    health = top.table("health", required=False)
     config = Config(
         node=top.text("node", pattern=_NAME, wanted="the node's short host name"),
         parallel_starts=top.whole("parallel_starts", 4, low=1, high=64),
@@ -154,8 +174,16 @@ def parse(text: str, source: str) -> Config:
             secret_uuid=ceph.text("secret_uuid", pattern=_UUID, wanted="the UUID of libvirt's Ceph secret"),
         ),
         addresses=top.table("addresses", required=False).all_texts(),
+        health=HealthConfig(
+            zookeeper=health.optional("zookeeper", _SERVER, "an address and a port such as 127.0.0.1:2181"),
+            patroni=health.optional("patroni", _URL, "a URL such as https://10.0.0.1:8008"),
+            ceph=health.boolean("ceph", False),
+            frr=health.boolean("frr", False),
+        )
+        if "health" in raw
+        else None,
     )
-    for table in (zookeeper, libvirt, ceph, top):
+    for table in (zookeeper, libvirt, ceph, health, top):
         table.no_more()
     return config
 
@@ -200,6 +228,10 @@ class _Table:
         if not value or (pattern is not None and not pattern.fullmatch(value)):
             raise self._error(key, "it is not right" if secret else f"{value!r} is not right", f"give {wanted}")
         return str(value)
+
+    def optional(self, key: str, pattern: re.Pattern[str], wanted: str) -> str:
+        self._asked.add(key)
+        return self.text(key, pattern=pattern, wanted=wanted) if key in self._raw else ""
 
     def texts(self, key: str, wanted: str) -> tuple[str, ...]:
         value = self._value(key, list, None, wanted)

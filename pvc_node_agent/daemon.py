@@ -22,11 +22,12 @@ from .config import Config, ZookeeperConfig
 from .env import Clock, EffectFailed, Post, Voice
 from .events import FactsSeen
 from .feed import Feed
+from .health import lookout, looks
 from .libvirt_hypervisor import LibvirtHypervisor
 from .loop import Inbox, Loop, Pools
 from .perform import Performer
 from .rbd_storage import RbdStorage
-from .view import Facts, Settings, View
+from .view import Facts, Observer, Services, Settings, View
 from .workers import Workers
 
 #: Seconds between two looks at the machine, and between two looks at Ceph's pools, which cost more.
@@ -117,8 +118,14 @@ def run(config: Config) -> None:
     alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
     feed = Feed(config.node, connect, alive, clock, inbox.put)
     watchdog = journal.watchdog_interval()
+    looked_at = looks(config)
+    observer = Observer(alive.instance, lookout.now(), frozenset(looked_at)) if config.health is not None else None
     loop = Loop(
-        View(node=config.node, settings=Settings(parallel_starts=config.parallel_starts)),
+        View(
+            node=config.node,
+            settings=Settings(parallel_starts=config.parallel_starts),
+            services=Services(observer),
+        ),
         inbox,
         clock,
         feed,
@@ -142,6 +149,7 @@ def run(config: Config) -> None:
     hypervisor.begin()
     surroundings = Surroundings(config, clock, storage, voice, inbox.put)
     threading.Thread(target=surroundings.watch, args=(stopped,), name="surroundings", daemon=True).start()
+    lookout.watch(looked_at, inbox.put, stopped)
     journal.notify("READY=1")
     try:
         loop.run()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvc_state.records import Disk, NodeStatus, Vm
+from pvc_state.records import Disk, Health, NodeStatus, Vm
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,13 @@ class WriteStatus:
     status: NodeStatus
 
 
+@dataclass(frozen=True)
+class WriteHealth:
+    """Publish what this node sees of its services."""
+
+    health: Health
+
+
 #: Effects on one VM: while one is under way, no other is asked for.
 VmEffect = (
     EnsureVolumes
@@ -133,4 +140,6 @@ VmEffect = (
     | HandOver
     | RemoveRecords
 )
-Effect = VmEffect | WriteStatus
+#: Effects on what this agent publishes: one of each kind is under way at a time.
+Publication = WriteStatus | WriteHealth
+Effect = VmEffect | Publication

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from pvc_state.records import NodeStatus
+from pvc_state.records import Health, NodeStatus, Service
 
 from .effects import Effect, VmEffect
 from .view import Domain, Facts, Seen
@@ -22,6 +22,7 @@ class Enrolled:
     session: int
     published: NodeStatus | None
     seen: Mapping[str, Seen]
+    health: Health | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,19 @@ class FactsSeen:
     facts: Facts
 
 
+@dataclass(frozen=True)
+class ServicesSeen:
+    """The services of one kind were looked at, and differ from what was seen last.
+
+    Attributes:
+        at: the node's own wall clock, for people.
+    """
+
+    kind: str
+    services: tuple[Service, ...]
+    at: str
+
+
 class Failure(Enum):
     """Why an effect was not carried out."""
 
@@ -107,5 +121,15 @@ class Overdue:
 
 
 Event = (
-    Enrolled | Blinded | VmSeen | HypervisorUp | HypervisorDown | DomainSeen | DomainGone | FactsSeen | Done | Overdue
+    Enrolled
+    | Blinded
+    | VmSeen
+    | HypervisorUp
+    | HypervisorDown
+    | DomainSeen
+    | DomainGone
+    | FactsSeen
+    | ServicesSeen
+    | Done
+    | Overdue
 )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from pvc_state import codec, paths, staging
 from pvc_state.errors import AccessDenied, PvcError, StoreError, StoreUnavailable
-from pvc_state.records import SCHEMA_SUPPORTED, Alive, Claim, Node, NodeStatus, Schema, Vm
+from pvc_state.records import SCHEMA_SUPPORTED, Alive, Claim, Health, Node, NodeStatus, Schema, Vm
 from pvc_state.store import CommitRefused, Create, Delete, Op, SessionState, Store, Znode
 
 from .env import Clock, Post
@@ -185,14 +185,15 @@ class Feed:
         self._help_at = None
         self._watch_journal(store)
         self._take_over(store)
-        znode = store.get(paths.status(self._node))
-        published = codec.stored(NodeStatus, znode).value if znode is not None else None
+        status, health = store.get_many([paths.status(self._node), paths.health(self._node)])
+        published = codec.stored(NodeStatus, status).value if status is not None else None
+        known = codec.stored(Health, health).value if health is not None else None
         self._assigned = frozenset(self._children(store, paths.assigned(self._node)))
         self._tracked = set(self._assigned | following)
         seen = {vm: self._read_vm(store, vm) for vm in sorted(self._tracked)}
         self._enrolled = self._enrolled_once = True
         self._blinded = None
-        self._post(Enrolled(store.session_id, published, seen))
+        self._post(Enrolled(store.session_id, published, seen, known))
 
     def _check_schema(self, store: Store) -> None:
         znode = self._read(store, paths.SCHEMA)

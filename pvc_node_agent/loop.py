@@ -19,11 +19,13 @@ from .effects import (
     Effect,
     EnsureVolumes,
     HandOver,
+    Publication,
     RemoveRecords,
     ResumeDomain,
     ShutdownDomain,
     StartDomain,
     VmEffect,
+    WriteHealth,
     WriteStatus,
 )
 from .env import Clock, Voice
@@ -70,7 +72,7 @@ class Pools:
     def of(self, effect: Effect) -> Submit:
         if isinstance(effect, (EnsureVolumes, DeleteVolumes)):
             return self.storage
-        if isinstance(effect, (WriteStatus, HandOver, RemoveRecords)):
+        if isinstance(effect, (Publication, HandOver, RemoveRecords)):
             return self.store
         return self.hypervisor
 
@@ -176,7 +178,7 @@ class Loop:
         self.view = view.after(outcome)
         self._feed.follow(self.view.domains)
         for effect in outcome.effects:
-            if not isinstance(effect, WriteStatus):
+            if not isinstance(effect, Publication):
                 self._due[effect.vm] = (now + DEADLINES[type(effect)][0], effect)
             self._pools.of(effect).submit(lambda effect=effect: self._inbox.put(self._performer.perform(effect)))  # type: ignore[misc]
         times = [due for due, _what in self._due.values()]
@@ -192,12 +194,14 @@ class Loop:
 
     def _note_done(self, done: Done) -> None:
         effect = done.effect
-        if not isinstance(effect, WriteStatus):
+        if not isinstance(effect, Publication):
             self._due.pop(effect.vm, None)
         if done.failure is Failure.BLIND:
             self._feed.doubt(done.reason)
         elif isinstance(effect, WriteStatus):
             if done.failure is not None:
                 self._feed.doubt(f"the status of this node was not written: {done.reason}")
+        elif isinstance(effect, WriteHealth):
+            return  # the step asks for it again
         elif done.failure is Failure.REFUSED or isinstance(effect, (HandOver, RemoveRecords)):
             self._feed.reread(effect.vm)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 from pvc_state import codec, paths, staging
 from pvc_state.errors import PvcError, StoreError
-from pvc_state.records import Claim, NodeStatus
-from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Set, Store
+from pvc_state.records import Claim, Health, NodeStatus
+from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Set, Store, Znode
 
 from .effects import (
     DeleteVolumes,
@@ -23,11 +23,13 @@ from .effects import (
     Effect,
     EnsureVolumes,
     HandOver,
+    Publication,
     RemoveRecords,
     ResumeDomain,
     Right,
     ShutdownDomain,
     StartDomain,
+    WriteHealth,
     WriteStatus,
 )
 from .env import EffectFailed, Hypervisor, Storage
@@ -69,7 +71,7 @@ class Performer:
         path = refused.op.path
         if path == paths.alive(self._node):
             return Failure.BLIND
-        if isinstance(effect, WriteStatus) or path in (paths.claim(effect.vm), paths.vm(effect.vm)):
+        if isinstance(effect, Publication) or path in (paths.claim(effect.vm), paths.vm(effect.vm)):
             return Failure.REFUSED
         return Failure.FAILED
 
@@ -102,6 +104,8 @@ class Performer:
                 self._remove_records(effect)
             case WriteStatus():
                 self._write_status(effect.status)
+            case WriteHealth():
+                self._write_health(effect.health)
 
     def _own(self) -> Check:
         """This agent is enrolled: an ephemeral is never written again after its creation."""
@@ -169,7 +173,16 @@ class Performer:
 
     def _write_status(self, status: NodeStatus) -> None:
         store = self._store()
-        path = paths.status(self._node)
-        znode = store.get(path)
-        data = codec.encode(status)
-        store.commit([self._own(), Create(path, data) if znode is None else Set(path, data, znode.version)])
+        znode = store.get(paths.status(self._node))
+        store.commit([self._own(), _put(paths.status(self._node), codec.encode(status), znode)])
+
+    def _write_health(self, health: Health) -> None:
+        store = self._store()
+        parent, znode = store.get_many([paths.HEALTH, paths.health(self._node)])
+        # a tree from before this path existed; when two agents make it at once, one of them tries again
+        first = [Create(paths.HEALTH)] if parent is None else []
+        store.commit([self._own(), *first, _put(paths.health(self._node), codec.encode(health), znode)])
+
+
+def _put(path: str, data: bytes, before: Znode | None) -> Op:
+    return Create(path, data) if before is None else Set(path, data, before.version)

@@ -7,7 +7,7 @@ Invariants, each held by a test:
 - Without sight of the store nothing is started, stopped, moved or removed.
 - A VM is started only under this node's own claim, for the epoch and the record that were read.
 - One effect per VM is under way at a time.
-- A status is written only when it differs from the one in the store.
+- A status, or the health of the services, is written only when it differs from the one in the store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pvc_state.records import NodeStatus, VmStatus
 
 from .case import Case, Decided, Verdict
 from .decide import decide
-from .effects import Effect, EnsureVolumes, StartDomain, VmEffect, WriteStatus
+from .effects import Effect, EnsureVolumes, StartDomain, VmEffect, WriteHealth, WriteStatus
+from .services import record
 from .view import Facts, Memory, Outcome, Sentence, View
 
 _NOTHING_REMEMBERED = Memory()
@@ -84,6 +85,13 @@ def step(now: float, view: View) -> Outcome:
             effects.append(WriteStatus(status))
         elif status != view.published:
             wake_at = view.write_at if wake_at is None else min(wake_at, view.write_at)
+    services = view.services
+    health = record(services)
+    if health is not None and health != services.published and not services.writing:
+        if now >= services.write_at:
+            effects.append(WriteHealth(health))
+        else:
+            wake_at = services.write_at if wake_at is None else min(wake_at, services.write_at)
     return Outcome(tuple(effects), tuple(sentences), memory, said, wake_at, decided)
 
 

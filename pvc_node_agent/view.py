@@ -14,9 +14,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, Disk, NodeStatus, Vm
+from pvc_state.records import Claim, Disk, Health, NodeStatus, Service, Vm
 
-from .effects import Effect, VmEffect, WriteStatus
+from .effects import Effect, VmEffect, WriteHealth, WriteStatus
 
 if TYPE_CHECKING:
     from .case import Decided
@@ -113,6 +113,39 @@ class Facts:
     pools: tuple[str, ...] | None = None
     bridges: tuple[str, ...] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observer:
+    """This process as it signs what it sees of the node's services.
+
+    Attributes:
+        instance: as in its ephemeral. since: when it began, by the wall clock.
+        kinds: of services that it looks at; nothing is published before all of them were looked at.
+    """
+
+    instance: str
+    since: str
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of this node.
+
+    Attributes:
+        observer: None when this agent was not told to look at any.
+        seen: by kind, each as it was seen last, with the time of its last change.
+        published: the record in the store, None when there is none.
+        writing: whether a record is being written.
+        write_at: not before this is the next one written: the last time it failed.
+    """
+
+    observer: Observer | None = None
+    seen: Mapping[str, tuple[Service, ...]] = field(default_factory=dict)
+    published: Health | None = None
+    writing: bool = False
+    write_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -214,6 +247,7 @@ class View:
         write_at: not before this is the next one written: the last time it failed.
         said: what the node's own last sentence was about, so that it is not repeated.
         decided: what the last step has decided, by VM.
+        services: of this node, beside the VMs.
     """
 
     node: str
@@ -230,16 +264,25 @@ class View:
     write_at: float = 0.0
     said: str = ""
     decided: Mapping[str, Decided] = field(default_factory=dict)
+    services: Services = Services()
 
     def after(self, outcome: Outcome) -> View:
         """The view once the effects of a step are under way."""
         busy = dict(self.busy)
-        writing = self.writing
+        writing, services = self.writing, self.services
         for effect in outcome.effects:
             if isinstance(effect, WriteStatus):
                 writing = True
+            elif isinstance(effect, WriteHealth):
+                services = replace(services, writing=True)
             else:
                 busy[effect.vm] = effect
         return replace(
-            self, memory=outcome.memory, busy=busy, writing=writing, said=outcome.said, decided=outcome.decided
+            self,
+            memory=outcome.memory,
+            busy=busy,
+            writing=writing,
+            said=outcome.said,
+            decided=outcome.decided,
+            services=services,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pvc_node_agent import __version__, config
+from pvc_node_agent import __version__, config, health
 from pvc_node_agent.__main__ import main
 
 GOOD = """
@@ -116,6 +116,18 @@ def test_the_password_is_not_shown(text: str) -> None:
             "ceph.secret_uuid: 'ffb6-5787-b86b-0f1f97b93d02' is not right; give the UUID of libvirt's Ceph",
         ),
         ('cluster = "10.0.0.1"', "cluster = 10", "addresses.cluster: it is int"),
+        (
+            "[addresses]",
+            '[health]\nzookeeper = "2181"\n[addresses]',
+            "health.zookeeper: '2181' is not right; give an address and a port such as 127.0.0.1:2181",
+        ),
+        (
+            "[addresses]",
+            '[health]\npatroni = "10.0.0.1:8008"\n[addresses]',
+            "health.patroni: '10.0.0.1:8008' is not right; give a URL such as https://10.0.0.1:8008",
+        ),
+        ("[addresses]", "[health]\nceph = 1\n[addresses]", "health.ceph: it is int; give true or false"),
+        ("[addresses]", "[health]\nlibvirt = true\n[addresses]", "health.libvirt: no such option"),
     ],
 )
 def test_each_mistake_is_named(text: str, old: str, new: str, words: str) -> None:
@@ -124,6 +136,30 @@ def test_each_mistake_is_named(text: str, old: str, new: str, words: str) -> Non
         config.parse(text.replace(old, new, 1), "agent.toml")
     assert words in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+HEALTH = """
+[health]
+zookeeper = "127.0.0.1:2181"
+patroni = "https://10.0.0.1:8008"
+ceph = true
+frr = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "kinds"),
+    [
+        ("", []),
+        ("[health]\n", []),
+        ("[health]\nfrr = true\n", ["frr"]),
+        (HEALTH, ["zookeeper", "patroni", "ceph", "frr"]),
+    ],
+)
+def test_what_is_named_is_looked_at(text: str, section: str, kinds: list[str]) -> None:
+    parsed = config.parse(f"{text}{section}", "agent.toml")
+    assert (parsed.health is not None) == bool(section)
+    assert list(health.looks(parsed)) == kinds
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -16,18 +16,18 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from pvc_node_agent.env import EffectFailed
-from pvc_node_agent.events import DomainGone, DomainSeen, Event, FactsSeen, HypervisorDown, HypervisorUp
+from pvc_node_agent.events import DomainGone, DomainSeen, Event, FactsSeen, HypervisorDown, HypervisorUp, ServicesSeen
 from pvc_node_agent.feed import Feed
 from pvc_node_agent.loop import Loop, Pools
 from pvc_node_agent.perform import Performer
-from pvc_node_agent.view import Domain, DomainState, Facts, Sentence, View
+from pvc_node_agent.view import Domain, DomainState, Facts, Observer, Sentence, Services, View
 from pvc_state import codec, paths, staging
 from pvc_state.commit import commit, commit_nodes
 from pvc_state.errors import InvalidRequest, StoreUnavailable
 from pvc_state.memory_store import MemoryEnsemble, MemoryStore
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Alive, Claim, Disk, NodeStatus, Schema, Vm, VmStatus
+from pvc_state.records import Alive, Claim, Disk, Health, NodeStatus, Schema, Service, Vm, VmStatus
 from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import load
 from pvc_state.store import Check, Create, Delete, Op, Set, Store, Znode
@@ -166,6 +166,7 @@ class Node:
         self.facts = Facts("0.1.0", self.boot_id, 8192, 4, pools=("vms",), bridges=("br0",))
         self.sentences: list[str] = []
         self.troubles: list[str] = []
+        self.services: tuple[Service, ...] = (Service("ceph", "osd.0", "up"), Service("ceph", "osd.1", "up"))
         self.store: MemoryStore | None = None
         self.loop: Loop | None = None
         self.start_agent()
@@ -189,7 +190,7 @@ class Node:
         self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), self.world.clock, self.inbox.put)
         self.performer = Performer(self.name, self.feed.store, self.hypervisor, self.world.storage)
         self.loop = Loop(
-            View(node=self.name),
+            View(node=self.name, services=Services(Observer(instance, self.world.wall_clock(), frozenset({"ceph"})))),
             self.inbox,
             self.world.clock,
             self.feed,
@@ -202,6 +203,12 @@ class Node:
         )
         self.hypervisor.attach(self.inbox.put)
         self.inbox.put(FactsSeen(self.facts))
+        self.see(*self.services)
+
+    def see(self, *services: Service) -> None:
+        """Its services are now like this."""
+        self.services = services
+        self.inbox.put(ServicesSeen("ceph", services, self.world.wall_clock()))
 
     def _connect(self) -> Store:
         self.store = self.world.ensemble.connect(SESSION_TIMEOUT)
@@ -396,6 +403,14 @@ class World:
         znode = self.znode(paths.status(node))
         assert znode is not None
         return codec.decode(NodeStatus, znode.data)
+
+    def health(self, node: str) -> Health:
+        znode = self.znode(paths.health(node))
+        assert znode is not None
+        return codec.decode(Health, znode.data)
+
+    def wall_clock(self) -> str:
+        return f"at {self.clock.time:g}"
 
     def vm(self, name: str) -> VmStatus:
         """What the owner of the VM publishes of it."""

@@ -14,6 +14,7 @@ loads one. The public API, in the order in which one meets it:
 ``plan_vm``, ``plan_node``   *(snapshot, requests) -> Plan*, pure
 ``commit``         load, plan, commit; again on a conflict
 ``wait``           until the agents have made it true
+``health``         ``judge()``: whether the cluster is healthy, and why not; ``health_view`` shows it
 ``views``          records as plain dictionaries, for results
 ``records``, ``codec``, ``paths``   the tree itself
 ``errors``         every error that the library raises on purpose

@@ -17,14 +17,15 @@ SCHEMA = "/schema"
 NODES = "/nodes"
 STATUS = "/status"
 ALIVE = "/alive"
+HEALTH = "/health"
 VMS = "/vms"
 CLAIMS = "/claims"
 ASSIGNED = "/assigned"
 JOURNAL = "/journal"
 STAGED = "/staged"
 
-#: Persistent parents that an initialised tree always has.
-PARENTS = (NODES, STATUS, ALIVE, VMS, CLAIMS, ASSIGNED, STAGED)
+#: Persistent parents that a tree is initialised with. One from before /health gets it from the first agent that needs it.
+PARENTS = (NODES, STATUS, ALIVE, HEALTH, VMS, CLAIMS, ASSIGNED, STAGED)
 
 
 def node(name: str) -> str:
@@ -40,6 +41,11 @@ def status(name: str) -> str:
 def alive(name: str) -> str:
     """Ephemeral of a node's agent: its session is the node's liveness."""
     return f"{ALIVE}/{name}"
+
+
+def health(name: str) -> str:
+    """Health of the services on a node; written by that node's agent."""
+    return f"{HEALTH}/{name}"
 
 
 def vm(name: str) -> str:

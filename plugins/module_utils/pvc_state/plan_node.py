@@ -17,7 +17,7 @@ from .errors import DamagedRecord
 from .plan import Change, Plan, guard
 from .records import SCHEMA_VERSION, Node, Schema
 from .requests import UNSET, NodeRequest
-from .snapshot import Snapshot
+from .snapshot import Snapshot, empty
 from .store import Create, Delete, Op, Set
 from .views import desired_node
 from .vm_options import Checker
@@ -55,11 +55,9 @@ def plan_nodes(
 
 def _initial(cluster_name: str, cluster_id: str) -> tuple[Snapshot, tuple[Op, ...]]:
     schema = Schema(SCHEMA_VERSION, cluster_name, cluster_id)
-    nothing: MappingProxyType[str, Any] = MappingProxyType({})
-    snapshot = Snapshot(schema, 0, 0, nothing, nothing, nothing, nothing, nothing)
     # /schema comes last: whoever sees it sees a whole tree, also in a store that does not do all at once.
     parents = [Create(path) for path in (*paths.PARENTS, paths.JOURNAL)]
-    return snapshot, (*parents, Create(paths.SCHEMA, encode(schema)))
+    return empty(schema), (*parents, Create(paths.SCHEMA, encode(schema)))
 
 
 class _Work:
@@ -142,6 +140,9 @@ class _Work:
         status = self.status.pop(name, None)
         if status is not None:
             ops.append(Delete(paths.status(name), status.version))
+        health = self.snapshot.health.get(name)
+        if health is not None:
+            ops.append(Delete(paths.health(name), health.version))
         del self.nodes[name]
         self._change(name, desired_node(before), None, "removed from the cluster", tuple(ops))
 

@@ -202,3 +202,42 @@ class NodeStatus:
     bridges: tuple[str, ...] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
     vms: Mapping[str, VmStatus] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What an agent sees of one service, or of one part of it, on its own node.
+
+    Attributes:
+        kind: ``zookeeper``, ``patroni``, ``ceph`` or ``frr``.
+        name: unique within the kind and the node: ``zookeeper``, ``osd.0``, the address of a neighbour.
+        state: one word or two. role: what it is among its like, such as ``leader``; empty where there are no roles.
+        healthy: whether it is as it should be, as far as one node can tell.
+        why: one sentence: why it is not healthy; empty when it is.
+        since: when it came into this state, by the node's own clock (ISO 8601, UTC): for people, never compared.
+        details: what else matters, by name; so coarse that an idle cluster changes nothing here.
+    """
+
+    kind: str
+    name: str
+    state: str
+    role: str = ""
+    healthy: bool = True
+    why: str = ""
+    since: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Health:
+    """/health/NODE: what a node's agent sees of the services on it, written only when it changes.
+
+    Attributes:
+        instance: Alive.instance of the process that looked. Of any other process, this is what once was.
+        since: when that process began, by the node's own clock.
+        services: all that run there, or should.
+    """
+
+    instance: str
+    since: str = ""
+    services: tuple[Service, ...] = ()

@@ -15,12 +15,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from . import paths, staging
 from .codec import Stored, stored
 from .errors import Conflict, DamagedRecord, SchemaMismatch
-from .records import SCHEMA_SUPPORTED, Alive, Claim, Node, NodeStatus, Schema, Vm
+from .records import SCHEMA_SUPPORTED, Alive, Claim, Health, Node, NodeStatus, Schema, Vm
 from .store import Store, Znode
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class Snapshot:
     nodes: Mapping[str, Stored[Node]]
     status: Mapping[str, Stored[NodeStatus]]
     alive: Mapping[str, Stored[Alive]]
+    health: Mapping[str, Stored[Health]]
     vms: Mapping[str, Stored[Vm]]
     claims: Mapping[str, Stored[Claim]]
 
@@ -88,6 +89,12 @@ class Snapshot:
         """The node that has the claim of a VM, None if nobody has or the claim is damaged."""
         claim = self.claims.get(name)
         return claim.value.node if claim and claim.value else None
+
+
+def empty(schema: Schema) -> Snapshot:
+    """A cluster that holds nothing yet."""
+    nothing: MappingProxyType[str, Any] = MappingProxyType({})
+    return Snapshot(schema, 0, 0, nothing, nothing, nothing, nothing, nothing, nothing)
 
 
 def load(store: Store, vms: Collection[str] | None = None) -> Snapshot:
@@ -144,6 +151,7 @@ def _read(store: Store, schema: Schema, schema_version: int, journal: int, only:
     wanted = [paths.node(name) for name in nodes]
     wanted += [paths.status(name) for name in nodes]
     wanted += [paths.alive(name) for name in alive]
+    wanted += [paths.health(name) for name in nodes]
     # Claims before VMs: an agent removes both at once, so a VM that is still there after its claim was not lacks it.
     wanted += [paths.claim(name) for name in vms]
     wanted += [paths.vm(name) for name in vms]
@@ -155,6 +163,7 @@ def _read(store: Store, schema: Schema, schema_version: int, journal: int, only:
         nodes=_records(Node, nodes, znodes),
         status=_records(NodeStatus, nodes, znodes),
         alive=_records(Alive, alive, znodes),
+        health=_records(Health, nodes, znodes),
         claims=_records(Claim, vms, znodes),
         vms=_records(Vm, vms, znodes),
     )

@@ -1,20 +1,21 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Wait until the agents have made a change true: by watches, bounded, and a timeout says what is missing."""
+"""Wait until the agents have made a change true, or find all well: by watches, bounded; a timeout says what is missing."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar
 
 from . import paths
 from .codec import Stored, stored
 from .errors import StoreUnavailable, WaitTimeout
+from .health import Report, judge
 from .placement import why_down
 from .records import Alive, Claim, NodeStatus
 from .snapshot import Snapshot, load
@@ -22,6 +23,18 @@ from .store import Store, Watch
 from .views import reports_now, settled, vm_status
 
 T = TypeVar("T")
+
+
+class NotHealthy(WaitTimeout):
+    """Time is up, and something is still wrong; ``report`` is the last one."""
+
+    def __init__(self, report: Report, reasons: Sequence[str], timeout: float) -> None:
+        self.report = report
+        more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+        super().__init__(
+            f"the cluster is not healthy after {timeout:g} s: {'; '.join(reasons[:5])}{more}",
+            remedy="repair what is named, or wait longer",
+        )
 
 
 def wait_for(
@@ -42,6 +55,28 @@ def wait_for(
         vms: names of the VMs that the answer depends on.
         missing: for the timeout's text: what is not there yet.
     """
+
+    def late(snapshot: Snapshot) -> WaitTimeout:
+        return WaitTimeout(
+            f"not reached within {timeout:g} s: {missing(snapshot)}",
+            remedy="the change is committed and the agents go on with it; see why it takes long, or wait longer",
+        )
+
+    def read(before: Snapshot | None, wake: Watch) -> Snapshot:
+        return _refreshed(store, before or load(store, vms), vms, wake)
+
+    return _until(store, read, predicate, timeout, late, clock)
+
+
+def _until(
+    store: Store,
+    read: Callable[[Snapshot | None, Watch], Snapshot],
+    predicate: Callable[[Snapshot], T | None],
+    timeout: float,
+    late: Callable[[Snapshot], WaitTimeout],
+    clock: Callable[[], float],
+) -> T:
+    """The first answer that is not None, of a snapshot that is read again whenever one of its watches wakes us."""
     deadline = clock() + timeout
     changed = threading.Event()
 
@@ -55,21 +90,20 @@ def wait_for(
         changed.clear()
         unavailable: StoreUnavailable | None = None
         try:
-            snapshot = _refreshed(store, snapshot or load(store, vms), vms, wake)
+            snapshot = read(snapshot, wake)
         except StoreUnavailable as err:
             unavailable = err  # servers may be electing; the session's return wakes us
         else:
             answer = predicate(snapshot)
             if answer is not None:
                 return answer
-        if changed.wait(max(deadline - clock(), 0)):
+        # changes that never end do not move the end
+        remaining = deadline - clock()
+        if remaining > 0 and changed.wait(remaining):
             continue
         if unavailable is not None or snapshot is None:
             raise unavailable or StoreUnavailable("the store did not answer")
-        raise WaitTimeout(
-            f"not reached within {timeout:g} s: {missing(snapshot)}",
-            remedy="the change is committed and the agents go on with it; see why it takes long, or wait longer",
-        )
+        raise late(snapshot)
 
 
 def wait_for_vms(store: Store, names: Collection[str], timeout: float) -> Snapshot:
@@ -108,6 +142,39 @@ def _late(snapshot: Snapshot, name: str) -> str:
     if observed is None:
         return f"vm {name}: the agent of {owner} has not reported it yet"
     return f"vm {name} is {observed.state} on {owner}" + (f" ({observed.reason})" if observed.reason else "")
+
+
+def wait_for_health(
+    store: Store,
+    services: Collection[str],
+    nodes: Collection[str] | None,
+    timeout: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Report:
+    """Wait until nothing is wrong with these services on these nodes (None: on all) and in the cluster as a whole.
+
+    Raises NotHealthy.
+    """
+
+    def well(snapshot: Snapshot) -> Report | None:
+        report = judge(snapshot)
+        return None if report.about(services, nodes) else report
+
+    def late(snapshot: Snapshot) -> NotHealthy:
+        report = judge(snapshot)
+        return NotHealthy(report, [finding.text for finding in report.about(services, nodes)], timeout)
+
+    return _until(store, lambda _before, wake: _health(store, wake), well, timeout, late, clock)
+
+
+def _health(store: Store, wake: Watch) -> Snapshot:
+    """All that agents tell of their services, with a watch on each of it."""
+    nodes = store.children(paths.NODES, wake) or []
+    store.children(paths.ALIVE, wake)
+    for node in nodes:
+        store.get(paths.health(node), wake)
+    # read after the watches were left, so that nothing changes unseen
+    return load(store, ())
 
 
 def _refreshed(store: Store, snapshot: Snapshot, names: Collection[str], wake: Watch) -> Snapshot:

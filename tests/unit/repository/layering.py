@@ -17,7 +17,9 @@ from pathlib import Path
 LAYERS = (
     frozenset({"errors", "paths", "store", "codec", "records", "requests"}),
     frozenset({"staging", "snapshot"}),
-    frozenset({"views", "vm_options", "vm_rules", "placement", "plan", "plan_node", "plan_vm"}),
+    frozenset(
+        {"health", "health_view", "views", "vm_options", "vm_rules", "placement", "plan", "plan_node", "plan_vm"}
+    ),
 )
 #: Layers of pure functions: what they decide depends on their arguments only.
 PURE = LAYERS[1] | LAYERS[2]

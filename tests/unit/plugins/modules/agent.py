@@ -18,7 +18,9 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import (
     Alive,
     Claim,
+    Health,
     NodeStatus,
+    Service,
     Vm,
     VmStatus,
 )
@@ -32,6 +34,34 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import
 )
 
 SETTLED = {"started": "running", "stopped": "stopped", "disabled": "stopped", "absent": "deleting"}
+
+
+COUNTED = dict.fromkeys(
+    (
+        "monitors",
+        "monitors_in_quorum",
+        "objects_unfound",
+        "osds",
+        "osds_in",
+        "osds_up",
+        "pgs",
+        "pgs_active_clean",
+    ),
+    "1",
+)
+
+
+def services(node: str) -> tuple[Service, ...]:
+    """What an agent sees of a healthy cluster: node1 leads everything."""
+    leads = node == "node1"
+    found = [
+        Service("zookeeper", "zookeeper", "serving", role="leader" if leads else "follower", since="then"),
+        Service("patroni", "patroni", "running" if leads else "streaming", role="leader" if leads else "replica"),
+        Service("ceph", f"mon.{node}", "in quorum", role="leader" if leads else "peon"),
+        Service("ceph", f"mgr.{node}", "running", role="active" if leads else "standby"),
+        Service("frr", "10.0.0.2" if leads else "10.0.0.1", "established"),
+    ]
+    return (*found, Service("ceph", "cluster", "clean", details=COUNTED)) if leads else tuple(found)
 
 
 class Agent:
@@ -53,10 +83,15 @@ class Agent:
 
     def __enter__(self) -> Agent:
         status = paths.status(self._node)
-        old = self._store.get(status)
-        write = Set(status, encode(self._status), old.version) if old else Create(status, encode(self._status))
+        health = paths.health(self._node)
+        seen = Health("instance", "then", services(self._node))
+        writes = [
+            Set(path, encode(record), old.version) if old else Create(path, encode(record))
+            for path, record in ((status, self._status), (health, seen))
+            for old in [self._store.get(path)]
+        ]
         alive = Create(paths.alive(self._node), encode(Alive(self._status.boot_id, "instance")), ephemeral=True)
-        self._store.commit([write, alive])
+        self._store.commit([*writes, alive])
         self._step()
         self._thread.start()
         return self

@@ -52,7 +52,9 @@ class Cluster:
     def dump(self) -> dict[str, Znode]:
         """Every znode by its path, with versions; without those that agents write at times of their own."""
         return {
-            path: znode for path, znode in _walk(self.store, "/") if not path.startswith((paths.STATUS, paths.ALIVE))
+            path: znode
+            for path, znode in _walk(self.store, "/")
+            if not path.startswith((paths.STATUS, paths.ALIVE, paths.HEALTH))
         }
 
 

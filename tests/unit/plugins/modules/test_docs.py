@@ -12,12 +12,15 @@ import yaml
 from ansible_collections.pvc.cluster.plugins.doc_fragments import _vm as vm_fragment
 from ansible_collections.pvc.cluster.plugins.doc_fragments import connection as connection_fragment
 from ansible_collections.pvc.cluster.plugins.module_utils import _module, _vm
-from ansible_collections.pvc.cluster.plugins.modules import node, node_info, vm, vm_info
+from ansible_collections.pvc.cluster.plugins.modules import cluster_info, node, node_info, vm, vm_info
 
 from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster
 
-MODULES = {f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module for module in (node, node_info, vm, vm_info)}
+MODULES = {
+    f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module
+    for module in (cluster_info, node, node_info, vm, vm_info)
+}
 VM = {"name": "web1", "memory": 64, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}], "boot": {"kernel": "/k"}}
 
 
@@ -33,7 +36,7 @@ def keys_agree(shown: dict[str, Any], contains: dict[str, Any]) -> None:
         sample = value.get("sample")
         if isinstance(sample, dict):
             assert set(shown[key]) == set(sample), key
-        elif isinstance(sample, list) and isinstance(sample[0], dict):
+        elif isinstance(sample, list) and sample and isinstance(sample[0], dict):
             assert set(shown[key][0]) == set(sample[0]), key
 
 
@@ -42,6 +45,11 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
         changed = cluster.ok(vm, VM)
         keys_agree(changed["vm"], documented(vm.RETURN, "vm"))
         keys_agree(cluster.ok(node_info, {})["nodes"][0], documented(node_info.RETURN, "nodes"))
+        health = cluster.ok(cluster_info, {})["cluster"]
+        contains = documented(cluster_info.RETURN, "cluster")
+        keys_agree(health, contains)
+        for kind in ("zookeeper", "patroni", "ceph", "frr"):
+            keys_agree(health[kind], {key: {"sample": value} for key, value in contains[kind]["sample"].items()})
     assert set(changed) - {"changed", "diff", "invocation"} <= set(yaml.safe_load(vm.RETURN))
 
 
@@ -75,7 +83,7 @@ def _facts(option: dict[str, Any], below: str) -> dict[str, Any]:
 def test_examples_run(cluster: Cluster, agents: Agents) -> None:
     """One after the other, with the agents of a small cluster that has all that they name."""
     with agents():
-        for text in (node.EXAMPLES, vm.EXAMPLES, node_info.EXAMPLES, vm_info.EXAMPLES):
+        for text in (cluster_info.EXAMPLES, node.EXAMPLES, vm.EXAMPLES, node_info.EXAMPLES, vm_info.EXAMPLES):
             for task in yaml.safe_load(text):
                 for item in task.get("loop", [None]):
                     for name, module in MODULES.items():

@@ -16,7 +16,7 @@ from pvc_state.memory_store import MemoryEnsemble, MemoryStore
 from pvc_state.plan import Plan
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Alive, Claim, NodeStatus, Vm, VmStatus
+from pvc_state.records import Alive, Claim, Health, NodeStatus, Service, Vm, VmStatus
 from pvc_state.requests import DiskRequest, NicRequest, NodeRequest, VmRequest
 from pvc_state.snapshot import Snapshot, load
 from pvc_state.staging import guard
@@ -93,6 +93,12 @@ class Agent:
             **{"state": state, "epoch": claim.epoch, "generation": vm.generation, "definition": definition, **fields}
         )
         self.report(lambda status: dataclasses.replace(status, vms={**status.vms, name: observed}))
+
+    def tell(self, *services: Service, instance: str = "agent") -> None:
+        """Publish how the services of the node are."""
+        path, data = paths.health(self.node), encode(Health(instance, "then", services))
+        znode = self.store.get(path)
+        self.store.commit([Create(path, data) if znode is None else Set(path, data, znode.version)])
 
     def die(self) -> None:
         """The session ends."""

@@ -77,11 +77,12 @@ def test_a_node_is_added_changed_and_removed(cluster: Cluster) -> None:
     kept = apply(store, NodeRequest("node3"))
     assert not kept.plan.changed
     assert kept.plan.why == {"node3": "nothing to change"}
-    store.commit([Create(paths.status("node3"), b"{}")])
+    store.commit([Create(paths.status("node3"), b"{}"), Create(paths.health("node3"), b"{}")])
     assert apply(store, NodeRequest("node3", state="absent")).plan.why == {"node3": "removed from the cluster"}
     snapshot = load(store)
     assert "node3" not in snapshot.nodes
     assert store.get(paths.status("node3")) is None
+    assert store.get(paths.health("node3")) is None
     assert store.get(paths.assigned("node3")) is None
     assert not apply(store, NodeRequest("node3", state="absent")).plan.changed
 
