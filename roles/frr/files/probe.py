@@ -51,12 +51,14 @@ def missing(packages: list[str]) -> list[str]:
     return [package for package in packages if package not in installed]
 
 
-def interface_of(address: str) -> str:
-    """The network interface that has an address; empty when none has."""
+def interface_of(address: str) -> dict[str, Any]:
+    """The network interface that has an address: its name, and whether it has a routable IPv6 address, too."""
     for link in json.loads(run("ip", "-json", "address", "show") or "[]"):
-        if any(entry.get("local") == address for entry in link.get("addr_info", [])):
-            return str(link["ifname"])
-    return ""
+        addresses = link.get("addr_info", [])
+        if any(entry.get("local") == address for entry in addresses):
+            routable = any(entry["family"] == "inet6" and entry["scope"] == "global" for entry in addresses)
+            return {"name": link["ifname"], "ipv6": routable}
+    return {"name": "", "ipv6": False}
 
 
 def lines_of(delta: str) -> list[str]:
