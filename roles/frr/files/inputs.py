@@ -23,7 +23,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 OPTIONS = {"address", "asn", "password", "description", "accept", "prefix_limit", "bfd", "multihop"}
 #: Numbers that name no autonomous system (RFC 7607, 6793, 7300).
 RESERVED = {0, 23456, 65535, 4294967295}
-PASSWORD = "use 1 to 80 printable characters without spaces"
+FORM = "use 1 to 80 printable characters without spaces"
 
 
 def number(value: object, low: int, high: int) -> int | None:
@@ -136,7 +136,7 @@ def upstream_problems(where: str, upstream: dict[str, Any], wanted: dict[str, An
             "systems: set frr_asn to another one for all nodes"
         )
     if upstream.get("password", True) is not True:
-        yield f"{where}.password cannot be a session's; {PASSWORD}"
+        yield f"{where}.password cannot be a session's; {FORM}"
     if "accept" in upstream:
         yield from accept_problems(f"{where}.accept", upstream["accept"], address.version if address else None)
     if not re.fullmatch(r"[ -~]{0,80}", str(upstream.get("description") or "")):
@@ -188,7 +188,7 @@ def problems(wanted: dict[str, Any]) -> list[str]:
     found = [
         *as_number_problems(wanted),
         *router_id_problems(wanted),
-        *([] if wanted["password"] else [f"frr_password cannot be a session's; {PASSWORD}"]),
+        *([] if wanted["password"] else [f"frr_password cannot be a session's; {FORM}"]),
         *timer_problems(wanted),
         *upstreams_problems(wanted),
         *announce_problems(wanted),
