@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from itertools import pairwise
 
 import psycopg2
 
@@ -69,7 +70,7 @@ def compare(hosts: str, log: str) -> dict[str, object]:
     return {
         "acknowledged": len(lines),
         "lost": [int(number) for number, _moment in lines if int(number) not in present],
-        "longest_pause": round(max(after - before for before, after in zip(times, times[1:], strict=False)), 2),
+        "longest_pause": round(max(after - before for before, after in pairwise(times)), 2),
     }
 
 

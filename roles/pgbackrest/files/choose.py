@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -38,10 +38,13 @@ def choose(target: str, stanzas: list[dict[str, Any]]) -> dict[str, str]:
     try:
         wanted = moment(target)
     except ValueError:
-        return {"set": "", "problem": f"{target!r} is no time with a zone; give one like 2026-11-25 18:00:00+00, or latest"}
-    if wanted > datetime.now(timezone.utc):
+        return {
+            "set": "",
+            "problem": f"{target!r} is no time with a zone; give one like 2026-11-25 18:00:00+00, or latest",
+        }
+    if wanted > datetime.now(UTC):
         return {"set": "", "problem": f"{target} is yet to come"}
-    ended = {backup["label"]: datetime.fromtimestamp(backup["timestamp"]["stop"], timezone.utc) for backup in backups}
+    ended = {backup["label"]: datetime.fromtimestamp(backup["timestamp"]["stop"], UTC) for backup in backups}
     before = [label for label, end in ended.items() if end <= wanted]
     if not before:
         first = min(ended.values()).strftime("%Y-%m-%d %H:%M:%S+00")
