@@ -90,6 +90,14 @@ def reasons(cluster: Cluster, *filters: Any) -> list[str]:
             ],
         ),
         (
+            [LEADS, FOLLOWS, SILENT, replace(SILENT, since="")],
+            [
+                "ZooKeeper on node3: nothing answers (since 03:00)",
+                "ZooKeeper on node4: nothing answers",
+                "ZooKeeper: only 2 of 4 servers are known to serve, which is no majority",
+            ],
+        ),
+        (
             [LEADS, FOLLOWS, ALONE],
             ["ZooKeeper on node3: it runs as a server of its own, not as a member of the ensemble"],
         ),
@@ -112,6 +120,10 @@ def reasons(cluster: Cluster, *filters: Any) -> list[str]:
         (
             [PRIMARY, change(REPLICA, system="78")],
             ["Patroni on node2: it is a copy of another database than that of the leader, node1"],
+        ),
+        (
+            [PRIMARY, replace(change(REPLICA, timeline=""), healthy=False, why="it is starting")],
+            ["Patroni on node2: it is starting"],
         ),
         ([PRIMARY, replace(REPLICA, state="running")], []),
         (
@@ -352,12 +364,9 @@ def test_it_does_not_wait_for_what_was_not_asked_for() -> None:
 
 def test_it_sees_agents_come_and_go() -> None:
     cluster = told([LEADS])
-    cluster.agents["node1"].tell(LEADS, instance="the next process")
-
-    def restarted() -> None:
-        cluster.agents["node1"].tell(LEADS)
-
-    wait_for_health(Acting(cluster, restarted), SERVICES, None, LONG)
+    agent = cluster.agents["node1"]
+    agent.die()
+    wait_for_health(Acting(cluster, agent.come_back), SERVICES, None, LONG)
 
 
 def test_a_timeout_tells_all_reasons_and_shows_the_last_report() -> None:
