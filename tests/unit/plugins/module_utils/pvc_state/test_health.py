@@ -336,11 +336,13 @@ class Acting(Wrapped):
     def __init__(self, cluster: Cluster, *steps: Callable[[], None]) -> None:
         super().__init__(cluster.connect())
         self.steps = list(steps)
+        self.reads = 0
 
     def get(self, path: str, watch: Any = None):  # type: ignore[no-untyped-def]
         result = super().get(path, watch)
-        # the last read of a load
-        if path == paths.JOURNAL and self.steps:
+        # a load begins and ends with this one
+        self.reads += path == paths.JOURNAL
+        if path == paths.JOURNAL and self.reads % 2 == 0 and self.steps:
             self.steps.pop(0)()
         return result
 
