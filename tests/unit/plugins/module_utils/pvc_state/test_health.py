@@ -75,7 +75,7 @@ def reasons(cluster: Cluster, *filters: Any) -> list[str]:
         ([LEADS, FOLLOWS, SILENT], ["ZooKeeper on node3: nothing answers (since 03:00)"]),
         (
             [FOLLOWS, FOLLOWS, FOLLOWS],
-            ["ZooKeeper: no server is known to lead: they are electing, or an agent has yet to look again"],
+            ["ZooKeeper: no server leads: they are electing, or an agent has yet to look again"],
         ),
         (
             [LEADS, LEADS, FOLLOWS],
@@ -104,7 +104,7 @@ def reasons(cluster: Cluster, *filters: Any) -> list[str]:
         # databases
         ([PRIMARY], []),
         ([PRIMARY, REPLICA, REPLICA], []),
-        ([REPLICA, REPLICA], ["Patroni: no member leads"]),
+        ([REPLICA, REPLICA], ["Patroni: no member leads: the database takes no writes"]),
         (
             [PRIMARY, PRIMARY],
             ["Patroni: node1 and node2 both say that they lead: only one of them holds the leader's lock"],
@@ -143,7 +143,7 @@ def reasons(cluster: Cluster, *filters: Any) -> list[str]:
         (
             [[MON_PEON, MGR_STANDBY]],
             [
-                "Ceph: no monitor is known to lead: they are electing, or have no quorum",
+                "Ceph: no monitor leads: they are electing, or have no quorum",
                 "Ceph: no manager is known to be active",
             ],
         ),
@@ -199,7 +199,7 @@ DEAD = "its agent has no session: the machine is down or cut off, or pvc-node-ag
 def test_of_a_node_without_its_agent_nothing_is_known(harm: Callable[[Cluster], None], why: str) -> None:
     cluster = told(FOLLOWS, LEADS, FOLLOWS)
     harm(cluster)
-    no_leader = "ZooKeeper: no server is known to lead: they are electing, or an agent has yet to look again"
+    no_leader = "ZooKeeper: no server is known to lead: it may be on a node of which nothing is known"
     assert reasons(cluster) == [f"node2: {why}", no_leader]
     view = cluster_view(judge(cluster.snapshot))
     assert view["zookeeper"]["quorum"]
@@ -252,7 +252,7 @@ def test_filters() -> None:
 
 def test_what_concerns_the_cluster_concerns_every_node() -> None:
     cluster = told([REPLICA], [REPLICA])
-    assert reasons(cluster, ["patroni"], ["node2"]) == ["Patroni: no member leads"]
+    assert reasons(cluster, ["patroni"], ["node2"]) == ["Patroni: no member leads: the database takes no writes"]
 
 
 def test_only_what_is_not_healthy_is_shown() -> None:
