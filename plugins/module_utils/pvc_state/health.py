@@ -118,7 +118,7 @@ def _why_unknown(snapshot: Snapshot, node: str) -> str:
     if stored.value is None:
         return f"what its agent tells of its services is damaged ({stored.invalid}): restart pvc-node-agent on it"
     if alive.value is None or alive.value.instance != stored.value.instance:
-        return "its agent has just started and has not looked at all of its services yet"
+        return "its agent has told nothing of its services since it started: that takes seconds, or it was not configured for it"
     return ""
 
 

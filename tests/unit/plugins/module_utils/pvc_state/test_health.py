@@ -187,7 +187,7 @@ DEAD = "its agent has no session: the machine is down or cut off, or pvc-node-ag
         (lambda cluster: cluster.agents["node2"].die(), f"{DEAD}; nothing is known of its ZooKeeper"),
         (
             lambda cluster: cluster.agents["node2"].tell(FOLLOWS, instance="an earlier process"),
-            "its agent has just started and has not looked at all of its services yet; nothing is known of its ZooKeeper",
+            "its agent has told nothing of its services since it started: that takes seconds, or it was not configured for it; nothing is known of its ZooKeeper",
         ),
         (
             lambda cluster: cluster.overwrite(paths.health("node2"), b"{}"),
