@@ -178,6 +178,9 @@ def test_what_is_concluded(nodes: list[Any], why: list[str]) -> None:
     assert reasons(told(*nodes)) == why
 
 
+SILENT_AGENT = (
+    "its agent has told nothing of its services since it started: that takes seconds, or it was not configured for it"
+)
 DEAD = "its agent has no session: the machine is down or cut off, or pvc-node-agent does not run on it"
 
 
@@ -187,7 +190,7 @@ DEAD = "its agent has no session: the machine is down or cut off, or pvc-node-ag
         (lambda cluster: cluster.agents["node2"].die(), f"{DEAD}; nothing is known of its ZooKeeper"),
         (
             lambda cluster: cluster.agents["node2"].tell(FOLLOWS, instance="an earlier process"),
-            "its agent has told nothing of its services since it started: that takes seconds, or it was not configured for it; nothing is known of its ZooKeeper",
+            f"{SILENT_AGENT}; nothing is known of its ZooKeeper",
         ),
         (
             lambda cluster: cluster.overwrite(paths.health("node2"), b"{}"),
