@@ -4,20 +4,15 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from tests.bench.figure import Figure
-from tests.bench.playbook import ROOT, Results
-
-LAB = Path(os.environ.get("LAB_DIRECTORY", "/var/lib/pvc-lab"))
+from tests.bench.lab import INVENTORY, require_lab
+from tests.bench.playbook import Results
 
 
 def measure() -> list[Figure]:
-    if not (LAB / "lab.json").exists():
-        raise RuntimeError(f"there is no lab in {LAB} whose agents could be measured: make lab builds it")
+    require_lab()
     vms = [{"name": f"bench-idle-{number}"} for number in range(1, 51)]
-    results = Results("agent_idle.yml", {"bench_vms": vms}, ROOT / "inventory-examples" / "lab")
+    results = Results("agent_idle.yml", {"bench_vms": vms}, INVENTORY)
     before, idle = (results.result_of("Figures")["msg"][when] for when in ("before", "idle"))
     memory, processor = idle["memory"], idle["processor"]
     making = float(idle["writes_before"] - before["writes_before"])

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,24 @@ class Results:
         """Of all tasks of a name."""
         return [seconds for task, seconds, _result in self.tasks if task == name]
 
+    def results_of(self, name: str) -> list[Any]:
+        """Of all tasks of a name."""
+        return [result for task, _seconds, result in self.tasks if task == name]
+
     def result_of(self, name: str) -> Any:
         """Of the only task of a name."""
-        (result,) = [result for task, _seconds, result in self.tasks if task == name]
+        (result,) = self.results_of(name)
         return result
 
 
-def _play(name: str, inventory: str | Path, variables: Mapping[str, Any], callback: str) -> tuple[float, str]:
+def timed(name: str | Path, inventory: Path, arguments: Sequence[str] = ()) -> tuple[float, str]:
+    """Seconds and output of a playbook with its usual output; `name` is a path, or a file beside this one."""
+    return _play(name, inventory, {}, "ansible.builtin.default", arguments)
+
+
+def _play(
+    name: str | Path, inventory: str | Path, variables: Mapping[str, Any], callback: str, arguments: Sequence[str] = ()
+) -> tuple[float, str]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("PVC_")}
     env |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": callback}
     # In a file: a thousand VMs do not fit into an argument.
@@ -57,7 +68,7 @@ def _play(name: str, inventory: str | Path, variables: Mapping[str, Any], callba
         json.dump(variables, file)
         file.flush()
         program = Path(sys.executable).parent / "ansible-playbook"
-        command = [program, "-i", str(inventory), "-e", f"@{file.name}", HERE / name]
+        command = [program, "-i", str(inventory), "-e", f"@{file.name}", *arguments, HERE / name]
         started = time.monotonic()
         done = subprocess.run(command, cwd=ROOT, env=env, check=False, capture_output=True, text=True)
         elapsed = time.monotonic() - started

@@ -16,12 +16,11 @@ switchover          let a replica lead instead of this machine; returns when it 
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import ssl
 import sys
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 import yaml
@@ -41,7 +40,7 @@ class Member:
 
     def __init__(self, config: dict[str, Any]) -> None:
         api = config["restapi"]
-        self.url = f"https://{api['connect_address']}"
+        self.address = str(api["connect_address"])
         self.loop_wait = float(config["bootstrap"]["dcs"]["loop_wait"])
         login = f"{api['authentication']['username']}:{api['authentication']['password']}"
         self.headers = {
@@ -51,23 +50,25 @@ class Member:
         self.context = ssl.create_default_context(cafile=api["cafile"])
         self.context.load_cert_chain(api["certfile"], api["keyfile"])
 
-    def call(self, method: str, path: str, body: Any = None, timeout: float = QUICK, url: str = "") -> str:
-        """The text of the answer of this machine's Patroni, or of the one at `url`.
+    def call(self, method: str, path: str, body: Any = None, timeout: float = QUICK, address: str = "") -> str:
+        """The text of the answer of this machine's Patroni, or of the one at `address`.
 
         Raises:
             Failed: there is none, or it is a refusal.
         """
-        url = url or self.url
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url + path, data=data, headers=self.headers, method=method)
+        address = address or self.address
+        connection = http.client.HTTPSConnection(address, timeout=timeout, context=self.context)
         try:
-            with urllib.request.urlopen(request, timeout=timeout, context=self.context) as answer:
-                return str(answer.read().decode())
-        except urllib.error.HTTPError as error:
-            text = error.read().decode(errors="replace").strip()
-            raise Failed(f"Patroni at {url} answers {method} {path} with {error.code} {text or error.reason}") from error
-        except OSError as error:
-            raise Failed(f"Patroni at {url} does not answer: {getattr(error, 'reason', error)}") from error
+            connection.request(method, path, None if body is None else json.dumps(body), self.headers)
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace").strip()
+        except (OSError, http.client.HTTPException) as error:
+            raise Failed(f"Patroni at {address} does not answer: {error}") from error
+        finally:
+            connection.close()
+        if answer.status >= http.client.BAD_REQUEST:
+            raise Failed(f"Patroni at {address} answers {method} {path} with {answer.status} {text or answer.reason}")
+        return text
 
 
 def difference(current: Any, wanted: Any, closed: bool = False) -> Any:
@@ -126,27 +127,27 @@ def settle(member: Member) -> None:
     A member tells when it last read ZooKeeper, which it does at the begin of each turn: at the second change that can be
     seen, a turn that began after now is over. Only a member's own times are compared.
     """
-    waiting = {}
+    waiting: dict[str, list[int | None]] = {}
     for one in status(member, [])["members"]:
-        url = one["api_url"].rsplit("/", 1)[0]
-        waiting[url] = [seen] if (seen := last_seen(member, url)) else []
+        address = one["api_url"].split("/")[2]
+        waiting[address] = [seen] if (seen := last_seen(member, address)) else []
     deadline = time.monotonic() + 10 * member.loop_wait
     while waiting and time.monotonic() < deadline:
         time.sleep(0.2)
-        for url, turns in list(waiting.items()):
-            seen = last_seen(member, url)
-            if seen is None or seen not in turns:
+        for address, turns in list(waiting.items()):
+            seen = last_seen(member, address)
+            if seen not in turns:
                 turns.append(seen)
             if seen is None or len(turns) > 2:
-                del waiting[url]
+                del waiting[address]
     if waiting:
         raise Failed(f"{', '.join(waiting)} did not take the configuration over within {10 * member.loop_wait:.0f} s")
 
 
-def last_seen(member: Member, url: str) -> int | None:
+def last_seen(member: Member, address: str) -> int | None:
     """When the member there last read ZooKeeper, by its own clock; None when it does not answer."""
     try:
-        return int(json.loads(member.call("GET", "/patroni", url=url))["dcs_last_seen"])
+        return int(json.loads(member.call("GET", "/patroni", address=address))["dcs_last_seen"])
     except (Failed, KeyError, ValueError):
         return None
 
