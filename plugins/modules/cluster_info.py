@@ -52,7 +52,7 @@ options:
       - By default, the module returns at once whatever it finds, and does not fail.
     type: int
 notes:
-  - An agent looks every five seconds, and every two while something is not healthy. After restarting a service, wait for
+  - An agent looks every three seconds, and every second while something is not healthy. After restarting a service, wait for
     that service's own sign first, as the roles of this collection do. Then wait for the cluster with this module.
   - While ZooKeeper elects a leader the module waits as long as O(connect_timeout) says. Without a quorum it fails, since
     nothing can be known then.

@@ -20,8 +20,8 @@ from ..events import ServicesSeen
 from .ask import NoAnswer
 
 #: Seconds between two looks at what is healthy, and at what is not.
-STEADY = 5.0
-UNEASY = 2.0
+STEADY = 3.0
+UNEASY = 1.0
 
 #: Asks one kind of service; raises NoAnswer, or whatever comes of an answer that it does not understand.
 Look = Callable[[], Iterable[Service]]

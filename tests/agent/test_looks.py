@@ -186,6 +186,18 @@ def test_what_the_leading_monitor_counts(status: dict[str, Any], counted: dict[s
     assert (service.why, service.healthy) == (why, not why)
 
 
+def test_a_daemon_that_does_not_hang_up_after_its_answer(tmp_path: Path) -> None:
+    answer = daemons.ceph({"status": {"state": "active"}})
+
+    def serve(connection: socket.socket) -> bytes:
+        connection.sendall(answer(connection))
+        return connection.recv(1)
+
+    path = tmp_path / "ceph-osd.0.asok"
+    with daemons.serving(daemons.unix(path), serve):
+        assert ceph.command(path, "status") == {"state": "active"}
+
+
 # --- FRR ----------------------------------------------------------------------------------------------------------------
 
 
@@ -392,7 +404,7 @@ def test_a_daemon_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pyt
 def test_a_daemon_that_talks_for_ever_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ask, "_LIMIT", 1000)
     path = tmp_path / "bgpd.vty"
-    with daemons.serving(daemons.unix(path), lambda _connection: b"x" * 5000):
+    with frr_node(tmp_path, {"show bgp summary json": "x" * 5000}):
         service = only("frr", lambda: frr.look(path))
     assert service.why == f"what answers on {path} never ends its answer"
 

@@ -94,7 +94,7 @@ def judge(snapshot: Snapshot) -> Report:
     members = {kind: tuple(_members(snapshot, unknown, kind)) for kind in LABELS}
     findings = [_of_unknown(snapshot, node, why) for node, why in unknown.items()]
     for kind, conclude in (("zookeeper", _zookeeper), ("patroni", _patroni), ("ceph", _ceph), ("frr", _frr)):
-        members[kind], about_all = conclude(members[kind])
+        members[kind], about_all = conclude(members[kind], bool(unknown))
         findings += [_of_member(member) for member in members[kind] if member.why and not member.stale]
         findings += [Finding(frozenset({kind}), "", f"{LABELS[kind]}: {text}") for text in about_all]
     return Report(snapshot, MappingProxyType(unknown), MappingProxyType(members), tuple(findings))
@@ -118,7 +118,7 @@ def _why_unknown(snapshot: Snapshot, node: str) -> str:
     if stored.value is None:
         return f"what its agent tells of its services is damaged ({stored.invalid}): restart pvc-node-agent on it"
     if alive.value is None or alive.value.instance != stored.value.instance:
-        return "its agent has just started and has not looked at all of its services yet"
+        return "its agent has told nothing of its services since it started: that takes seconds, or it was not configured for it"
     return ""
 
 
@@ -149,6 +149,8 @@ def _of_member(member: Member) -> Finding:
 
 # --- conclusions by kind: the members with what only all of them together show, and sentences about the whole -----------
 
+# ``blind``: there are nodes of which nothing is known.
+
 Concluded = tuple[tuple[Member, ...], list[str]]
 
 
@@ -157,11 +159,17 @@ def healthy(members: Iterable[Member], *roles: str, prefix: str = "") -> list[Me
     return [one for one in members if not one.why and one.service.role in roles and one.service.name.startswith(prefix)]
 
 
+def _nobody_leads(blind: bool, who: str, consequence: str) -> str:
+    if blind:
+        return f"no {who} is known to lead: it may be on a node of which nothing is known"
+    return f"no {who} leads: {consequence}"
+
+
 def _nodes(members: Sequence[Member]) -> str:
     return " and ".join(one.node for one in members)
 
 
-def _zookeeper(members: tuple[Member, ...]) -> Concluded:
+def _zookeeper(members: tuple[Member, ...], blind: bool) -> Concluded:
     if len(members) < 2:
         return members, []
     alone = "it runs as a server of its own, not as a member of the ensemble"
@@ -171,7 +179,7 @@ def _zookeeper(members: tuple[Member, ...]) -> Concluded:
     if not is_majority(len(serving), len(members)):
         problems.append(f"only {len(serving)} of {len(members)} servers are known to serve, which is no majority")
     if not leaders:
-        problems.append("no server is known to lead: they are electing, or an agent has yet to look again")
+        problems.append(_nobody_leads(blind, "server", "they are electing, or an agent has yet to look again"))
     if len(leaders) > 1:
         problems.append(f"{_nodes(leaders)} are both said to lead: an agent has yet to look again after an election")
     return members, problems
@@ -182,12 +190,12 @@ def is_majority(some: int, of: int) -> bool:
     return 2 * some > of
 
 
-def _patroni(members: tuple[Member, ...]) -> Concluded:
+def _patroni(members: tuple[Member, ...], blind: bool) -> Concluded:
     if not members:
         return members, []
     leaders = healthy(members, *LEADING)
     if not leaders:
-        return members, ["no member is known to lead" if any(one.stale for one in members) else "no member leads"]
+        return members, [_nobody_leads(blind, "member", "the database takes no writes")]
     if len(leaders) > 1:
         return members, [f"{_nodes(leaders)} both say that they lead: only one of them holds the leader's lock"]
     (leader,) = leaders
@@ -211,12 +219,12 @@ def _behind(replica: Member, leader: Member) -> str:
     return ""
 
 
-def _ceph(members: tuple[Member, ...]) -> Concluded:
+def _ceph(members: tuple[Member, ...], blind: bool) -> Concluded:
     problems = []
     if any(one.service.name.startswith("mon.") for one in members):
         leaders = healthy(members, "leader", prefix="mon.")
         if not leaders:
-            problems.append("no monitor is known to lead: they are electing, or have no quorum")
+            problems.append(_nobody_leads(blind, "monitor", "they are electing, or have no quorum"))
         if len(leaders) > 1:
             problems.append(f"the monitors on {_nodes(leaders)} are both said to lead: they have just elected")
     if any(one.service.name.startswith("mgr.") for one in members):
@@ -228,7 +236,7 @@ def _ceph(members: tuple[Member, ...]) -> Concluded:
     return members, problems
 
 
-def _frr(members: tuple[Member, ...]) -> Concluded:
+def _frr(members: tuple[Member, ...], _blind: bool) -> Concluded:
     if len({one.node for one in members}) < 2:
         return members, []
     lonely = "it has no neighbours, so this node is no part of the network between the nodes"

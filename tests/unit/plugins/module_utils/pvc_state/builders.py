@@ -104,6 +104,10 @@ class Agent:
         """The session ends."""
         self.store.commit([Delete(paths.alive(self.node), 0)])
 
+    def come_back(self) -> None:
+        """The session that ended begins again."""
+        self.store.commit([Create(paths.alive(self.node), encode(Alive("boot", "agent")), ephemeral=True)])
+
     def remove(self, name: str) -> None:
         """Finish a deletion, as an agent does."""
         self._commit(*self._deletes(paths.vm(name), paths.claim(name), paths.assigned(self.node, name)))
