@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import agent_idle, bulk, module_call
+from tests.bench import agent_idle, bulk, fabric, module_call
 from tests.bench.figure import Figure
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "module_call": module_call.measure,
     "bulk": bulk.measure,
     "agent_idle": agent_idle.measure,
+    "fabric": fabric.measure,
 }
 
 
