@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import agent_idle, bulk, database, module_call, site
+from tests.bench import agent_idle, bulk, database, fabric, module_call, site
 from tests.bench.figure import Figure
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "agent_idle": agent_idle.measure,
     "site": site.measure,
     "database": database.measure,
+    "fabric": fabric.measure,
 }
 
 

@@ -20,7 +20,7 @@ from typing import Any
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-OPTIONS = {"address", "asn", "password", "description", "accept", "prefix_limit", "bfd", "multihop"}
+OPTIONS = {"address", "asn", "password", "description", "accept", "prefix_limit", "multihop"}
 #: Numbers that name no autonomous system (RFC 7607, 6793, 7300).
 RESERVED = {0, 23456, 65535, 4294967295}
 FORM = "use 1 to 80 printable characters without spaces"
@@ -144,8 +144,6 @@ def upstream_problems(where: str, upstream: dict[str, Any], wanted: dict[str, An
     for option, low, high in (("prefix_limit", 1, 4294967295), ("multihop", 1, 255)):
         if option in upstream and number(upstream[option], low, high) is None:
             yield f"{where}.{option} is {upstream[option]!r}; use a number from {low} to {high}"
-    if not isinstance(upstream.get("bfd", False), bool):
-        yield f"{where}.bfd is {upstream['bfd']!r}; use true or false"
 
 
 def upstreams_problems(wanted: dict[str, Any]) -> Iterator[str]:
