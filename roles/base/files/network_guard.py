@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, the PVC cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Changes a machine's network on trial: what nobody confirms in time is undone by the machine itself.
+
+A trial leaves /etc alone. systemd-networkd is restarted with a view of the new files in place of /etc/systemd/network,
+through a drop-in of its unit below /run; so a reboot, or a loss of power, ends a trial, too. The confirmation writes
+/etc. What undoes a trial is a timer of systemd, which asks neither for an SSH session nor for a process of Ansible.
+
+Lies in /run/pvc-network on the machine, needs nothing but Python.
+  guard.py try       begin a trial with the JSON object on standard input: files (content by path), stale (paths),
+                     take_over (interfaces that ifupdown has to hand over), cards (names), seconds until it is undone
+  guard.py confirm   keep the new network
+  guard.py rollback  undo the trial, if there is one: what the timer does
+  guard.py swap      used by try
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+HERE = "/run/pvc-network"
+TRIAL = f"{HERE}/trial.json"
+VIEW = f"{HERE}/network"
+FOLDER = "/etc/systemd/network"
+OWN = "05-pvc-"
+DROP_IN = "/run/systemd/system/systemd-networkd.service.d/pvc-trial.conf"
+INTERFACES = "/etc/network/interfaces"
+ASIDE = f"{INTERFACES}.before-pvc"
+UNDO = "pvc-network-rollback"
+NETWORKD = ("systemd-networkd.socket", "systemd-networkd.service")
+
+
+def run(*command: str, check: bool = True, seconds: int = 30) -> str:
+    """Run a command that has to end within some seconds; what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    if check and done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip() or done.returncode}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """One of these programs at a time: a confirmation and the timer may come at the same moment."""
+    with open(f"{HERE}/lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def write(path: str, text: str) -> None:
+    """Write a file, whole or not at all."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with open(f"{path}.pvc-new", "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(f"{path}.pvc-new", 0o644)
+    os.rename(f"{path}.pvc-new", path)
+
+
+def read(path: str) -> str | None:
+    """The text of a file, or None when there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def remove(path: str) -> None:
+    """Remove a file that may be there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def own_files(folder: str) -> dict[str, str]:
+    """This role's files in a folder, by name."""
+    names = [name for name in os.listdir(folder) if name.startswith(OWN)]
+    return {name: read(f"{folder}/{name}") or "" for name in names if os.path.isfile(f"{folder}/{name}")}
+
+
+def devices(files: dict[str, str]) -> dict[str, str]:
+    """How each bond, VLAN and bridge of these files is made, by its name."""
+    made = {}
+    for name, text in files.items():
+        found = re.search(r"^Name=(.+)$", text, re.MULTILINE)
+        if name.endswith(".netdev") and found:
+            made[found[1]] = text
+    return made
+
+
+def outdated(now: dict[str, str], then: dict[str, str]) -> list[str]:
+    """Devices of files that then are no more, or are made in another way: networkd neither removes nor alters them."""
+    after = devices(then)
+    return [name for name, text in devices(now).items() if after.get(name) != text]
+
+
+def begin(job: dict[str, Any]) -> None:
+    """Write down what is, lay the new files beside, set the timer, and change over."""
+    with locked():
+        if os.path.exists(TRIAL):
+            raise SystemExit("another change of this machine's network is on trial; it ends by itself, try again then")
+        shutil.rmtree(VIEW, ignore_errors=True)
+        os.makedirs(FOLDER, exist_ok=True)
+        shutil.copytree(FOLDER, VIEW, symlinks=True)
+        for path in job["stale"]:
+            remove(f"{VIEW}/{os.path.basename(path)}")
+        for path, text in job["files"].items():
+            if os.path.dirname(path) == FOLDER:
+                write(f"{VIEW}/{os.path.basename(path)}", text)
+        links = json.loads(run("ip", "-json", "link", "show"))
+        before = {
+            "files": {path: read(path) for path in [*job["files"], *job["stale"]]},
+            "mtu": {link["ifname"]: link["mtu"] for link in links if link["ifname"] in job["cards"]},
+            "active": run("systemctl", "is-active", NETWORKD[1], check=False).strip() == "active",
+            "enabled": run("systemctl", "is-enabled", NETWORKD[1], check=False).strip() == "enabled",
+        }
+        # systemd does the rest whatever becomes of this process
+        timer = [f"--on-active={job['seconds']}", "--timer-property=AccuracySec=1s"]
+        run("systemd-run", f"--unit={UNDO}", "--collect", *timer, "/usr/bin/python3", f"{HERE}/guard.py", "rollback")
+        write(TRIAL, json.dumps({**job, "before": before}))
+    swap_unit = ["systemd-run", "--quiet", "--unit=pvc-network-swap", "--collect", "--wait"]
+    try:
+        run(*swap_unit, "/usr/bin/python3", f"{HERE}/guard.py", "swap", seconds=job["seconds"])
+    except SystemExit:
+        raise SystemExit("the change failed, journalctl -u pvc-network-swap tells where") from None
+
+
+def swap() -> None:
+    """Change over to the new files; what fails is undone at once."""
+    trial = json.loads(read(TRIAL) or "{}")
+    try:
+        with locked():
+            if trial["take_over"]:
+                run("ifdown", "--force", *trial["take_over"], check=False)
+            for name in outdated(own_files(FOLDER), own_files(VIEW)):
+                run("ip", "link", "delete", name, check=False)
+            write(DROP_IN, f"[Service]\nBindReadOnlyPaths={VIEW}:{FOLDER}\n")
+            run("systemctl", "daemon-reload")
+            run("systemctl", "restart", NETWORKD[1])
+    except (OSError, subprocess.SubprocessError, SystemExit):
+        rollback()
+        raise
+
+
+def confirm() -> None:
+    """Make the new network the machine's own. The timer is stopped last: until then all of it can be undone."""
+    with locked():
+        trial = json.loads(read(TRIAL) or "null")
+        if trial is None:
+            raise SystemExit("there is nothing to confirm: the change was undone already")
+        for path in trial["stale"]:
+            remove(path)
+        for path, text in trial["files"].items():
+            write(path, text)
+        if trial["take_over"]:
+            os.rename(INTERFACES, ASIDE)
+            run("systemctl", "disable", "networking.service", check=False)
+        run("systemctl", "enable", NETWORKD[1])
+        remove(DROP_IN)
+        run("systemctl", "daemon-reload")
+        run("systemctl", "restart", NETWORKD[1])
+        remove(TRIAL)
+        run("systemctl", "stop", f"{UNDO}.timer", check=False)
+
+
+def rollback() -> None:
+    """Undo the trial, however far it or its confirmation came."""
+    with locked():
+        trial = json.loads(read(TRIAL) or "null")
+        if trial is None:
+            return
+        before = trial["before"]
+        new = own_files(VIEW)
+        for path, text in before["files"].items():
+            if text is None:
+                remove(path)
+            else:
+                write(path, text)
+        remove(DROP_IN)
+        run("systemctl", "daemon-reload")
+        for name in outdated(new, own_files(FOLDER)):
+            run("ip", "link", "delete", name, check=False)
+        if not before["enabled"]:
+            run("systemctl", "disable", NETWORKD[1], check=False)
+        if before["active"]:
+            run("systemctl", "restart", NETWORKD[1], check=False)
+        else:
+            run("systemctl", "stop", *NETWORKD, check=False)
+            for card in trial["cards"]:
+                run("ip", "address", "flush", "dev", card, check=False)
+        for name, mtu in before["mtu"].items():
+            run("ip", "link", "set", name, "mtu", str(mtu), check=False)
+        if trial["take_over"]:
+            if os.path.exists(ASIDE) and not os.path.exists(INTERFACES):
+                os.rename(ASIDE, INTERFACES)
+            run("systemctl", "enable", "networking.service", check=False)
+            run("ifup", "--force", *trial["take_over"], check=False)
+        remove(TRIAL)
+        print("The change of the network was not confirmed, and has been undone.")
+        run("systemctl", "stop", f"{UNDO}.timer", check=False)
+
+
+if __name__ == "__main__":
+    match sys.argv[1]:
+        case "try":
+            begin(json.load(sys.stdin))
+        case "swap":
+            swap()
+        case "confirm":
+            confirm()
+        case "rollback":
+            rollback()
