@@ -169,8 +169,7 @@ def confirm() -> None:
         remove(DROP_IN)
         run("systemctl", "daemon-reload")
         run("systemctl", "restart", NETWORKD[1])
-        remove(TRIAL)
-        run("systemctl", "stop", f"{UNDO}.timer", check=False)
+        end()
 
 
 def rollback() -> None:
@@ -205,9 +204,15 @@ def rollback() -> None:
                 os.rename(ASIDE, INTERFACES)
             run("systemctl", "enable", "networking.service", check=False)
             run("ifup", "--force", *trial["take_over"], check=False)
-        remove(TRIAL)
+        end()
         print("The change of the network was not confirmed, and has been undone.")
-        run("systemctl", "stop", f"{UNDO}.timer", check=False)
+
+
+def end() -> None:
+    """There is no trial any more."""
+    remove(TRIAL)
+    shutil.rmtree(VIEW, ignore_errors=True)
+    run("systemctl", "stop", f"{UNDO}.timer", check=False)
 
 
 if __name__ == "__main__":

@@ -256,7 +256,9 @@ def network_problems(interfaces: dict[str, Interface], wanted: dict[str, Any]) -
         if name not in carriers
     ]
     for version in (4, 6):
-        having = [name for name in carriers for gateway in [networks[name].get("gateway")] if version_of(gateway) == version]
+        having = [
+            name for name in carriers for gateway in [networks[name].get("gateway")] if version_of(gateway) == version
+        ]
         if len({networks[name]["gateway"] for name in having}) > 1:
             problems.append(f"pvc_networks {' and '.join(having)} have a gateway each for IPv{version}; keep one")
     for position, name in enumerate(carriers):
@@ -307,7 +309,9 @@ def carry(interface: Interface, name: str, network: dict[str, Any], address: str
 
 def unit(*sections: tuple[str, list[str]]) -> str:
     """A file of sections with their lines; without lines there is no section."""
-    return HEADER + "".join(f"\n[{name}]\n" + "".join(f"{line}\n" for line in lines) for name, lines in sections if lines)
+    return HEADER + "".join(
+        f"\n[{name}]\n" + "".join(f"{line}\n" for line in lines) for name, lines in sections if lines
+    )
 
 
 def netdev_file(interface: Interface) -> str:
@@ -361,7 +365,9 @@ def plan(wanted: dict[str, Any]) -> dict[str, Any]:
     problems = [f"base_interfaces has {name} more than once" for name in sorted(set(names)) if names.count(name) > 1]
     interfaces = {entry["name"]: interface_of(entry) for entry in entries}
     macs = [interface.mac for interface in interfaces.values() if interface.mac]
-    problems += [f"base_interfaces has the mac {mac} more than once" for mac in sorted(set(macs)) if macs.count(mac) > 1]
+    problems += [
+        f"base_interfaces has the mac {mac} more than once" for mac in sorted(set(macs)) if macs.count(mac) > 1
+    ]
     problems += connect(interfaces)
     problems = problems or network_problems(interfaces, wanted) + mtu_problems(interfaces)
     if problems:

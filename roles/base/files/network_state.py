@@ -12,8 +12,8 @@ Reads only, needs nothing but Python, prints one JSON object:
   take_over interfaces that ifupdown has to hand over
   answering which of the peers answer
 Run as: python3 - WANTED, where WANTED is a JSON object with plan (what network_plan.py printed), take_over
-(base_network_take_over), peers (addresses), and wait: so many seconds it looks again while the running network
-differs or a peer does not answer, or until a trial is over.
+(base_network_take_over), peers (addresses), and wait: during a trial it looks again for up to so many seconds while
+the running network differs or a peer does not answer.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def find_problems(plan: dict[str, Any], machine: Machine, take_over: bool) -> li
     return [
         problem
         for interface in plan["interfaces"]
-        for problem in [*device_problems(interface, machine), *rival_problems(interface, machine, take_over)]
+        for problem in [*device_problems(interface, machine), *rival_problems(interface, machine)]
     ] + [*take_over_problems(plan, machine, take_over), *removal_problems(plan, machine)]
 
 
@@ -170,16 +170,10 @@ def device_problems(interface: dict[str, Any], machine: Machine) -> Iterator[str
         yield f"base_interfaces {name}: this kernel makes no {kind} (module {MODULES[kind]}); install Debian's own kernel"
 
 
-def rival_problems(interface: dict[str, Any], machine: Machine, take_over: bool) -> Iterator[str]:
+def rival_problems(interface: dict[str, Any], machine: Machine) -> Iterator[str]:
     """Who else configures this interface. Two managers of one interface undo each other's work."""
     name = (card_of(interface, machine) or {}).get("ifname", interface["name"])
     names = names_of(interface, machine)
-    rival = next((other for other in machine.ifupdown if other in names), None)
-    if rival and not take_over:
-        yield (
-            f"{INTERFACES} configures {rival}, which base_interfaces declares; set base_network_take_over to true to "
-            f"have that file moved aside and systemd-networkd configure it, or take {rival} out of base_interfaces"
-        )
     if name in machine.network_manager:
         yield (
             f"NetworkManager manages {name}, which base_interfaces declares; make it leave the interface alone "
@@ -205,7 +199,13 @@ def to_take_over(plan: dict[str, Any], machine: Machine) -> tuple[list[str], lis
 
 def take_over_problems(plan: dict[str, Any], machine: Machine, take_over: bool) -> Iterator[str]:
     """/etc/network/interfaces is taken over as a whole, so all that it configures must be declared."""
-    _all, left_out = to_take_over(plan, machine)
+    configured, left_out = to_take_over(plan, machine)
+    declared = [name for name in configured if name not in left_out]
+    if declared and not take_over:
+        yield (
+            f"{INTERFACES} configures {', '.join(declared)}, which base_interfaces declares; set base_network_take_over to "
+            "true to have that file moved aside and systemd-networkd do it, or take them out of base_interfaces"
+        )
     if take_over and left_out:
         yield (
             f"base_network_take_over is true, and {INTERFACES} configures {', '.join(left_out)}, too; declare that in "
@@ -223,9 +223,13 @@ def removal_problems(plan: dict[str, Any], machine: Machine) -> Iterator[str]:
     """A bridge that is no longer declared must not be taken from under virtual machines."""
     stale = [path for path in stale_files(plan, machine) if path.endswith(".netdev")]
     declared = {interface["name"] for interface in plan["interfaces"]}
-    for bridge in re.findall(r"^Name=(.+)\nKind=bridge$", "\n".join(machine.files[path] for path in stale), re.MULTILINE):
+    for bridge in re.findall(
+        r"^Name=(.+)\nKind=bridge$", "\n".join(machine.files[path] for path in stale), re.MULTILINE
+    ):
         ports = {link["ifname"] for link in machine.links.values() if link.get("master") == bridge}
-        guests = sorted(port for port in ports - declared if machine.links[port].get("linkinfo", {}).get("info_kind") == "tun")
+        guests = sorted(
+            port for port in ports - declared if machine.links[port].get("linkinfo", {}).get("info_kind") == "tun"
+        )
         if guests:
             yield (
                 f"base_interfaces has no {bridge} any more, and {', '.join(guests)} of virtual machines are attached to it; "
@@ -252,7 +256,9 @@ def different_files(plan: dict[str, Any], machine: Machine) -> dict[str, str]:
 def live_differences(plan: dict[str, Any], machine: Machine) -> list[str]:
     """What of the running network is not as declared."""
     found = [] if machine.networkd else ["systemd-networkd does not run"]
-    return found + [sentence for interface in plan["interfaces"] for sentence in interface_differences(interface, machine)]
+    return found + [
+        sentence for interface in plan["interfaces"] for sentence in interface_differences(interface, machine)
+    ]
 
 
 def interface_differences(interface: dict[str, Any], machine: Machine) -> Iterator[str]:
@@ -319,7 +325,7 @@ def main() -> None:
     wanted = json.loads(sys.argv[1])
     deadline = time.monotonic() + wanted["wait"]
     found = compare(wanted)
-    while (found["live"] or found["answering"] != wanted["peers"]) and time.monotonic() < deadline:
+    while found["trial"] and (found["live"] or found["answering"] != wanted["peers"]) and time.monotonic() < deadline:
         time.sleep(0.5)
         found = compare(wanted)
     print(json.dumps(found))
