@@ -9,7 +9,7 @@ through a drop-in of its unit below /run; so a reboot, or a loss of power, ends 
 
 Lies in /run/pvc-network on the machine, needs nothing but Python.
   guard.py try       begin a trial with the JSON object on standard input: files (content by path), stale (paths),
-                     take_over (interfaces that ifupdown has to hand over), cards (names), seconds until it is undone
+                     take_over (interfaces that ifupdown has to hand over), seconds until it is undone
   guard.py confirm   keep the new network
   guard.py rollback  undo the trial, if there is one: what the timer does
   guard.py swap      used by try
@@ -41,8 +41,13 @@ NETWORKD = ("systemd-networkd.socket", "systemd-networkd.service")
 
 
 def run(*command: str, check: bool = True, seconds: int = 30) -> str:
-    """Run a command that has to end within some seconds; what it printed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    """Run a command that has to end within some seconds; what it printed. With `check` a failure ends the program."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        if check:
+            raise SystemExit(str(error)) from error
+        return ""
     if check and done.returncode != 0:
         raise SystemExit(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip() or done.returncode}")
     return done.stdout
@@ -104,6 +109,85 @@ def outdated(now: dict[str, str], then: dict[str, str]) -> list[str]:
     return [name for name, text in devices(now).items() if after.get(name) != text]
 
 
+#: What an interface holds: pairs like ("address", "10.20.1.11/24") and ("gateway", "10.20.1.1").
+Holding = set[tuple[str, str]]
+
+
+def declared(files: dict[str, str], links: list[dict[str, Any]]) -> dict[str, Holding]:
+    """What each device is to hold by these files, by the device's name. A device that is not there yet holds nothing."""
+    found = {}
+    for name, text in files.items():
+        match = re.search(r"^(Name|PermanentMACAddress)=(.+)$", text, re.MULTILINE)
+        if not name.endswith(".network") or not match:
+            continue
+        for link in links:
+            names = [link["ifname"], *link.get("altnames", [])]
+            own = link.get("permaddr", link.get("address")) if "info_kind" not in link.get("linkinfo", {}) else None
+            if match[2] in (names if match[1] == "Name" else [own]):
+                held = re.findall(r"^(Address|Gateway)=(.+)$", text, re.MULTILINE)
+                found[link["ifname"]] = {(what.lower(), value) for what, value in held}
+    return found
+
+
+def held(links: list[dict[str, Any]], routes: list[dict[str, Any]]) -> dict[str, Holding]:
+    """What each device holds now."""
+    found: dict[str, Holding] = {
+        link["ifname"]: {
+            ("address", f"{row['local']}/{row['prefixlen']}")
+            for row in link.get("addr_info", [])
+            if row.get("scope") == "global"
+        }
+        for link in links
+    }
+    for route in routes:
+        if route.get("dev") in found and "gateway" in route:
+            found[route["dev"]].add(("gateway", route["gateway"]))
+    return found
+
+
+def superfluous(now: dict[str, Holding], old: dict[str, Holding], new: dict[str, Holding]) -> dict[str, Holding]:
+    """What devices have to let go. Of a device that was this role's that is what the role gave it, of others all.
+
+    networkd does that in some versions only, when it starts with files that no longer name an address.
+    """
+    return {
+        device: (now.get(device, set()) & old.get(device, now.get(device, set()))) - new.get(device, set())
+        for device in sorted({*old, *new})
+    }
+
+
+def let_go(holdings: dict[str, Holding]) -> None:
+    """Take addresses and default routes from devices."""
+    for device, holding in holdings.items():
+        for what, value in sorted(holding):
+            if what == "gateway":
+                run(
+                    "ip",
+                    "-6" if ":" in value else "-4",
+                    "route",
+                    "delete",
+                    "default",
+                    "via",
+                    value,
+                    "dev",
+                    device,
+                    check=False,
+                )
+            else:
+                run("ip", "address", "delete", value, "dev", device, check=False)
+
+
+def look() -> tuple[list[dict[str, Any]], dict[str, Holding]]:
+    """The devices, and what they hold."""
+    links = json.loads(run("ip", "-json", "-details", "address", "show"))
+    routes = [
+        route
+        for family in ("-4", "-6")
+        for route in json.loads(run("ip", family, "-json", "route", "show", "default") or "[]")
+    ]
+    return links, held(links, routes)
+
+
 def begin(job: dict[str, Any]) -> None:
     """Write down what is, lay the new files beside, set the timer, and change over."""
     with locked():
@@ -117,15 +201,18 @@ def begin(job: dict[str, Any]) -> None:
         for path, text in job["files"].items():
             if os.path.dirname(path) == FOLDER:
                 write(f"{VIEW}/{os.path.basename(path)}", text)
-        links = json.loads(run("ip", "-json", "link", "show"))
+        links, now = look()
+        devices_before = declared(own_files(VIEW), links)
         before = {
             "files": {path: read(path) for path in [*job["files"], *job["stale"]]},
-            "mtu": {link["ifname"]: link["mtu"] for link in links if link["ifname"] in job["cards"]},
+            "mtu": {link["ifname"]: link["mtu"] for link in links if link["ifname"] in devices_before},
+            "held": {device: sorted(now[device]) for device in devices_before},
             "active": run("systemctl", "is-active", NETWORKD[1], check=False).strip() == "active",
             "enabled": run("systemctl", "is-enabled", NETWORKD[1], check=False).strip() == "enabled",
         }
         # systemd does the rest whatever becomes of this process
         timer = [f"--on-active={job['seconds']}", "--timer-property=AccuracySec=1s"]
+        timer += ["--property=Restart=on-failure", "--property=RestartSec=5s"]
         run("systemd-run", f"--unit={UNDO}", "--collect", *timer, "/usr/bin/python3", f"{HERE}/guard.py", "rollback")
         write(TRIAL, json.dumps({**job, "before": before}))
     swap_unit = ["systemd-run", "--quiet", "--unit=pvc-network-swap", "--collect", "--wait"]
@@ -142,12 +229,14 @@ def swap() -> None:
         with locked():
             if trial["take_over"]:
                 run("ifdown", "--force", *trial["take_over"], check=False)
+            links, now = look()
+            let_go(superfluous(now, declared(own_files(FOLDER), links), declared(own_files(VIEW), links)))
             for name in outdated(own_files(FOLDER), own_files(VIEW)):
                 run("ip", "link", "delete", name, check=False)
             write(DROP_IN, f"[Service]\nBindReadOnlyPaths={VIEW}:{FOLDER}\n")
             run("systemctl", "daemon-reload")
             run("systemctl", "restart", NETWORKD[1])
-    except (OSError, subprocess.SubprocessError, SystemExit):
+    except (OSError, SystemExit):
         rollback()
         raise
 
@@ -186,7 +275,15 @@ def rollback() -> None:
             else:
                 write(path, text)
         remove(DROP_IN)
-        run("systemctl", "daemon-reload")
+        run("systemctl", "daemon-reload", check=False)
+        links, now = look()
+        then = {device: {(what, value) for what, value in holding} for device, holding in before["held"].items()}
+        let_go(
+            {
+                device: now[device] & holding - then.get(device, set())
+                for device, holding in declared(new, links).items()
+            }
+        )
         for name in outdated(new, own_files(FOLDER)):
             run("ip", "link", "delete", name, check=False)
         if not before["enabled"]:
@@ -195,8 +292,8 @@ def rollback() -> None:
             run("systemctl", "restart", NETWORKD[1], check=False)
         else:
             run("systemctl", "stop", *NETWORKD, check=False)
-            for card in trial["cards"]:
-                run("ip", "address", "flush", "dev", card, check=False)
+            for device in before["held"]:
+                run("ip", "address", "flush", "dev", device, check=False)
         for name, mtu in before["mtu"].items():
             run("ip", "link", "set", name, "mtu", str(mtu), check=False)
         if trial["take_over"]:

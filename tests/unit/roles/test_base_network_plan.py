@@ -158,7 +158,7 @@ def without(entry: dict[str, Any], key: str) -> dict[str, Any]:
     ("interfaces", "words"),
     [
         (["eno1"], "base_interfaces[0] has no name"),
-        ([{"name": "a-name-of-16-char"}], "the kernel allows 15 characters"),
+        ([{"name": "a-name-of-16-chr"}], "the kernel allows 15 characters"),
         ([{"name": "e/1"}], "is no interface's name"),
         ([{"name": "eno1", "ip": "x"}], "base_interfaces eno1 has ip; known are name, mac,"),
         ([BOND | {"vlan": {"link": "eno3", "id": 1}}], "base_interfaces bond0 is bond and vlan at once"),

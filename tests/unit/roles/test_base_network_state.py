@@ -204,13 +204,3 @@ def test_a_bridge_is_not_taken_from_under_virtual_machines(state: ModuleType, pl
     with_guest = machine(state, plan, files=plan["files"] | old, links=links() | {"vnet3": tap})
     assert "base_interfaces has no br0 any more, and vnet3" in "; ".join(state.find_problems(plan, with_guest, False))
     assert state.find_problems(plan, machine(state, plan, files=plan["files"] | old), False) == []
-
-
-def test_devices_that_networkd_would_not_alter_are_made_anew() -> None:
-    guard = script("base", "network_guard")
-    vlan = "[NetDev]\nName=bond0.20\nKind=vlan\n\n[VLAN]\nId={}\n"
-    now = {"05-pvc-bond0.20.netdev": vlan.format(20), "05-pvc-br0.netdev": "[NetDev]\nName=br0\nKind=bridge\n"}
-    assert guard.outdated(now, now) == []
-    assert guard.outdated(now, now | {"05-pvc-bond0.20.netdev": vlan.format(21)}) == ["bond0.20"]
-    assert guard.outdated(now, {}) == ["bond0.20", "br0"]
-    assert guard.outdated({}, now) == []
