@@ -21,7 +21,7 @@ def looks(config: Config) -> dict[str, Look]:
     health, tls = config.health or HealthConfig(), config.zookeeper
     found: dict[str, Look] = {}
     if health.zookeeper:
-        host, _, port = health.zookeeper.rpartition(":")
+        host, _colon, port = health.zookeeper.rpartition(":")
         found["zookeeper"] = partial(zookeeper.look, host, int(port))
     if health.patroni:
         api = patroni.Api(health.patroni, tls.ca_file, tls.cert_file, tls.key_file)

@@ -30,7 +30,7 @@ def look(units: Path = UNITS, sockets: Path = SOCKETS) -> Iterator[Service]:
     if not daemons:
         raise NoAnswer(f"no unit of a monitor, manager or OSD is enabled on this node (below {units})")
     for daemon in daemons:
-        kind, _, _name = daemon.partition(".")
+        kind = daemon.partition(".")[0]
         yield from seen("ceph", daemon, partial(_LOOKS[kind], daemon, sockets / f"ceph-{daemon}.asok"))
 
 

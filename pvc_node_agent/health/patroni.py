@@ -41,9 +41,8 @@ class Api:
         url = urlsplit(self.url)
         host, port = url.hostname or "", url.port or 8008
         request = f"GET {path} HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n".encode()
-        head, _, body = ask((host, port), request, tls=self._tls() if url.scheme == "https" else None).partition(
-            b"\r\n\r\n"
-        )
+        tls = self._tls() if url.scheme == "https" else None
+        head, _blank, body = ask((host, port), request, tls=tls).partition(b"\r\n\r\n")
         status = head.partition(b"\r\n")[0].decode(errors="replace")
         if status.split(" ")[1:2] != ["200"]:
             raise NoAnswer(f"{self.url}{path} answers {status or 'nothing'!r}")
