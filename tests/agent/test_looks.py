@@ -109,7 +109,7 @@ def ceph_node(directory: Path, answers: Mapping[str, Mapping[str, Any]]) -> Iter
     units, sockets = directory / "units", directory / "run"
     with contextlib.ExitStack() as stack:
         for name, table in answers.items():
-            kind, _, ident = name.partition(".")
+            kind, ident = name.split(".", 1)
             wants = units / f"ceph-{kind}.target.wants"
             wants.mkdir(parents=True, exist_ok=True)
             (wants / f"ceph-{kind}@{ident}.service").touch()
@@ -433,7 +433,7 @@ def test_changes_are_posted_and_nothing_else(monkeypatch: pytest.MonkeyPatch) ->
 
     posted: queue.SimpleQueue[Event] = queue.SimpleQueue()
     lookout.watch({"frr": look}, posted.put, stopped)
-    events = [posted.get(timeout=PATIENCE) for _ in range(3)]
+    events = [posted.get(timeout=PATIENCE) for _turn in range(3)]
     assert stopped.wait(PATIENCE)
     assert posted.empty()
     assert [event.services[0] for event in events if isinstance(event, ServicesSeen)] == [well, ill, well]

@@ -277,7 +277,7 @@ def rollback() -> None:
         remove(DROP_IN)
         run("systemctl", "daemon-reload", check=False)
         links, now = look()
-        then = {device: {(what, value) for what, value in holding} for device, holding in before["held"].items()}
+        then = {device: {tuple(one) for one in holding} for device, holding in before["held"].items()}
         let_go(
             {
                 device: now[device] & holding - then.get(device, set())

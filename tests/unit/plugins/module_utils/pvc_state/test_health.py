@@ -353,7 +353,10 @@ class Acting(Wrapped):
 def test_it_waits_until_everything_is_well() -> None:
     cluster = told([LEADS], [SILENT])
     two = cluster.agents["node2"]
-    noise = lambda: cluster.agents["node1"].tell(LEADS, UP)  # noqa: E731
+
+    def noise() -> None:
+        cluster.agents["node1"].tell(LEADS, UP)
+
     store = Acting(cluster, noise, noise, lambda: two.tell(FOLLOWS, UP))
     assert wait_for_health(store, SERVICES, None, LONG).findings == ()
 
