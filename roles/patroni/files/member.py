@@ -112,8 +112,10 @@ def judge(members: list[dict[str, Any]], expected: list[str]) -> list[str]:
 
 def status(member: Member, expected: list[str]) -> dict[str, Any]:
     """The cluster as this member sees it."""
-    members = json.loads(member.call("GET", "/cluster"))["members"]
+    cluster = json.loads(member.call("GET", "/cluster"))
+    members = cluster["members"]
     return {
+        "paused": bool(cluster.get("pause")),
         "leader": next((one["name"] for one in members if one["role"] in ("leader", "standby_leader")), ""),
         "members": members,
         "restart": [one["name"] for one in members if one.get("pending_restart")],

@@ -52,6 +52,16 @@ def changed_inputs(recorded: str) -> list[str]:
     return [line.rsplit(":", 1)[0] for line in check.stdout.splitlines()]
 
 
+def replaced(data: str) -> list[str]:
+    """Whether PostgreSQL runs a program that an upgrade has replaced since: the kernel knows it as a deleted file."""
+    try:
+        with open(os.path.join(data, "postmaster.pid"), encoding="ascii") as file:
+            program = os.readlink(f"/proc/{int(file.readline())}/exe")
+    except (OSError, ValueError):
+        return []
+    return [program] if program.endswith(" (deleted)") else []
+
+
 def look(wanted: dict[str, Any]) -> dict[str, Any]:
     """The machine as it is."""
     active = subprocess.run(["systemctl", "is-active", "--quiet", "patroni"], check=False).returncode == 0
@@ -61,7 +71,7 @@ def look(wanted: dict[str, Any]) -> dict[str, Any]:
         "data": holds_files(wanted["data"]),
         "system_identifier": system_identifier(wanted["data"]),
         "active": active,
-        "restart": changed_inputs(wanted["started"]) if active else [],
+        "restart": changed_inputs(wanted["started"]) + replaced(wanted["data"]) if active else [],
         "reload": changed_inputs(wanted["loaded"]) if active else [],
     }
 

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Which backup a restore begins with: the last one that was finished before the moment to go back to.
 
-Run as: python3 - TARGET with what `pgbackrest --output=json info` says as the second argument. TARGET is a time with its zone, as
-in 2026-11-25 18:00:00+00, or "latest". Prints {"set": label, "problem": why there is none}.
+Run as: python3 -c PROGRAM TARGET, with what `pgbackrest --output=json info` says as standard input. TARGET is a time with its zone,
+as in 2026-11-25 18:00:00+00, or "latest". Prints {"set": label, "problem": why there is none}.
 """
 
 from __future__ import annotations
@@ -53,4 +53,4 @@ def choose(target: str, stanzas: list[dict[str, Any]]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(choose(sys.argv[1], json.loads(sys.argv[2]))))
+    print(json.dumps(choose(sys.argv[1], json.load(sys.stdin))))

@@ -4,7 +4,7 @@
 """Whether a machine reaches the place of the backups, and what it has of pgBackRest.
 
 Reads only, needs nothing but Python, prints one JSON object. Run as: python3 - WANTED, where WANTED is a JSON object with
-packages, targets ([[host, port], ...]), may_refuse, directory, timeout and loaded.
+packages, targets ([[host, port, whether it may refuse the connection], ...]), directory, timeout, loaded and data.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 from typing import Any
@@ -51,6 +52,15 @@ def shared(directory: str) -> str:
     return ""
 
 
+def system_identifier(data: str) -> str:
+    """Which database cluster a data directory holds: the first eight bytes of its control file. Empty when there is none."""
+    try:
+        with open(os.path.join(data, "global", "pg_control"), "rb") as file:
+            return str(struct.unpack("<Q", file.read(8))[0])
+    except (OSError, struct.error):
+        return ""
+
+
 def changed_inputs(recorded: str) -> list[str]:
     """Files that are no longer as the server read them; its unit writes their checksums when it starts."""
     if not os.path.exists(recorded):
@@ -62,12 +72,13 @@ def changed_inputs(recorded: str) -> list[str]:
 def look(wanted: dict[str, Any]) -> dict[str, Any]:
     """The machine as it is."""
     active = subprocess.run(["systemctl", "is-active", "--quiet", "pgbackrest"], check=False).returncode == 0
-    problems = [reach(host, int(port), wanted["timeout"], wanted["may_refuse"]) for host, port in wanted["targets"]]
+    problems = [reach(host, int(port), wanted["timeout"], may_refuse) for host, port, may_refuse in wanted["targets"]]
     if wanted["directory"]:
         problems.append(shared(wanted["directory"]))
     return {
         "packages": missing(wanted["packages"]),
         "problems": [problem for problem in problems if problem],
+        "system_identifier": system_identifier(wanted["data"]),
         "active": active,
         "changed": changed_inputs(wanted["loaded"]) if active else [],
     }

@@ -41,6 +41,7 @@ def main() -> None:
         json.dumps(
             {
                 "packages": missing(packages),
+                "directory": os.path.isdir(directory),
                 "ca": read(directory, "ca.pem"),
                 "certificate": read(directory, "cert.pem"),
             }
