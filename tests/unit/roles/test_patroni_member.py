@@ -182,6 +182,7 @@ def test_an_equal_configuration_is_not_told(api: tuple[Server, str]) -> None:
 def test_who_leads_and_who_waits_for_a_restart(api: tuple[Server, str]) -> None:
     _server, path = api
     status = member.main([path, "status", '["node1", "node2"]'])
+    assert not status["paused"]
     assert (status["leader"], status["restart"], status["problems"]) == ("node1", ["node1"], ["node2 is not a member"])
 
 

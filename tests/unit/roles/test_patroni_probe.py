@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 from tests.unit.roles.scripts import script
@@ -42,3 +44,22 @@ def test_a_file_that_changed_since_the_start_is_named(tmp_path: Path) -> None:
 
 def test_a_start_that_recorded_nothing_counts_as_changed(tmp_path: Path) -> None:
     assert probe.changed_inputs(str(tmp_path / "none")) == ["not recorded"]
+
+
+def test_a_program_that_an_upgrade_replaced_is_named(tmp_path: Path) -> None:
+    program = tmp_path / "postgres"
+    shutil.copy("/bin/sleep", program)
+    with subprocess.Popen([program, "60"]) as process:
+        try:
+            (tmp_path / "postmaster.pid").write_text(f"{process.pid}\n{tmp_path}\n")
+            assert probe.replaced(str(tmp_path)) == []
+            program.unlink()
+            assert probe.replaced(str(tmp_path)) == [f"{program} (deleted)"]
+        finally:
+            process.kill()
+
+
+def test_a_postgresql_that_does_not_run_was_not_replaced(tmp_path: Path) -> None:
+    assert probe.replaced(str(tmp_path)) == []
+    (tmp_path / "postmaster.pid").write_text("no number\n")
+    assert probe.replaced(str(tmp_path)) == []

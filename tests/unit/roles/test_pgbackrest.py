@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,10 @@ def test_a_directory_of_the_machine_itself_is_not_shared() -> None:
 def test_a_mounted_directory_may_be_shared() -> None:
     assert Path("/proc").is_mount()
     assert probe.shared("/proc") == ""
+
+
+def test_the_database_cluster_of_a_machine_is_known_by_its_data(tmp_path: Path) -> None:
+    assert probe.system_identifier(str(tmp_path)) == ""
+    (tmp_path / "global").mkdir()
+    (tmp_path / "global" / "pg_control").write_bytes(struct.pack("<Q", 7712176750012451119) + bytes(100))
+    assert probe.system_identifier(str(tmp_path)) == "7712176750012451119"
