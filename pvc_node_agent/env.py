@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pvc_state.records import Disk, Vm
+from pvc_state.records import Disk, FenceDevice, Vm
 
 from .events import Event
 from .view import Sentence
@@ -46,15 +46,49 @@ class Hypervisor(Protocol):
     def resume(self, vm: str, uuid: str) -> None:
         """Let a paused domain run on."""
 
+    def migrate(self, vm: str, uuid: str, to: str) -> None:
+        """Move the running domain to another node; returns when it runs there and is gone here.
+
+        The domain keeps its metadata, the epoch that it was started under included. Args: to: address of the target in
+        the network of the cluster. On failure the domain runs on here.
+        """
+
 
 class Storage(Protocol):
     """The volumes of VMs."""
 
-    def ensure(self, disks: Sequence[Disk]) -> None:
-        """Make the volumes exist: create what is missing if the disk says how large, fail otherwise."""
+    def ensure(self, disks: Sequence[Disk], barrier: int) -> None:
+        """Make the volumes exist: create what is missing if the disk says how large, fail otherwise.
+
+        Args:
+            barrier: Ceph's osdmap epoch that must be known before a volume is opened; fails when it is not in time.
+        """
 
     def remove(self, disks: Sequence[Disk]) -> None:
         """Remove the volumes. One that is gone is fine."""
+
+
+class CephFence(Protocol):
+    """What the leader asks of Ceph. Each call has a deadline and may be repeated."""
+
+    def cut(self, addresses: Sequence[str]) -> int:
+        """Refuse every client on the addresses, without expiry; returns the osdmap epoch that holds all of it."""
+
+    def restore(self, addresses: Sequence[str]) -> None:
+        """Undo cut(). What is not there is fine."""
+
+    def mark_down(self, node: str) -> str:
+        """Mark the OSDs of a node down at once; returns in words which."""
+
+
+class PowerFence(Protocol):
+    """What the leader asks of fence devices. Each call has a deadline and may be repeated."""
+
+    def off(self, device: FenceDevice) -> str:
+        """Order the node off and read back; returns what the device read back, in words. Raises unless that is off."""
+
+    def status(self, device: FenceDevice) -> str:
+        """``on`` or ``off``, as the device reads it."""
 
 
 class Voice(Protocol):

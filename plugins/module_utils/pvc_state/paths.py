@@ -23,9 +23,16 @@ CLAIMS = "/claims"
 ASSIGNED = "/assigned"
 JOURNAL = "/journal"
 STAGED = "/staged"
+SETTINGS = "/settings"
+RULES = "/rules"
+LEADER = "/leader"
+EPOCH = "/epoch"
+FENCES = "/fences"
+DECLARED = "/declared"
+HISTORY = "/history"
 
-#: Persistent parents that a tree is initialised with. One from before /health gets it from the first agent that needs it.
-PARENTS = (NODES, STATUS, ALIVE, HEALTH, VMS, CLAIMS, ASSIGNED, STAGED)
+#: Persistent parents that a tree is initialised with.
+PARENTS = (NODES, STATUS, ALIVE, HEALTH, VMS, CLAIMS, ASSIGNED, STAGED, RULES, FENCES, DECLARED, HISTORY, EPOCH)
 
 
 def node(name: str) -> str:
@@ -46,6 +53,26 @@ def alive(name: str) -> str:
 def health(name: str) -> str:
     """Health of the services on a node; written by that node's agent."""
     return f"{HEALTH}/{name}"
+
+
+def rule(name: str) -> str:
+    """Where VMs may run; written by users' commits."""
+    return f"{RULES}/{name}"
+
+
+def fence(node_name: str) -> str:
+    """A node that is gone, and what became of its VMs; written by the leader."""
+    return f"{FENCES}/{node_name}"
+
+
+def declared(node_name: str) -> str:
+    """An operator's word that a node is off; written by users' commits, removed by the leader with the fence."""
+    return f"{DECLARED}/{node_name}"
+
+
+def history(fence_id: str) -> str:
+    """A fence that is over; written by the leader."""
+    return f"{HISTORY}/{fence_id}"
 
 
 def vm(name: str) -> str:

@@ -17,8 +17,16 @@ from types import MappingProxyType
 SCHEMA_VERSION = 1
 SCHEMA_SUPPORTED = range(1, 2)
 
-#: What a user may want of a VM. ``absent`` is a deletion that its owner's agent has yet to finish.
-WANTED = ("started", "stopped", "disabled", "absent")
+#: What a user may want of a VM.
+WANTED: Mapping[str, str] = MappingProxyType(
+    {
+        "started": "it runs, and runs elsewhere when its node dies",
+        "stopped": "it is off, and gets another node when its node dies",
+        "disabled": "it is off, and stays where it is; also the way out of a failure",
+        "ignored": "whatever it does now is left as it is, whatever happens",
+        "absent": "a deletion that its owner's agent has yet to finish",
+    }
+)
 
 #: What an agent reports of a VM, with what each means.
 OBSERVED: Mapping[str, str] = MappingProxyType(
@@ -28,7 +36,9 @@ OBSERVED: Mapping[str, str] = MappingProxyType(
         "stopping": "the guest was asked to power off, or is being destroyed",
         "stopped": "no QEMU runs, as wanted",
         "backoff": "it crashed or did not start; the agent tries again after a pause",
-        "failed": "the agent has given up until the VM's desired state changes",
+        "failed": "the agent has given up until the VM's desired state changes, or the VM is moved",
+        "moving": "its guest is being moved to another node while it runs",
+        "frozen": "its node has shut down cleanly, and will start it again",
         "deleting": "its volumes and its records are being removed",
     }
 )
@@ -43,6 +53,48 @@ class Schema:
     id: str
 
 
+#: What users may want of a node.
+NODE_STATES: Mapping[str, str] = MappingProxyType(
+    {
+        "ready": "it takes VMs",
+        "drained": "its VMs are moved away, and none is placed on it",
+        "maintenance": "the same, and once it is empty nobody is worried when it goes down",
+    }
+)
+
+#: Kinds of devices that can take a node's power, and kinds of evidence that its VMs cannot write any more.
+FENCE_DEVICES = ("ipmi", "redfish")
+EVIDENCE: Mapping[str, str] = MappingProxyType(
+    {
+        "storage_cut": "Ceph refuses every client on the node's addresses",
+        "powered_off": "its fence devices read back that it is off",
+        "signed_off": "its agent wrote, before it ended its session, that no VM runs there",
+        "declared_dead": "an operator vouches that it is off",
+    }
+)
+
+
+@dataclass(frozen=True)
+class FenceDevice:
+    """A device that can take a node's power.
+
+    Attributes:
+        name: unique within the node.
+        kind: one of FENCE_DEVICES.
+        address: host name or address, with a port where it is not the usual one; for redfish a URL.
+        username: as whom to log in.
+        credential: name of the file on the coordinators that holds the password; never the password itself.
+        options: what the kind knows beside that, such as ``cipher_suite`` or ``system``.
+    """
+
+    name: str
+    kind: str
+    address: str
+    username: str = ""
+    credential: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Node:
     """/nodes/NAME: a machine that belongs to the cluster, as its administrator declared it.
@@ -51,10 +103,86 @@ class Node:
         coordinator: runs the quorum services.
         memory_reserve: MiB that no VM may be given: for the host and its daemons.
         generation: number of changes by users.
+        state: one of NODE_STATES.
+        fence: its fence devices.
+        fence_together: it is off only when all of them say so (several power supplies); otherwise one is enough, and
+            they are tried in order.
     """
 
     coordinator: bool = False
     memory_reserve: int = 1024
+    generation: int = 1
+    state: str = "ready"
+    fence: tuple[FenceDevice, ...] = ()
+    fence_together: bool = False
+
+
+#: How a node that shuts down cleanly treats its VMs.
+SHUTDOWN_POLICIES: Mapping[str, str] = MappingProxyType(
+    {
+        "conditional": "a reboot stops them, and they start there again; a shutdown stops them, and they start elsewhere",
+        "freeze": "they are stopped, and start there again",
+        "failover": "they are stopped, and start elsewhere",
+        "migrate": "they are moved away first, and return when the node is back",
+    }
+)
+
+#: What decides between nodes that all may run a VM.
+PLACEMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "free_memory": "the most memory that no VM holds",
+        "fewest_vms": "the fewest VMs",
+        "configured_size": "the lowest share of processors and memory that is given away",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """/settings: policy of the whole cluster. All times in seconds.
+
+    Attributes:
+        maintenance: no node is fenced, and no VM recovered.
+        shutdown_policy: one of SHUTDOWN_POLICIES. placement: one of PLACEMENTS.
+        evidence: the kinds of EVIDENCE of which one suffices. What a node or an operator says itself always does.
+        rejoin: state of a node that comes back after a fence: ``ready`` or ``drained``.
+        session_timeout: how long a node may be silent before it counts as dead.
+        boot_grace: how long a node that nobody has seen alive since the leader's agent started may stay away.
+        storm_limit: how many nodes may be fenced at the same time; 0: fewer than half of all.
+        early_suspicion: whether a majority of neighbours may have a node fenced before its session has ended.
+        generation: number of changes by users.
+    """
+
+    maintenance: bool = False
+    shutdown_policy: str = "migrate"
+    placement: str = "free_memory"
+    evidence: tuple[str, ...] = ("storage_cut", "powered_off")
+    rejoin: str = "ready"
+    session_timeout: float = 6.0
+    boot_grace: float = 120.0
+    storm_limit: int = 0
+    early_suspicion: bool = False
+    generation: int = 1
+
+
+#: Kinds of rules.
+RULES = ("node_preference", "together", "apart")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """/rules/NAME: where VMs may run.
+
+    Attributes:
+        kind: one of RULES. vms: names of the VMs that it is about.
+        nodes: for node_preference: nodes with their priorities; the highest that is up is preferred.
+        strict: for node_preference: never on any other node. The other kinds are always strict.
+    """
+
+    kind: str
+    vms: tuple[str, ...]
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    strict: bool = False
     generation: int = 1
 
 
@@ -92,6 +220,26 @@ class Boot:
 
 
 @dataclass(frozen=True)
+class Ha:
+    """What happens to a VM when something fails.
+
+    Attributes:
+        max_local_restarts: how often it is started again on the same node after it crashed or did not start, before it
+            is moved; -1: for ever.
+        max_moves: how many other nodes are tried then.
+        priority: the higher goes first when a node's VMs are recovered.
+        failback: whether it returns to a node that is preferred to the one that it runs on.
+        power_off: whether a storage cut is not enough evidence for it, since it uses more than Ceph.
+    """
+
+    max_local_restarts: int = 3
+    max_moves: int = 1
+    priority: int = 0
+    failback: bool = True
+    power_off: bool = False
+
+
+@dataclass(frozen=True)
 class Vm:
     """/vms/NAME: what users want of a VM.
 
@@ -105,6 +253,8 @@ class Vm:
         generation: number of changes by users.
         definition: generation at which the virtual hardware (memory, vcpus, disks, nics, boot) last changed.
             A running VM has what was defined when it was started: VmStatus.definition.
+        live: whether it can be moved while it runs; otherwise it is stopped, moved and started.
+        ha: what happens when something fails.
     """
 
     uuid: str
@@ -121,14 +271,33 @@ class Vm:
     delete_volumes: bool = False
     generation: int = 1
     definition: int = 1
+    live: bool = True
+    ha: Ha = Ha()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """/claims/VM: the node that may run the VM. The epoch grows by one whenever the claim changes hands."""
+    """/claims/VM: the node that may run the VM.
+
+    Attributes:
+        node: the owner. epoch: grows by one whenever the claim changes hands.
+        to: the node that the owner is to move the VM to, empty for none. The owner gives the claim to it when the guest
+            runs there or nothing of it runs any more; ``/assigned`` lists the VM for both.
+        why: for what reason it is to be moved, in words.
+        barrier: Ceph's osdmap epoch that must be known before its volumes are opened: the one that cuts off the last
+            owner. 0 for none.
+        home: the node that it returns to when that takes VMs again, empty for none.
+        tried: nodes on which it did not start. generation: of the record that ``tried`` belongs to.
+    """
 
     node: str
     epoch: int
+    to: str = ""
+    why: str = ""
+    barrier: int = 0
+    home: str = ""
+    tried: tuple[str, ...] = ()
+    generation: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,6 +314,124 @@ class Alive:
 
 
 @dataclass(frozen=True)
+class Leader:
+    """/leader: ephemeral of the agent that leads. Its epoch is the version of /epoch that it has written."""
+
+    node: str
+    instance: str
+
+
+@dataclass(frozen=True)
+class SignOff:
+    """What a node's agent declares before it ends its session on purpose: no QEMU of any VM runs here.
+
+    Attributes:
+        recover: whether its VMs are to run elsewhere; otherwise they wait for its return.
+        why: in words.
+    """
+
+    recover: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One way to make sure that a node cannot write any more, and how far it has come.
+
+    Attributes:
+        kind: one of EVIDENCE. device: name of the fence device, for powered_off.
+        state: ``collecting``, ``proven`` or ``failed``; what failed is tried again.
+        why: in words. at: of the last change, by the leader's clock: for people.
+        epoch: for storage_cut: Ceph's osdmap epoch that holds it.
+    """
+
+    kind: str
+    state: str
+    why: str = ""
+    device: str = ""
+    at: str = ""
+    epoch: int = 0
+
+
+#: States of a fence, in order.
+FENCE_STATES: Mapping[str, str] = MappingProxyType(
+    {
+        "held": "the node is gone, but nothing is done about it yet: ``why`` says for what reason",
+        "collecting": "evidence is being collected",
+        "proven": "the node cannot write any more: its VMs are recovered",
+        "lifting": "the node is back and clean: the storage cut is being removed",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Fence:
+    """/fences/NODE: a node that is gone, what proves it, and what became of its VMs. Written by the leader alone.
+
+    It can only be created while the node has no session, in one transaction with that fact. So an enrolled agent either
+    knows the fence of its node or there is none.
+
+    Attributes:
+        id: unique: the leader's epoch and a count.
+        state: one of FENCE_STATES. why: what made the leader create or hold it, in words.
+        instance, boot_id: whose session has ended; empty where nobody has seen one.
+        addresses: of the node in all networks: what a storage cut refuses.
+        evidence: one per kind, and per device.
+        proven_by: kind of the evidence that was sufficient first.
+        epoch: Ceph's osdmap epoch of the storage cut, 0 while there is none.
+        cut: whether a storage cut was ordered: it must be undone when the fence is lifted.
+        moves: where each VM went and why, by VM. waiting: why a VM has no node yet, by VM.
+        since, proven_at: by the leader's clock: for people.
+    """
+
+    id: str
+    state: str
+    why: str
+    instance: str = ""
+    boot_id: str = ""
+    addresses: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    proven_by: str = ""
+    epoch: int = 0
+    cut: bool = False
+    moves: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    since: str = ""
+    proven_at: str = ""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """/declared/NODE: an operator vouches that a node is off. Holds for one fence only.
+
+    Attributes:
+        fence: Fence.id that it answers. by: who. why: how they know. at: by their clock.
+    """
+
+    fence: str
+    by: str
+    why: str
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Past:
+    """/history/ID: a fence that is over. The leader keeps the newest hundred.
+
+    Attributes:
+        node: whose. fence: as it was at its end. ended: by the leader's clock. how: how it ended, in words.
+        created, proven: ZooKeeper's transactions that wrote it first, and as proven; 0 for never.
+    """
+
+    node: str
+    fence: Fence
+    ended: str
+    how: str
+    created: int = 0
+    proven: int = 0
+
+
+@dataclass(frozen=True)
 class VmStatus:
     """What an agent reports of one VM that it holds the claim of.
 
@@ -157,6 +444,7 @@ class VmStatus:
         restarts: starts after a crash or failed start since the desired record last changed.
         console: path of the serial console's log on the node.
         definition: Vm.definition that the running QEMU was started with; 0 while none runs.
+        refused: Claim.to that the agent has given up on: the move failed, ``reason`` says why.
     """
 
     state: str
@@ -166,6 +454,7 @@ class VmStatus:
     restarts: int = 0
     console: str = ""
     definition: int = 0
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,6 +481,10 @@ class NodeStatus:
         pools: Ceph pools that the node can reach. bridges: bridge devices that it has.
         addresses: its address in each of the cluster's networks, by network name.
         vms: what it reports of each VM that it holds the claim of.
+        storage_address: the address that Ceph sees its clients come from; empty while that is not known.
+        leaving: while the node shuts down: what becomes of its VMs, one of SHUTDOWN_POLICIES; empty otherwise.
+        signed_off: what it declared when its session ended on purpose. Gone with the next session.
+        clean: Fence.id of its own fence, once no QEMU runs here that was started before it.
     """
 
     agent: str
@@ -202,6 +495,10 @@ class NodeStatus:
     bridges: tuple[str, ...] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
     vms: Mapping[str, VmStatus] = field(default_factory=dict)
+    storage_address: str = ""
+    leaving: str = ""
+    signed_off: SignOff | None = None
+    clean: str = ""
 
 
 @dataclass(frozen=True)

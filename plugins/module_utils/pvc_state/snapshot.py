@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -20,7 +20,20 @@ from typing import Any, TypeVar
 from . import paths, staging
 from .codec import Stored, stored
 from .errors import Conflict, DamagedRecord, SchemaMismatch
-from .records import SCHEMA_SUPPORTED, Alive, Claim, Health, Node, NodeStatus, Schema, Vm
+from .records import (
+    SCHEMA_SUPPORTED,
+    Alive,
+    Claim,
+    Declaration,
+    Fence,
+    Health,
+    Node,
+    NodeStatus,
+    Rule,
+    Schema,
+    Settings,
+    Vm,
+)
 from .store import Store, Znode
 
 T = TypeVar("T")
@@ -49,6 +62,7 @@ class Snapshot:
     Attributes:
         schema: which cluster it is. schema_version: data version of /schema.
         journal: data version of the empty /journal: the revision of the desired state.
+        settings: None where the tree has none yet: then the defaults hold, see ``policy``.
     """
 
     schema: Schema
@@ -60,6 +74,15 @@ class Snapshot:
     health: Mapping[str, Stored[Health]]
     vms: Mapping[str, Stored[Vm]]
     claims: Mapping[str, Stored[Claim]]
+    settings: Stored[Settings] | None = None
+    rules: Mapping[str, Stored[Rule]] = field(default_factory=dict)
+    fences: Mapping[str, Stored[Fence]] = field(default_factory=dict)
+    declared: Mapping[str, Stored[Declaration]] = field(default_factory=dict)
+
+    @property
+    def policy(self) -> Settings:
+        """The cluster's settings; the defaults where there are none, or they are damaged."""
+        return self.settings.value if self.settings is not None and self.settings.value is not None else Settings()
 
     @cached_property
     def reserved(self) -> Mapping[str, int]:
@@ -72,13 +95,13 @@ class Snapshot:
         return MappingProxyType(sums)
 
     def places(self, name: str, vm: Vm) -> Iterator[str]:
-        """The nodes that must have room for a VM: the owner of its claim, and the one that it is to move to."""
-        claim = self.claims.get(name)
-        owner = claim.value.node if claim and claim.value else None
-        if owner is not None:
-            yield owner
-        if vm.node is not None and vm.node != owner:
-            yield vm.node
+        """The nodes that must have room for a VM: the owner of its claim, and those that it is to move to."""
+        stored_claim = self.claims.get(name)
+        claim = stored_claim.value if stored_claim else None
+        wanted = {vm.node} if vm.node is not None else set()
+        if claim is not None:
+            wanted |= {claim.node, claim.to} - {""}
+        yield from sorted(wanted)
 
     def report(self, node: str) -> NodeStatus | None:
         """What a node's agent reports, None if nothing or damaged."""
@@ -155,6 +178,11 @@ def _read(store: Store, schema: Schema, schema_version: int, journal: int, only:
     # Claims before VMs: an agent removes both at once, so a VM that is still there after its claim was not lacks it.
     wanted += [paths.claim(name) for name in vms]
     wanted += [paths.vm(name) for name in vms]
+    rules, fences, declared = (store.children(path) or [] for path in (paths.RULES, paths.FENCES, paths.DECLARED))
+    wanted += [paths.rule(name) for name in rules]
+    wanted += [paths.fence(name) for name in fences]
+    wanted += [paths.declared(name) for name in declared]
+    wanted.append(paths.SETTINGS)
     znodes = iter(store.get_many(wanted))
     found = Snapshot(
         schema=schema,
@@ -166,7 +194,13 @@ def _read(store: Store, schema: Schema, schema_version: int, journal: int, only:
         health=_records(Health, nodes, znodes),
         claims=_records(Claim, vms, znodes),
         vms=_records(Vm, vms, znodes),
+        rules=_records(Rule, rules, znodes),
+        fences=_records(Fence, fences, znodes),
+        declared=_records(Declaration, declared, znodes),
     )
+    settings = next(znodes)
+    if settings is not None:
+        found = dataclasses.replace(found, settings=stored(Settings, settings))
     claims = {name: claim for name, claim in found.claims.items() if name in found.vms}
     return dataclasses.replace(found, claims=MappingProxyType(claims))
 

@@ -77,6 +77,11 @@ class Delete:
 Op = Union[Check, Create, Set, Delete]
 
 
+def absent(path: str) -> tuple[Op, ...]:
+    """Operations that hold when a znode does not exist, and leave none behind."""
+    return (Create(path), Delete(path, 0))
+
+
 class Refused(Enum):
     """Why an operation of a commit was refused."""
 

@@ -81,7 +81,7 @@ def vm_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
     if vm is not None:
         view |= {**desired_vm(vm), "uuid": vm.uuid, "generation": vm.generation}
     owner = claim.value if claim else None
-    view["claim"] = asdict(owner) if owner else None
+    view["claim"] = {"node": owner.node, "epoch": owner.epoch} if owner else None
     observed = vm_status(snapshot, name)
     view["observed"] = _observed(snapshot, owner.node, observed) if owner and observed else None
     view["kept_volumes"] = (

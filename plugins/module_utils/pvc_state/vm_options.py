@@ -92,7 +92,7 @@ class VmChecker(Checker):
         self._cluster = cluster_id
 
     def state(self, value: Any) -> str:
-        return self.choice("state", value, WANTED)
+        return self.choice("state", value, tuple(WANTED))
 
     def disks(self, requests: Sequence[DiskRequest]) -> tuple[Disk, ...]:
         self.at_most("disks", requests, DISKS)
