@@ -95,14 +95,5 @@ class Written:
 
 
 LeadEvent = (
-    AliveSeen
-    | Blinded
-    | Elected
-    | Deposed
-    | TreeSeen
-    | StorageCut
-    | StorageRestored
-    | PowerRead
-    | MarkedDown
-    | Written
+    AliveSeen | Blinded | Elected | Deposed | TreeSeen | StorageCut | StorageRestored | PowerRead | MarkedDown | Written
 )

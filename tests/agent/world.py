@@ -27,7 +27,7 @@ from pvc_state.errors import InvalidRequest, StoreUnavailable
 from pvc_state.memory_store import MemoryEnsemble, MemoryStore
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Alive, Claim, Disk, Health, NodeStatus, Schema, Service, Vm, VmStatus
+from pvc_state.records import Alive, Claim, Disk, Fence, Health, NodeStatus, Schema, Service, Vm, VmStatus
 from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import load
 from pvc_state.store import Check, Create, Delete, Op, Set, Store, Znode
@@ -54,6 +54,8 @@ class SimulatedHypervisor:
         self.failing = ""
         self.up = True
         self.starts: list[tuple[str, int]] = []
+        self.migration = ""
+        self.reach: Callable[[str], SimulatedHypervisor] = lambda _address: self
 
     def attach(self, post: Callable[[Event], None]) -> None:
         self.post = post
@@ -83,8 +85,25 @@ class SimulatedHypervisor:
 
     def resume(self, vm: str, uuid: str) -> None:
         self._check()
-        self.say(f"resume {vm}")
+        self.say(f"resume {vm} epoch {self.domains[vm].epoch}" if vm in self.domains else f"resume {vm}")
         self.change(vm, DomainState.RUNNING)
+
+    def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
+        self._check()
+        if self.migration and self.migration != "breaks at the end":
+            raise EffectFailed(self.migration)
+        target = self.reach(to)
+        assert vm not in target.domains, f"{vm} was moved to where it is"
+        if vm not in self.domains or not target.up:
+            raise EffectFailed("libvirt did not move it: unable to connect to server")
+        self.say(f"move {vm} to {to}")
+        paused = self.domains[vm].state is DomainState.PAUSED
+        there = replace(self.domains[vm], epoch=epoch, state=DomainState.PAUSED if paused else DomainState.ARRIVED)
+        target.domains[vm] = there
+        target.tell(DomainSeen(vm, there))
+        if self.migration:
+            raise EffectFailed("libvirt did not move it: the connection broke")
+        self.end(vm, "it was moved to another node")
 
     # --- what happens by itself ---------------------------------------------------------------------------------------
 
@@ -119,9 +138,11 @@ class SimulatedStorage:
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.volumes: set[str] = set()
+        self.barriers: list[int] = []
         self.failing = ""
 
-    def ensure(self, disks: Sequence[Disk]) -> None:
+    def ensure(self, disks: Sequence[Disk], barrier: int) -> None:
+        self.barriers.append(barrier)
         for disk in disks:
             name = f"{disk.pool}/{disk.volume}"
             if self.failing:
@@ -163,7 +184,10 @@ class Node:
         self.name = name
         self.boot_id = f"boot-1-of-{name}"
         self.hypervisor = SimulatedHypervisor(self.say)
-        self.facts = Facts("0.1.0", self.boot_id, 8192, 4, pools=("vms",), bridges=("br0",))
+        self.hypervisor.reach = lambda address: world.nodes[address].hypervisor
+        self.facts = Facts(
+            "0.1.0", self.boot_id, 8192, 4, pools=("vms",), bridges=("br0",), addresses={"cluster": name}
+        )
         self.sentences: list[str] = []
         self.troubles: list[str] = []
         self.services: tuple[Service, ...] = (Service("ceph", "osd.0", "up"), Service("ceph", "osd.1", "up"))
@@ -353,6 +377,35 @@ class World:
             ]
         )
 
+    def move(self, vm: str, to: str, why: str = "test", **changes: Any) -> None:
+        """Have a VM moved, as a leader does: the claim says where, the index has it for both. Nowhere: no more."""
+        znode = self.znode(paths.claim(vm))
+        assert znode is not None
+        before = codec.decode(Claim, znode.data)
+        after = replace(before, to=to, why=why if to else "", **changes)
+        ops: list[Op] = [Set(paths.claim(vm), codec.encode(after), znode.version)]
+        if before.to and before.to != to:
+            ops.append(Delete(paths.assigned(before.to, vm), 0))
+        if to and to != before.to:
+            ops.append(Create(paths.assigned(to, vm)))
+        self.user.commit(ops)
+
+    def fence(self, node: str, state: str | None, **changes: Any) -> None:
+        """Make a node's fence, change it, or take it away (None), as a leader does; with it goes the node's session."""
+        path = paths.fence(node)
+        znode = self.znode(path)
+        if state is None:
+            assert znode is not None
+            self.user.commit([Delete(path, znode.version)])
+        elif znode is not None:
+            record = replace(codec.decode(Fence, znode.data), state=state, **changes)
+            self.user.commit([Set(path, codec.encode(record), znode.version)])
+        else:
+            alive = self.znode(paths.alive(node))
+            ops: list[Op] = [Delete(paths.alive(node), alive.version)] if alive is not None else []
+            record = Fence(id="1-1", state=state, why="its session has ended", **changes)
+            self.user.commit([*ops, Create(path, codec.encode(record))])
+
     def damage(self, path: str) -> None:
         znode = self.znode(path)
         assert znode is not None
@@ -364,11 +417,11 @@ class World:
         schema = replace(codec.decode(Schema, znode.data), version=version)
         self.user.commit([Set(paths.SCHEMA, codec.encode(schema), znode.version)])
 
-    def want_blindly(self, vm: str, **changes: str | None) -> None:
+    def want_blindly(self, vm: str, **changes: Any) -> None:
         """Change a record as other software might, past the library's rules."""
         znode = self.znode(paths.vm(vm))
         assert znode is not None
-        record = replace(codec.decode(Vm, znode.data), **changes)  # type: ignore[arg-type]
+        record = replace(codec.decode(Vm, znode.data), **changes)
         self.user.commit([Set(paths.vm(vm), codec.encode(record), znode.version)])
 
     def leave_large_plan_behind(self, requests: Sequence[VmRequest]) -> None:
