@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pvc_state.codec import Stored
+from pvc_state.records import Fence
 from pvc_state.snapshot import Snapshot
 
 from .effects import BeginFence, ChangeClaim, EndFence, Recover, StoreEffect, UpdateFence, key, power_key
@@ -131,21 +132,21 @@ def _applied(snapshot: Snapshot, effect: StoreEffect) -> Snapshot:
     node = effect.subject.partition(" ")[2]
     match effect:
         case BeginFence():
-            return _with(snapshot, "fences", node, Stored(effect.fence, 0))
+            return _fenced(snapshot, node, effect.fence, 0)
         case UpdateFence():
-            return _with(snapshot, "fences", node, Stored(effect.fence, effect.version + 1))
+            return _fenced(snapshot, node, effect.fence, effect.version + 1)
         case EndFence():
             return dataclasses.replace(snapshot, fences=_without(snapshot.fences, node))
         case Recover():
             claims = {**snapshot.claims, **{one.vm: Stored(one.after, one.version + 1) for one in effect.claims}}
-            snapshot = dataclasses.replace(snapshot, claims=claims)
-            return _with(snapshot, "fences", node, Stored(effect.fence, effect.version + 1))
+            return _fenced(dataclasses.replace(snapshot, claims=claims), node, effect.fence, effect.version + 1)
         case ChangeClaim():
-            return _with(snapshot, "claims", effect.vm, Stored(effect.claim, effect.version + 1))
+            changed = {**snapshot.claims, effect.vm: Stored(effect.claim, effect.version + 1)}
+            return dataclasses.replace(snapshot, claims=changed)
 
 
-def _with(snapshot: Snapshot, field: str, name: str, value: Stored[Any]) -> Snapshot:
-    return dataclasses.replace(snapshot, **{field: {**getattr(snapshot, field), name: value}})
+def _fenced(snapshot: Snapshot, node: str, fence: Fence, version: int) -> Snapshot:
+    return dataclasses.replace(snapshot, fences={**snapshot.fences, node: Stored(fence, version)})
 
 
 def _without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:

@@ -46,10 +46,10 @@ def gathered(view: LeadView, snapshot: Snapshot, node: str, fence: Fence) -> tup
     """The evidence of a fence with all that has come in since it was written."""
     found = tuple(_latest(view, node, fence, one) for one in fence.evidence)
     declared = snapshot.declared.get(node)
-    if declared is not None and declared.value is not None and declared.value.fence == fence.id:
-        if not any(one.kind == "declared_dead" for one in found):
-            by, why = declared.value.by, declared.value.why
-            found += (Evidence("declared_dead", "proven", f"{by} vouches for it: {why}", at=view.wall),)
+    word = declared.value if declared is not None else None
+    known = any(one.kind == "declared_dead" for one in found)
+    if word is not None and word.fence == fence.id and not known:
+        found += (Evidence("declared_dead", "proven", f"{word.by} vouches for it: {word.why}", at=view.wall),)
     return found
 
 
@@ -97,7 +97,9 @@ def proof(policy: Settings, node: Node | None, evidence: tuple[Evidence, ...]) -
     return ""
 
 
-def next_devices(node: Node | None, evidence: tuple[Evidence, ...], view: LeadView, name: str) -> tuple[FenceDevice, ...]:
+def next_devices(
+    node: Node | None, evidence: tuple[Evidence, ...], view: LeadView, name: str
+) -> tuple[FenceDevice, ...]:
     """The fence devices to be ordered now: all where they only count together, otherwise the next after those that failed."""
     if node is None:
         return ()
@@ -105,6 +107,6 @@ def next_devices(node: Node | None, evidence: tuple[Evidence, ...], view: LeadVi
     left = [device for device in node.fence if by_name.get(device.name, "proven") != "proven"]
     if node.fence_together or not left:
         return tuple(left)
-    tried = {device.name: view.attempts.get(power_key(name, device.name)) for device in left}
-    fewest = min(0 if attempt is None else attempt.failures for attempt in tried.values())
-    return tuple(device for device in left if (tried[device.name].failures if tried[device.name] else 0) == fewest)[:1]  # type: ignore[union-attr]
+    attempts = {device.name: view.attempts.get(power_key(name, device.name)) for device in left}
+    failures = {device: attempt.failures if attempt is not None else 0 for device, attempt in attempts.items()}
+    return (min(left, key=lambda device: failures[device.name]),)

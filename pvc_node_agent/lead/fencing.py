@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pvc_state import paths
-from pvc_state.codec import Stored
 from pvc_state.records import Evidence, Fence, Node, Past
 
 from .effects import BeginFence, CutStorage, EndFence, MarkDown, PowerOff, RestoreStorage, UpdateFence
@@ -31,7 +30,9 @@ def fence(work: Work) -> None:
         if stored is None:
             _unfenced(work, node, doubted.get(node, ""))
         elif stored.value is None:
-            work.say(f"node {node}", f"hold {node}", f"its fence is damaged ({stored.invalid}): nothing is done about it")
+            work.say(
+                f"node {node}", f"hold {node}", f"its fence is damaged ({stored.invalid}): nothing is done about it"
+            )
         else:
             _Fenced(work, node, stored.value, stored.version).decide()
 
@@ -214,7 +215,9 @@ class _Fenced:
         if self.alive is None or not self._clean():
             return False
         if self._write(replace(self.fence, state="lifting"), self._presence()):
-            self.work.say(self.subject, f"let {self.node} come back", "its new agent found nothing running, or ended it")
+            self.work.say(
+                self.subject, f"let {self.node} come back", "its new agent found nothing running, or ended it"
+            )
         return True
 
     def _clean(self) -> bool:
@@ -222,7 +225,8 @@ class _Fenced:
 
     def _presence(self) -> tuple[tuple[str, int], ...]:
         """What a node's word rests on: that its agent lives, and has said so."""
-        return _versions(((paths.alive(self.node), self.alive), (paths.status(self.node), self.status)))
+        words = ((paths.alive(self.node), self.alive), (paths.status(self.node), self.status))
+        return tuple((path, stored.version) for path, stored in words if stored is not None)
 
     def _lift(self) -> None:
         if self.alive is None:
@@ -267,8 +271,3 @@ class _Fenced:
 
     def _write(self, fence: Fence, rests_on: tuple[tuple[str, int], ...] = ()) -> bool:
         return self.work.ask(UpdateFence(self.subject, rests_on, fence, self.version))
-
-
-def _versions(records: tuple[tuple[str, Stored[object] | None], ...]) -> tuple[tuple[str, int], ...]:
-    return tuple((path, stored.version) for path, stored in records if stored is not None)
-

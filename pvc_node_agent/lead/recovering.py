@@ -69,4 +69,3 @@ def _rehome(work: Work, fence: Fence, move: Move) -> Rehome:
         home=before.home if before.home != move.to else "",
     )
     return Rehome(move.vm, before, stored.version, after, record.version)
-
