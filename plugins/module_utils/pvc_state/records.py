@@ -284,6 +284,7 @@ class Claim:
         to: the node that the owner is to move the VM to, empty for none. The owner gives the claim to it when the guest
             runs there or nothing of it runs any more; ``/assigned`` lists the VM for both.
         why: for what reason it is to be moved, in words.
+        cold: it is stopped, moved and started, although its guest could be moved while it runs.
         barrier: Ceph's osdmap epoch that must be known before its volumes are opened: the one that cuts off the last
             owner. 0 for none.
         home: the node that it returns to when that takes VMs again, empty for none.
@@ -294,6 +295,7 @@ class Claim:
     epoch: int
     to: str = ""
     why: str = ""
+    cold: bool = False
     barrier: int = 0
     home: str = ""
     tried: tuple[str, ...] = ()
