@@ -42,7 +42,6 @@ from pvc_state.records import (
     SignOff,
 )
 from pvc_state.snapshot import Snapshot
-
 from tests.agent.lead.builders import NODES, Led, address, cluster, fenced, policy, settings, status, with_vms
 
 TWO = ("node1", "node2")
