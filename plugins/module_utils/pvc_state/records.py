@@ -374,7 +374,7 @@ class Fence:
     knows the fence of its node or there is none.
 
     Attributes:
-        id: unique: the leader's epoch and a count.
+        id: unique: the node, the leader's epoch and its clock.
         state: one of FENCE_STATES. why: what made the leader create or hold it, in words.
         instance, boot_id: whose session has ended; empty where nobody has seen one.
         addresses: of the node in all networks: what a storage cut refuses.
@@ -422,7 +422,7 @@ class Past:
 
     Attributes:
         node: whose. fence: as it was at its end. ended: by the leader's clock. how: how it ended, in words.
-        created, proven: ZooKeeper's transactions that wrote it first, and as proven; 0 for never.
+        created, changed: ZooKeeper's transactions that wrote it first and last; filled in as it is written here.
     """
 
     node: str
@@ -430,7 +430,7 @@ class Past:
     ended: str
     how: str
     created: int = 0
-    proven: int = 0
+    changed: int = 0
 
 
 @dataclass(frozen=True)
