@@ -118,6 +118,15 @@ class MemoryEnsemble:
                     self._end_session(store._session)
         self._settle()
 
+    def next_expiry(self) -> float | None:
+        """When tick() has a session to end, if nobody is heard of until then; None: never."""
+        with self._lock:
+            if self._down:
+                return None
+            silent = [store._session for store in self._stores if store._cut or store._closed]
+            sessions = [self._sessions[session] for session in silent if session in self._sessions]
+            return min((session.contact + session.timeout for session in sessions), default=None)
+
     def deliver(self, limit: int | None = None) -> int:
         """Run the callbacks that wait (at most ``limit``), and those that they cause; returns how many."""
         count = 0
