@@ -9,14 +9,15 @@ ephemeral are still what the decision rested on. So neither a late watch nor a f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
-from pvc_state import codec, paths, staging
+from pvc_state import codec, paths
 from pvc_state.errors import PvcError, StoreError
 from pvc_state.records import Claim, Health, NodeStatus
 from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Refused, Set, Store, Znode
 
+from . import guarded
 from .decide import arriving
 from .effects import (
     AskUnasked,
@@ -40,9 +41,6 @@ from .effects import (
 )
 from .env import EffectFailed, Hypervisor, NotAnswering, Storage
 from .events import Done, Failure
-
-#: How often a commit is tried again when a large plan came between.
-_ATTEMPTS = 5
 
 
 class Performer:
@@ -177,7 +175,7 @@ class Performer:
             ops += self._unless_gone(store, paths.assigned(old.to, effect.vm))
         if store.get(paths.assigned(effect.to, effect.vm)) is None:
             ops.append(Create(paths.assigned(effect.to, effect.vm)))
-        self._commit_records(ops)
+        guarded.commit(store, ops)
 
     def _remove_records(self, effect: RemoveRecords) -> None:
         store = self._store()
@@ -190,7 +188,7 @@ class Performer:
         ]
         if old.to and old.to != self._node:
             ops += self._unless_gone(store, paths.assigned(old.to, effect.vm))
-        self._commit_records(ops)
+        guarded.commit(store, ops)
 
     def _claim(self, store: Store, vm: str, right: Right) -> Claim:
         """The claim that the right names; raises CommitRefused when it has changed."""
@@ -204,20 +202,6 @@ class Performer:
 
     def _unless_gone(self, store: Store, path: str) -> list[Op]:
         return [] if store.get(path) is None else [Delete(path, 0)]
-
-    def _commit_records(self, ops: Sequence[Op]) -> None:
-        """Commit what users' plans may touch, too: not while a large plan is half carried out."""
-        store = self._store()
-        for _turn in range(_ATTEMPTS):
-            guard = staging.guard(store)
-            try:
-                store.commit([guard, *ops])
-            except CommitRefused as err:
-                if err.op.path != guard.path:
-                    raise
-            else:
-                return
-        raise EffectFailed("large changes of the cluster keep coming between")
 
     def _write_status(self, status: NodeStatus) -> None:
         store = self._store()

@@ -10,6 +10,7 @@ import pytest
 
 from pvc_node_agent.events import StorageCutSeen, StorageSeen
 from pvc_node_agent.feed import Superseded
+from pvc_node_agent.sim.hypervisor import Faults
 from pvc_node_agent.view import DomainState
 from pvc_state import codec, paths
 from pvc_state.records import Claim, Ha, SignOff
@@ -332,7 +333,7 @@ def test_a_guest_moves_while_it_runs_and_runs_on_under_its_new_claim(world: Worl
     world.want_blindly("web1", node=None)
     world.move("web1", "node2", "node1 is drained", home="node1", barrier=7)
     world.settle()
-    assert world.log[2:] == ["node1: move web1 to node2", "node2: resume web1 epoch 2"]
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
     assert world.claim("web1") == Claim("node2", 2, home="node1", barrier=7)
     assert [world.user.children(paths.assigned(node)) for node in ("node1", "node2")] == [[], ["web1"]]
     assert (world.vm("web1").state, world.vm("web1").restarts) == ("running", 0)
@@ -358,32 +359,31 @@ def test_a_stopped_vm_moves_too_and_does_not_start(world: World) -> None:
 
 def test_a_failed_move_leaves_the_guest_where_it_is(world: World) -> None:
     world.want_blindly("web1", node=None)
-    world["node1"].hypervisor.migration = "libvirt did not move it: the certificate has expired"
+    world.faults["web1"] = Faults(move_fails=2)
     world.move("web1", "node2")
     world.advance(600)
     status = world.vm("web1")
     assert (status.state, status.refused) == ("running", "node2")
-    assert "the certificate has expired" in status.reason
-    world["node1"].hypervisor.migration = ""
+    assert status.reason == "runs; was not moved to node2: its move was made to fail (1 of 2)"
     world.move("web1", "")
     world.settle()
     assert (world.vm("web1").reason, world.vm("web1").refused) == ("runs", "")
     world.move("web1", "node2")
     world.settle()
-    assert world["node2"].running == {"web1"}
+    assert "(2 of 2)" in world.vm("web1").reason
 
 
 def test_a_connection_that_breaks_at_the_worst_moment_leaves_no_guest_running_twice(world: World) -> None:
     """The source believes that the move has failed and lets the guest run on, but it has arrived."""
     world.want_blindly("web1", node=None)
-    world["node1"].hypervisor.migration = "breaks at the end"
+    world["node1"].hypervisor.breaks = True
     world.move("web1", "node2")
     world.settle()
     assert world["node1"].hypervisor.domains["web1"].state is DomainState.RUNNING
     assert world["node2"].hypervisor.domains["web1"].state is DomainState.ARRIVED
     world.move("web1", "")
     world.settle()
-    assert world.log[2:] == ["node1: move web1 to node2", "node2: destroy web1"]
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: destroy web1"]
 
 
 def test_an_agent_that_dies_between_the_guests_move_and_the_claims(world: World) -> None:
@@ -392,17 +392,17 @@ def test_an_agent_that_dies_between_the_guests_move_and_the_claims(world: World)
     hypervisor = world["node1"].hypervisor
     world["node1"].kill_agent()
     world.move("web1", "node2")
-    hypervisor.migrate("web1", "", "node2", 2)
+    hypervisor.migrate("web1", hypervisor.domains["web1"].uuid, "node2", 2)
     world.advance(20)
     assert world["node2"].hypervisor.domains["web1"].state is DomainState.ARRIVED
     world["node1"].start_agent()
     world.settle()
-    assert world.log[2:] == ["node1: move web1 to node2", "node2: resume web1 epoch 2"]
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
 
 
 def test_a_vm_that_is_removed_on_its_way_leaves_no_index_behind(world: World) -> None:
     world.want_blindly("web1", node=None)
-    world["node1"].hypervisor.migration = "no"
+    world.faults["web1"] = Faults(move_fails=1)
     world.move("web1", "node2")
     world.settle()
     world.want_blindly("web1", state="absent")
@@ -413,8 +413,12 @@ def test_a_vm_that_is_removed_on_its_way_leaves_no_index_behind(world: World) ->
 def test_the_new_owner_waits_for_the_epoch_that_cut_off_the_last(world: World) -> None:
     world.want_blindly("web1", node=None, live=False)
     world.move("web1", "node2", barrier=77)
-    world.settle()
-    assert world.storage.barriers[-1] == 77
+    world.advance(30)
+    assert world.claim("web1").node == "node2"
+    assert world.vm("web1").reason.startswith("Ceph has not told of osdmap epoch 77 yet")
+    world.storage.epoch = 77
+    world.advance(60)
+    assert world["node2"].running == {"web1"}
 
 
 # --- the node's own fence, and its storage ----------------------------------------------------------------------------
