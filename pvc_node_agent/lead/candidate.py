@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from pvc_state import codec, paths
 from pvc_state.errors import PvcError, StoreError
@@ -163,10 +164,9 @@ class Candidate:
     def _leave(self) -> None:
         """Give the lead up for good."""
         if self._epoch is not None:
-            try:
+            # should it fail: somebody else leads already, or will when this session ends
+            with suppress(CommitRefused, StoreError):
                 self._store().commit([Check(paths.EPOCH, self._epoch), Delete(paths.LEADER, 0)])
-            except (CommitRefused, StoreError):
-                pass  # somebody else leads already, or will when this session ends
         self._step_down("this agent stops")
         self._resigned.set()
 
