@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from pvc_state.errors import StoreUnavailable
 from pvc_state.memory_store import MemoryStore
 from pvc_state.records import Alive, Service
-from pvc_state.store import Store
+from pvc_state.store import Op, SessionState, Store, Watch, Znode
 
-from ..events import Event, FactsSeen, ServicesSeen
+from ..events import DomainSeen, Event, FactsSeen, ServicesSeen
 from ..feed import Feed
 from ..loop import Loop, Pools
 from ..perform import Performer
-from ..view import Facts, Observer, Sentence, Services, Settings, View
+from ..view import Domain, DomainState, Facts, Observer, Sentence, Services, Settings, View
 from .ceph import NodeStorage
 from .hypervisor import SimulatedHypervisor
 
@@ -41,6 +41,44 @@ class Later:
         return jobs
 
 
+class FragileStore:
+    """A client whose requests may fail while its session lives on: its library goes on pinging."""
+
+    def __init__(self, store: MemoryStore, faulty: Callable[[], bool]) -> None:
+        self._store = store
+        self._faulty = faulty
+
+    def _asked(self) -> MemoryStore:
+        if self._faulty():
+            raise StoreUnavailable("the store did not answer in time")
+        return self._store
+
+    @property
+    def session_id(self) -> int:
+        return self._store.session_id
+
+    def get(self, path: str, watch: Watch | None = None) -> Znode | None:
+        return self._asked().get(path, watch)
+
+    def get_many(self, paths: Sequence[str], watch: Watch | None = None) -> list[Znode | None]:
+        return self._asked().get_many(paths, watch)
+
+    def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
+        return self._asked().children(path, watch)
+
+    def commit(self, ops: Sequence[Op]) -> None:
+        self._asked().commit(ops)
+
+    def sync(self) -> None:
+        self._asked().sync()
+
+    def on_session(self, callback: Callable[[SessionState], None]) -> None:
+        self._store.on_session(callback)
+
+    def close(self) -> None:
+        self._store.close()
+
+
 class Machine:
     """A machine, with or without a running agent.
 
@@ -57,6 +95,7 @@ class Machine:
         self.powered = powered
         self.connected = powered
         self.paused = False
+        self.store_faulty = False
         self.boots = 1
         self.agents = 0
         self.boot_id = f"boot-1-of-{name}"
@@ -123,7 +162,7 @@ class Machine:
         if not (self.powered and self.connected):
             raise StoreUnavailable("no server of the ensemble answers")
         self.store = self.world.ensemble.connect(self.world.session_timeout)
-        return self.store
+        return FragileStore(self.store, lambda: self.store_faulty)
 
     def kill_agent(self) -> None:
         """kill -9: its session goes on until it times out, its VMs live."""
@@ -136,6 +175,24 @@ class Machine:
     def restart_agent(self) -> None:
         self.kill_agent()
         self.start_agent()
+
+    def stop_leading(self) -> None:
+        """Its agent leaves leading to others."""
+
+    def start_leading(self) -> None:
+        """Its agent may lead again."""
+
+    def install(self, version: str) -> None:
+        """Its agent is of this version now."""
+        self.facts = replace(self.facts, agent=version)
+        if self.loop is not None:
+            self.inbox.put(FactsSeen(self.facts))
+
+    def adopt(self, vm: str) -> None:
+        """The VM runs here already, whoever started it."""
+        record, claim = self.world.desired(vm)
+        self.hypervisor.domains[vm] = Domain(record.uuid, DomainState.RUNNING, claim.epoch, record.definition)
+        self.hypervisor.tell(DomainSeen(vm, self.hypervisor.domains[vm]))
 
     # --- the machine --------------------------------------------------------------------------------------------------
 
@@ -158,6 +215,13 @@ class Machine:
         self.facts = replace(self.facts, boot_id=self.boot_id)
         self.world.changed()
         self.start_agent()
+
+    def leave(self, reboot: bool) -> None:
+        """Its service manager shuts it down."""
+        self.kill_agent()
+        for vm in sorted(self.running):
+            self.hypervisor.end(vm, "its machine was shut down")
+        self.world.left(self, reboot=reboot)
 
     def reboot(self) -> None:
         """Power off and on: another boot, and no domains."""
@@ -223,3 +287,8 @@ class Machine:
     def writes(self, vm: str) -> bool:
         """Whether the VM's guest on this machine can write to its volumes, now or when a network is whole again."""
         return self.powered and vm in self.hypervisor.domains and not self.world.storage.refuses(self.storage_address)
+
+    @property
+    def serves(self) -> bool:
+        """Whether its guests reach their volumes now."""
+        return self.powered and self.connected and not self.paused

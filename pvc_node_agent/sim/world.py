@@ -12,8 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pvc_state import codec, paths
 from pvc_state.memory_store import MemoryEnsemble
+from pvc_state.memory_tree import ANYONE
 from pvc_state.memory_tree import Event as TreeEvent
+from pvc_state.records import Claim, Vm
+from pvc_state.store import Znode
 
 from ..view import Sentence
 from .ceph import SimulatedCeph
@@ -35,6 +39,14 @@ class WatchedEnsemble(MemoryEnsemble):
     def _announce(self, events: Sequence[TreeEvent]) -> None:
         self._told(events)
         super()._announce(events)
+
+    def peek(self, path: str) -> Znode | None:
+        """What the servers hold, whoever reaches them."""
+        return self._tree.read(path, ANYONE)
+
+    def names(self, path: str) -> list[str]:
+        """The names below a path."""
+        return self._tree.children(path, ANYONE) or []
 
 
 class World:
@@ -78,8 +90,18 @@ class World:
     def changed(self) -> None:
         """Power or network of a machine changed."""
 
+    def left(self, machine: Machine, *, reboot: bool) -> None:
+        """A machine has shut down, as its agent sees it: all that is left is its power."""
+
     def _tree_changed(self, events: Sequence[TreeEvent]) -> None:
         """A transaction has changed the tree."""
+
+    def desired(self, vm: str) -> tuple[Vm, Claim]:
+        """The record and the claim of a VM, as the servers hold them."""
+        record, claim = self.ensemble.peek(paths.vm(vm)), self.ensemble.peek(paths.claim(vm))
+        assert record is not None
+        assert claim is not None
+        return codec.decode(Vm, record.data), codec.decode(Claim, claim.data)
 
     # --- machines -----------------------------------------------------------------------------------------------------
 
