@@ -18,7 +18,8 @@ LAYERS = (
     frozenset({"errors", "paths", "store", "codec", "records", "requests"}),
     frozenset({"staging", "snapshot"}),
     frozenset(
-        {"health", "health_view", "views", "vm_options", "vm_rules", "placement", "plan", "plan_node", "plan_vm"}
+        {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm"}
+        | {"node_limits", "rule_book", "scores", "placement", "plan_recovery", "plan_moves", "plan_move"}
     ),
 )
 #: Layers of pure functions: what they decide depends on their arguments only.
