@@ -17,12 +17,28 @@ from pathlib import Path
 LAYERS = (
     frozenset({"errors", "paths", "store", "codec", "records", "requests"}),
     frozenset({"staging", "snapshot"}),
+    frozenset({"history"}),
     frozenset(
-        {"health", "health_view", "views", "vm_options", "vm_rules", "placement", "plan", "plan_node", "plan_vm"}
+        {
+            "failover_report",
+            "fence_report",
+            "ha_budget",
+            "health",
+            "health_view",
+            "node_options",
+            "placement",
+            "plan",
+            "plan_node",
+            "plan_settings",
+            "plan_vm",
+            "views",
+            "vm_options",
+            "vm_rules",
+        }
     ),
 )
 #: Layers of pure functions: what they decide depends on their arguments only.
-PURE = LAYERS[1] | LAYERS[2]
+PURE = LAYERS[1] | LAYERS[2] | LAYERS[3]
 #: What the world can be seen or changed with; a pure layer has no use for them.
 IMPURE = frozenset(
     {"asyncio", "datetime", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}

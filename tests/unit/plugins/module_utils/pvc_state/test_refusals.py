@@ -48,7 +48,10 @@ def test_names_that_are_fine(cluster: Cluster, name: str) -> None:
         ({"memory": True}, "memory: True is not possible; give a whole number from 16 to 16777216 MiB"),
         ({"vcpus": 0}, "vcpus: 0 is not possible; give a whole number from 1 to 512"),
         ({"shutdown_timeout": 0}, "shutdown_timeout: 0 is not possible; give a whole number from 1 to 86400 seconds"),
-        ({"state": "running"}, "state: 'running' is not possible; give one of started, stopped, disabled, ignored, absent"),
+        (
+            {"state": "running"},
+            "state: 'running' is not possible; give one of started, stopped, disabled, ignored, absent",
+        ),
         ({"node": "Node1"}, f"node: 'Node1' is no valid name; {NAME_RULE}"),
         (
             {"description": "a\x00b"},
