@@ -70,6 +70,9 @@ def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
     )
     _text(domain, "memory", str(record.memory), unit="MiB")
     _text(domain, "vcpu", str(record.vcpus))
+    # what the guest may know: under which claim it was started
+    sysinfo = SubElement(domain, "sysinfo", type="smbios")
+    _text(SubElement(sysinfo, "oemStrings"), "entry", f"pvc.epoch={epoch}")
     os = SubElement(domain, "os")
     _text(os, "type", "hvm", arch="x86_64", machine=machine.machine)
     if record.boot.kernel:
@@ -78,6 +81,7 @@ def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
             _text(os, "initrd", record.boot.initrd)
         if record.boot.cmdline:
             _text(os, "cmdline", record.boot.cmdline)
+    SubElement(os, "smbios", mode="sysinfo")
     features = SubElement(domain, "features")
     SubElement(features, "acpi")
     SubElement(features, "apic")

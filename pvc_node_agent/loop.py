@@ -1,14 +1,13 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The loop: takes events, steps, and hands the effects to threads. It never waits for anything but its queue."""
+"""The node's own loop: takes events, steps, and hands the effects to threads."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Protocol
 
 from .absorb import absorb
@@ -30,9 +29,10 @@ from .effects import (
 )
 from .env import Clock, Voice
 from .events import Blinded, Done, Event, Failure, Overdue
-from .feed import Feed, Superseded
+from .feed import Feed
 from .perform import Performer
 from .step import step
+from .turning import Turning
 from .view import View
 
 #: Seconds after which an effect counts as overdue. It is not given up: a call into libvirt cannot be taken back, and
@@ -77,12 +77,10 @@ class Pools:
         return self.hypervisor
 
 
-class Loop:
-    """The agent, once everything outside is at hand.
+class Loop(Turning[Event]):
+    """The agent, once everything outside is at hand. run() raises Superseded when another agent has taken the node over.
 
-    Args:
-        inbox: where events arrive, from any thread.
-        frozen_after: after a pause of this many seconds in the loop's life its session may have ended unnoticed.
+    Args: as of Turning, and
         sign_of_life: called at least every ``idle`` seconds while the loop turns.
     """
 
@@ -100,72 +98,22 @@ class Loop:
         idle: float,
         sign_of_life: Callable[[View], None],
     ) -> None:
+        super().__init__("feed", inbox, clock, feed, frozen_after=frozen_after, idle=idle)
         self.view = view
-        self._inbox = inbox
-        self._clock = clock
         self._feed = feed
         self._performer = performer
         self._pools = pools
         self._voice = voice
-        self._frozen_after = frozen_after
-        self._idle = idle
         self._sign_of_life = sign_of_life
         self._due: dict[str, tuple[float, VmEffect]] = {}
-        self._stopping = False
-        self._fatal: Exception | None = None
 
-    def stop(self) -> None:
-        """End the loop, from any thread. What is under way goes on in its thread until the process ends."""
-        self._stopping = True
-        self._inbox.put(None)
+    def frozen(self, reason: str) -> Event:
+        return Blinded(reason)
 
-    def run(self) -> None:
-        """Turn until stop(). Raises Superseded when another agent has taken the node over."""
-        threading.Thread(target=self._run_feed, name="feed", daemon=True).start()
-        wake_at: float | None = None
-        while not self._stopping:
-            now = self._clock.now()
-            expected = now + self._idle
-            if wake_at is not None:
-                expected = max(now, min(expected, wake_at))
-            events = self._wait(expected - now)
-            slept_until = self._clock.now()
-            if slept_until > expected + self._frozen_after:
-                reason = f"this agent did not run for {slept_until - expected:.0f} s"
-                # after whatever waited meanwhile: that may be older than the pause
-                events.append(Blinded(reason))
-                self._feed.doubt(reason)
-            wake_at = self.turn(events)
-            self._sign_of_life(self.view)
-        if self._fatal is not None:
-            raise self._fatal
-
-    def _wait(self, timeout: float) -> list[Event]:
-        events: list[Event] = []
-        try:
-            first = self._inbox.get(timeout=timeout)
-            while True:
-                if first is not None:
-                    events.append(first)
-                first = self._inbox.get_nowait()
-        except Empty:
-            return events
-
-    def _run_feed(self) -> None:
-        while True:
-            self._feed.work.clear()
-            try:
-                again = self._feed.pump()
-            except Superseded as err:
-                self._fatal = err
-                self.stop()
-                return
-            self._feed.work.wait(None if again is None else max(0.0, again - self._clock.now()))
-
-    # --- one turn -----------------------------------------------------------------------------------------------------
+    def turned(self) -> None:
+        self._sign_of_life(self.view)
 
     def turn(self, events: list[Event]) -> float | None:
-        """Absorb the events, step, and have the effects carried out; returns when to turn again, None for never."""
         now = self._clock.now()
         view = self.view
         for event in [*events, *self._overdue(now)]:

@@ -9,13 +9,14 @@ ephemeral are still what the decision rested on. So neither a late watch nor a f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from pvc_state import codec, paths, staging
+from pvc_state import codec, paths
 from pvc_state.errors import PvcError, StoreError
 from pvc_state.records import Claim, Health, NodeStatus
 from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Set, Store, Znode
 
+from . import guarded
 from .effects import (
     DeleteVolumes,
     DestroyDomain,
@@ -34,9 +35,6 @@ from .effects import (
 )
 from .env import EffectFailed, Hypervisor, Storage
 from .events import Done, Failure
-
-#: How often a commit is tried again when a large plan came between.
-_ATTEMPTS = 5
 
 
 class Performer:
@@ -137,39 +135,27 @@ class Performer:
 
     def _hand_over(self, effect: HandOver) -> None:
         successor = codec.encode(Claim(effect.to, effect.right.epoch + 1))
-        self._commit_records(
+        guarded.commit(
+            self._store(),
             [
                 self._own(),
                 Check(paths.vm(effect.vm), effect.right.record_version),
                 Set(paths.claim(effect.vm), successor, effect.right.claim_version),
                 Delete(paths.assigned(self._node, effect.vm), 0),
                 Create(paths.assigned(effect.to, effect.vm)),
-            ]
+            ],
         )
 
     def _remove_records(self, effect: RemoveRecords) -> None:
-        self._commit_records(
+        guarded.commit(
+            self._store(),
             [
                 self._own(),
                 Delete(paths.vm(effect.vm), effect.right.record_version),
                 Delete(paths.claim(effect.vm), effect.right.claim_version),
                 Delete(paths.assigned(self._node, effect.vm), 0),
-            ]
+            ],
         )
-
-    def _commit_records(self, ops: Sequence[Op]) -> None:
-        """Commit what users' plans may touch, too: not while a large plan is half carried out."""
-        store = self._store()
-        for _turn in range(_ATTEMPTS):
-            guard = staging.guard(store)
-            try:
-                store.commit([guard, *ops])
-            except CommitRefused as err:
-                if err.op.path != guard.path:
-                    raise
-            else:
-                return
-        raise EffectFailed("large changes of the cluster keep coming between")
 
     def _write_status(self, status: NodeStatus) -> None:
         store = self._store()

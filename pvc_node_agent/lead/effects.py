@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvc_state.records import Claim, Fence, FenceDevice, Past
+from pvc_state.records import Claim, Fence, FenceDevice, Node, Past
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Write:
     """Common to what is written to the store.
 
     Attributes:
-        subject: the node or VM that it is about: one effect per subject is under way at a time.
+        subject: ``node NAME`` or ``vm NAME``, which it is about: one write per subject is under way at a time.
         rests_on: paths of records with the versions that the decision rests on, beside those that are written.
     """
 
@@ -51,11 +51,18 @@ class UpdateFence(Write):
 
 @dataclass(frozen=True)
 class EndFence(Write):
-    """Remove a node's fence, and remember it. version: of the record."""
+    """Remove a node's fence, and remember it.
+
+    Attributes:
+        version: of the fence. declared: of the operator's declaration that goes with it, None when there is none.
+        node: the node's desired record to write, with the version that it replaces, when it is to come back drained: a
+            change of desired state, which raises the revision in /journal like any other.
+    """
 
     version: int
     past: Past
     declared: int | None
+    node: tuple[Node, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,3 +149,22 @@ class MarkDown:
 StoreEffect = BeginFence | UpdateFence | EndFence | Recover | ChangeClaim
 DeviceEffect = CutStorage | RestoreStorage | PowerOff | MarkDown
 LeadEffect = StoreEffect | DeviceEffect
+
+
+def key(effect: LeadEffect) -> str:
+    """One effect per key is under way at a time."""
+    match effect:
+        case CutStorage():
+            return f"cut {effect.node}"
+        case RestoreStorage():
+            return f"restore {effect.node}"
+        case PowerOff():
+            return power_key(effect.node, effect.device.name)
+        case MarkDown():
+            return f"mark down {effect.node}"
+    return f"write {effect.subject}"
+
+
+def power_key(node: str, device: str) -> str:
+    """The key of PowerOff."""
+    return f"power {node} {device}"

@@ -94,15 +94,5 @@ class Written:
     refused: str = ""
 
 
-LeadEvent = (
-    AliveSeen
-    | Blinded
-    | Elected
-    | Deposed
-    | TreeSeen
-    | StorageCut
-    | StorageRestored
-    | PowerRead
-    | MarkedDown
-    | Written
-)
+DeviceResult = StorageCut | StorageRestored | PowerRead | MarkedDown
+LeadEvent = AliveSeen | Blinded | Elected | Deposed | TreeSeen | DeviceResult | Written

@@ -6,27 +6,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pvc_state.snapshot import Snapshot
 
 from ..view import Sentence
-from .effects import LeadEffect
+from .effects import LeadEffect, key
+from .events import DeviceResult
 
 
 @dataclass(frozen=True)
 class Presence:
-    """What this agent knows of the sessions of the others; kept by every candidate.
+    """What this agent knows of the sessions of all nodes; kept by every candidate, so that it is at hand when it leads.
+
+    A ZooKeeper that has lost its quorum lets no session end, and gives each its whole time again afterwards. So what was
+    seen before a blindness says little about who should be there after it.
 
     Attributes:
-        alive: nodes with a session. seen: nodes that had one since this agent began.
-        missing_since: when each of those that had one was first found without.
-        sighted_at: since when the store has been within reach without a break; None while it is not.
-        began_at: when this agent first saw the store.
+        alive: nodes with a session.
+        sighted: nodes that had one since the store came into reach the last time. known: since this agent began.
+        missing_since: when each node of ``known`` was first found without one.
+        sighted_at: since when the store has been within reach; None while it is not.
+        began_at: when it first was.
     """
 
     alive: frozenset[str] = frozenset()
-    seen: frozenset[str] = frozenset()
+    sighted: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
     missing_since: Mapping[str, float] = field(default_factory=dict)
     sighted_at: float | None = None
     began_at: float | None = None
@@ -54,11 +60,11 @@ class LeadView:
         epoch: under which it leads; None while it does not.
         snapshot: the tree; None until it has been read.
         presence: of the other nodes.
-        busy: effects under way, by their subject: ``write SUBJECT``, ``cut NODE``, ``power NODE DEVICE``, …
-        attempts: by the same keys.
-        results: what devices have answered and is not in the store yet, by key.
+        busy: effects under way, by their key (``effects.key``).
+        attempts: what failed and is tried again later, by the same keys.
+        results: what devices have answered, by the same keys; each names the fence that it belongs to.
         said: the last sentence about each subject, so that it is not repeated.
-        wall: the wall clock, for people (ISO 8601, UTC).
+        wall: the wall clock, for people (ISO 8601, UTC); set before each step.
     """
 
     node: str
@@ -67,9 +73,14 @@ class LeadView:
     presence: Presence = Presence()
     busy: Mapping[str, LeadEffect] = field(default_factory=dict)
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
-    results: Mapping[str, object] = field(default_factory=dict)
+    results: Mapping[str, DeviceResult] = field(default_factory=dict)
     said: Mapping[str, str] = field(default_factory=dict)
     wall: str = ""
+
+    def after(self, outcome: LeadOutcome) -> LeadView:
+        """The view once the effects of a step have been handed out."""
+        busy = {**self.busy, **{key(effect): effect for effect in outcome.effects}}
+        return replace(self, busy=busy, said=outcome.said)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,12 @@ def test_identity_and_size() -> None:
     assert [text(domain, f"on_{what}") for what in ("poweroff", "reboot", "crash")] == ["destroy", "restart", "destroy"]
 
 
+def test_the_guest_can_read_the_epoch_of_its_claim() -> None:
+    domain = build()
+    assert text(domain, "sysinfo/oemStrings/entry") == "pvc.epoch=3"
+    assert attributes(domain, "os/smbios") == [{"mode": "sysinfo"}]
+
+
 def test_the_mark_survives_the_way_through_libvirt() -> None:
     element = build().find(f"metadata/{{{NAMESPACE}}}vm")
     assert element is not None

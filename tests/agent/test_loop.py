@@ -15,6 +15,8 @@ from pvc_node_agent.events import Event, FactsSeen
 from pvc_node_agent.feed import Feed, Superseded
 from pvc_node_agent.loop import Loop, Pools
 from pvc_node_agent.perform import Performer
+from pvc_node_agent.sim.ceph import NodeStorage, SimulatedCeph
+from pvc_node_agent.sim.hypervisor import SimulatedHypervisor
 from pvc_node_agent.view import Facts, Sentence, View
 from pvc_node_agent.workers import Workers
 from pvc_state import paths
@@ -24,7 +26,6 @@ from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
 from pvc_state.records import Alive
 from pvc_state.requests import NodeRequest, VmRequest
-from tests.agent.world import SimulatedHypervisor, SimulatedStorage
 
 PATIENCE = 20.0
 
@@ -46,7 +47,8 @@ class Agent:
         self.sentences: SimpleQueue[str] = SimpleQueue()
         self.clock = Clock()
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
-        self.hypervisor = SimulatedHypervisor(lambda _text: None)
+        self.hypervisor = SimulatedHypervisor("node1", lambda _text: None)
+        storage = NodeStorage(SimulatedCeph(lambda _text: None), "10.0.1.1", lambda: True)
         alive = Alive("boot", instance)
         feed = Feed("node1", ensemble.connect, alive, self.clock, self.inbox.put)
         self.loop = Loop(
@@ -54,7 +56,7 @@ class Agent:
             self.inbox,
             self.clock,
             feed,
-            Performer("node1", feed.store, self.hypervisor, SimulatedStorage(lambda _text: None)),
+            Performer("node1", feed.store, self.hypervisor, storage),
             Pools(hypervisor=Workers("hypervisor", 2), storage=Workers("storage", 1), store=Workers("store", 1)),
             self,
             frozen_after=3.0,

@@ -8,305 +8,52 @@ moves the clock from one thing to do to the next. What happened is in ``log``, i
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from queue import Empty, SimpleQueue
 from typing import Any
 
-from pvc_node_agent.env import EffectFailed
-from pvc_node_agent.events import DomainGone, DomainSeen, Event, FactsSeen, HypervisorDown, HypervisorUp, ServicesSeen
-from pvc_node_agent.feed import Feed
-from pvc_node_agent.loop import Loop, Pools
-from pvc_node_agent.perform import Performer
-from pvc_node_agent.view import Domain, DomainState, Facts, Observer, Sentence, Services, View
+from pvc_node_agent.sim import world as simulated
+from pvc_node_agent.sim.machine import Machine
 from pvc_state import codec, paths, staging
 from pvc_state.commit import commit, commit_nodes
 from pvc_state.errors import InvalidRequest, StoreUnavailable
-from pvc_state.memory_store import MemoryEnsemble, MemoryStore
+from pvc_state.memory_store import MemoryStore
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Alive, Claim, Disk, Health, NodeStatus, Schema, Service, Vm, VmStatus
+from pvc_state.records import Claim, Health, NodeStatus, Schema, Service, Vm, VmStatus
 from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import load
-from pvc_state.store import Check, Create, Delete, Op, Set, Store, Znode
+from pvc_state.store import Check, Create, Delete, Op, Set, Znode
 
 SESSION_TIMEOUT = 6.0
 
 
-class VirtualClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
+class Node(Machine):
+    """A machine whose services are looked at, too."""
 
-    def now(self) -> float:
-        return self.time
-
-
-class SimulatedHypervisor:
-    """What libvirt and QEMU do, as far as the seam shows it. It outlives the agent, as they do."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.domains: dict[str, Domain] = {}
-        self.post: Callable[[Event], None] = lambda _event: None
-        self.obedient = True
-        self.failing = ""
-        self.up = True
-        self.starts: list[tuple[str, int]] = []
-
-    def attach(self, post: Callable[[Event], None]) -> None:
-        self.post = post
-        if self.up:
-            post(HypervisorUp(dict(self.domains)))
-
-    def start(self, vm: str, record: Vm, epoch: int) -> None:
-        self._check()
-        if self.failing:
-            raise EffectFailed(self.failing)
-        assert vm not in self.domains, f"{vm} was started twice"
-        self.say(f"start {vm} epoch {epoch}")
-        self.starts.append((vm, epoch))
-        self.domains[vm] = Domain(record.uuid, DomainState.RUNNING, epoch, record.definition)
-        self.post(DomainSeen(vm, self.domains[vm]))
-
-    def shutdown(self, vm: str, uuid: str) -> None:
-        self._check()
-        self.say(f"shutdown {vm}")
-        if self.obedient:
-            self.end(vm, "its guest powered itself off")
-
-    def destroy(self, vm: str, uuid: str) -> None:
-        self._check()
-        self.say(f"destroy {vm}")
-        self.end(vm, "it was destroyed")
-
-    def resume(self, vm: str, uuid: str) -> None:
-        self._check()
-        self.say(f"resume {vm}")
-        self.change(vm, DomainState.RUNNING)
-
-    # --- what happens by itself ---------------------------------------------------------------------------------------
-
-    def end(self, vm: str, cause: str) -> None:
-        if self.domains.pop(vm, None):
-            self.tell(DomainGone(vm, cause))
-
-    def change(self, vm: str, state: DomainState) -> None:
-        self.domains[vm] = replace(self.domains[vm], state=state)
-        self.tell(DomainSeen(vm, self.domains[vm]))
-
-    def stop_answering(self) -> None:
-        self.up = False
-        self.post(HypervisorDown("libvirt does not answer: connection refused"))
-
-    def answer_again(self) -> None:
-        self.up = True
-        self.post(HypervisorUp(dict(self.domains)))
-
-    def tell(self, event: Event) -> None:
-        if self.up:
-            self.post(event)
-
-    def _check(self) -> None:
-        if not self.up:
-            raise EffectFailed("libvirt does not answer")
-
-
-class SimulatedStorage:
-    """One Ceph for all nodes."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.volumes: set[str] = set()
-        self.failing = ""
-
-    def ensure(self, disks: Sequence[Disk]) -> None:
-        for disk in disks:
-            name = f"{disk.pool}/{disk.volume}"
-            if self.failing:
-                raise EffectFailed(self.failing)
-            if name in self.volumes:
-                continue
-            if disk.size is None:
-                raise EffectFailed(f"volume {name} does not exist: create it, or give the disk a size")
-            self.say(f"create {name}")
-            self.volumes.add(name)
-
-    def remove(self, disks: Sequence[Disk]) -> None:
-        for disk in disks:
-            if self.failing:
-                raise EffectFailed(self.failing)
-            self.say(f"remove {disk.pool}/{disk.volume}")
-            self.volumes.discard(f"{disk.pool}/{disk.volume}")
-
-
-class Later:
-    """Jobs that wait until they are run by hand, as threads would run them some time."""
-
-    def __init__(self) -> None:
-        self.jobs: list[Callable[[], None]] = []
-
-    def submit(self, job: Callable[[], None]) -> None:
-        self.jobs.append(job)
-
-    def take(self) -> list[Callable[[], None]]:
-        jobs, self.jobs = self.jobs, []
-        return jobs
-
-
-class Node:
-    """A machine, with or without a running agent."""
-
-    def __init__(self, world: World, name: str) -> None:
-        self.world = world
-        self.name = name
-        self.boot_id = f"boot-1-of-{name}"
-        self.hypervisor = SimulatedHypervisor(self.say)
-        self.facts = Facts("0.1.0", self.boot_id, 8192, 4, pools=("vms",), bridges=("br0",))
-        self.sentences: list[str] = []
-        self.troubles: list[str] = []
-        self.services: tuple[Service, ...] = (Service("ceph", "osd.0", "up"), Service("ceph", "osd.1", "up"))
-        self.store: MemoryStore | None = None
-        self.loop: Loop | None = None
-        self.start_agent()
-
-    def say(self, text: str | Sentence) -> None:
-        if isinstance(text, Sentence):
-            self.sentences.append(str(text))
-        else:
-            self.world.log.append(f"{self.name}: {text}")
-
-    def trouble(self, text: str) -> None:
-        self.troubles.append(text)
+    world: simulated.World
 
     def start_agent(self) -> None:
-        self.later = Later()
-        self.hypervisor_jobs = Later()
-        self.inbox: SimpleQueue[Event | None] = SimpleQueue()
-        self.feed_at: float | None = 0.0
-        self.wake_at: float | None = None
-        instance = f"agent-{uuid.uuid4().hex[:8]}"
-        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), self.world.clock, self.inbox.put)
-        self.performer = Performer(self.name, self.feed.store, self.hypervisor, self.world.storage)
-        self.loop = Loop(
-            View(node=self.name, services=Services(Observer(instance, self.world.wall_clock(), frozenset({"ceph"})))),
-            self.inbox,
-            self.world.clock,
-            self.feed,
-            self.performer,
-            Pools(hypervisor=self.hypervisor_jobs, storage=self.later, store=self.later),
-            self,
-            frozen_after=SESSION_TIMEOUT / 2,
-            idle=10.0,
-            sign_of_life=lambda _view: None,
-        )
-        self.hypervisor.attach(self.inbox.put)
-        self.inbox.put(FactsSeen(self.facts))
-        self.see(*self.services)
-
-    def see(self, *services: Service) -> None:
-        """Its services are now like this."""
-        self.services = services
-        self.inbox.put(ServicesSeen("ceph", services, self.world.wall_clock()))
-
-    def _connect(self) -> Store:
-        self.store = self.world.ensemble.connect(SESSION_TIMEOUT)
-        return self.store
-
-    def kill_agent(self) -> None:
-        """kill -9: its session goes on until it times out, its VMs live."""
-        self.loop = None
-        self.hypervisor.attach(lambda _event: None)
-        if self.store is not None:
-            self.world.ensemble.cut(self.store)
-            self.store = None
-
-    def restart_agent(self) -> None:
-        self.kill_agent()
-        self.start_agent()
-
-    def reboot(self) -> None:
-        """Power off and on: another boot, and no domains."""
-        self.kill_agent()
-        self.hypervisor.domains.clear()
-        self.boot_id = self.boot_id.replace("boot-1", "boot-2")
-        self.facts = replace(self.facts, boot_id=self.boot_id)
-        self.start_agent()
-
-    # --- turning ------------------------------------------------------------------------------------------------------
-
-    def turn(self) -> bool:
-        """One turn of everything that this node has to do; returns whether there was anything."""
-        if self.loop is None:
-            return False
-        self.feed.work.clear()
-        self.feed_at = self.feed.pump()
-        events: list[Event] = []
-        try:
-            while True:
-                event = self.inbox.get_nowait()
-                if event is not None:
-                    events.append(event)
-        except Empty:
-            pass
-        due = self.wake_at is not None and self.world.clock.now() >= self.wake_at
-        if events or due:
-            self.wake_at = self.loop.turn(events)
-        jobs = [*self.later.take(), *self.hypervisor_jobs.take()] if self.world.jobs_run else []
-        for job in jobs:
-            job()
-        return bool(events or due or jobs or self.feed.work.is_set())
-
-    @property
-    def view(self) -> View:
-        assert self.loop is not None
-        return self.loop.view
-
-    @property
-    def running(self) -> set[str]:
-        return set(self.hypervisor.domains)
+        self.services = self.services or (Service("ceph", "osd.0", "up"), Service("ceph", "osd.1", "up"))
+        super().start_agent()
 
 
-class World:
+class World(simulated.World):
     """The cluster."""
 
     def __init__(self, *nodes: str) -> None:
-        self.log: list[str] = []
-        self.jobs_run = True
-        self.is_down = False
-        self.clock = VirtualClock()
-        self.ensemble = MemoryEnsemble(self.clock.now)
-        self.user = self.ensemble.connect()
-        self.storage = SimulatedStorage(self.log.append)
+        super().__init__(session_timeout=SESSION_TIMEOUT, time=1000.0)
         requests = [NodeRequest(name, coordinator=True) for name in nodes]
         commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, requests, "test"))
-        self.nodes = {name: Node(self, name) for name in nodes}
+        for name in nodes:
+            self.add_machine(name)
         self.settle()
 
-    def __getitem__(self, name: str) -> Node:
-        return self.nodes[name]
-
-    def settle(self) -> None:
-        """Turn everything until nothing happens any more without time passing."""
-        for _turn in range(1000):
-            busy = [node.turn() for node in self.nodes.values()]
-            if not any(busy):
-                return
-        raise AssertionError("the agents never come to rest")
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, and everything happen when it is due."""
-        end = self.clock.time + seconds
-        self.settle()
-        while True:
-            due = [node.wake_at for node in self.nodes.values() if node.loop and node.wake_at is not None]
-            due += [node.feed_at for node in self.nodes.values() if node.loop and node.feed_at is not None]
-            self.clock.time = min([end, *(max(time, self.clock.time) for time in due)])
-            self.ensemble.tick()
-            self.settle()
-            if self.clock.time >= end:
-                return
+    def add_machine(self, name: str, *, powered: bool = True) -> Node:
+        self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered)
+        node.start_agent()
+        return node
 
     # --- what users and tests ask for ---------------------------------------------------------------------------------
 
@@ -318,15 +65,6 @@ class World:
         with suppress(InvalidRequest):
             self.want(*requests)
 
-    def down(self) -> None:
-        """No server of the store answers."""
-        self.is_down = True
-        self.ensemble.down()
-
-    def up(self) -> None:
-        self.is_down = False
-        self.ensemble.up()
-
     def run_jobs_but_starts(self) -> None:
         """Let the hypervisors hang, and everything else go on."""
         for _turn in range(3):
@@ -337,10 +75,6 @@ class World:
 
     def declare(self, node: str) -> None:
         commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, [NodeRequest(node)], "test"))
-
-    def add_machine(self, name: str) -> Node:
-        self.nodes[name] = Node(self, name)
-        return self.nodes[name]
 
     def take_claim(self, vm: str, node: str, claim: Znode) -> None:
         """Give a claim to another node, as a recovery will."""
@@ -408,9 +142,6 @@ class World:
         znode = self.znode(paths.health(node))
         assert znode is not None
         return codec.decode(Health, znode.data)
-
-    def wall_clock(self) -> str:
-        return f"at {self.clock.time:g}"
 
     def vm(self, name: str) -> VmStatus:
         """What the owner of the VM publishes of it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from pvc_state.errors import AccessDenied, StoreUnavailable
-from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Refused, SessionState, Set, Store
+from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Refused, SessionState, Set, Store, absent
 from tests.store.harness import Harness, Recorder
 
 
@@ -182,6 +182,26 @@ def test_a_refused_commit_undoes_everything(harness: Harness) -> None:
     assert store.get_many(["/a", "/b", "/mine"]) == before
 
 
+def test_absent_holds_for_what_is_not_there_and_leaves_nothing(harness: Harness) -> None:
+    store, other = harness.connect(), harness.connect()
+    store.commit([Create("/gone", ephemeral=True), Create("/a")])
+    other.sync()
+    assert refusal(other, *absent("/gone"), Set("/a", b"1", 0)) == (Create("/gone"), Refused.NODE_EXISTS)
+    store.close()
+    other.commit([*absent("/gone"), Set("/a", b"1", 0)])
+    assert other.children("/") == ["a"]
+    # a second time: what the first one made and removed does not count
+    other.commit([*absent("/gone"), Set("/a", b"2", 1)])
+
+
+def test_absent_and_then_create_in_one_commit(harness: Harness) -> None:
+    store = harness.connect()
+    store.commit([*absent("/a"), Create("/a", b"x", ephemeral=True)])
+    znode = store.get("/a")
+    assert znode is not None
+    assert (znode.data, znode.version, znode.owner) == (b"x", 0, store.session_id)
+
+
 def test_an_empty_commit_is_nothing(harness: Harness) -> None:
     harness.connect().commit([])
 
@@ -282,6 +302,31 @@ def test_the_same_watch_left_twice_is_called_once(harness: Harness) -> None:
     store.commit([Set("/a", b"1", 0)])
     after_all_watches(store)
     assert calls.calls == ["/a"]
+
+
+def test_many_are_read_with_a_watch_on_each_that_exists(harness: Harness) -> None:
+    store = harness.connect()
+    names = [f"/n{index}" for index in range(700)]
+    store.commit([Create(name) for name in names])
+    calls = Recorder()
+    assert store.get_many([*names, "/nothing"], calls)[-1] is None
+    store.commit([Create("/nothing"), Set("/n3", b"1", 0), Delete("/n698", 0), Set("/n699", b"1", 0)])
+    store.commit([Set("/n3", b"2", 1), Set("/nothing", b"1", 0)])
+    store.sync()
+    assert calls.calls == ["/n3", "/n698", "/n699"]
+
+
+def test_sync_returns_after_the_watches_that_were_set_off_before(harness: Harness) -> None:
+    store, other = harness.connect(), harness.connect()
+    names = [f"/n{index}" for index in range(300)]
+    other.commit([Create(name) for name in names])
+    store.sync()
+    calls = Recorder()
+    store.get_many(names, calls)
+    store.children("/", calls)
+    other.commit([Delete(name, 0) for name in names])
+    store.sync()
+    assert sorted(calls.calls) == sorted(["/", *names])
 
 
 def test_a_refused_commit_calls_no_watch(harness: Harness) -> None:

@@ -34,7 +34,7 @@ try:
     from kazoo import exceptions as kazoo_errors
     from kazoo.client import KazooClient
     from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
-    from kazoo.protocol.states import KazooState
+    from kazoo.protocol.states import Callback, KazooState
     from kazoo.retry import KazooRetry
     from kazoo.security import make_digest_acl
 except ImportError:
@@ -116,11 +116,12 @@ class KazooStore:
     def get(self, path: str, watch: Watch | None = None) -> Znode | None:
         return self._read(path, _watcher(path, watch), self._client.get_async, _znode)
 
-    def get_many(self, paths: Sequence[str]) -> list[Znode | None]:
+    def get_many(self, paths: Sequence[str], watch: Watch | None = None) -> list[Znode | None]:
         def read() -> list[Znode | None]:
             znodes: list[Znode | None] = []
             for start in range(0, len(paths), WINDOW):
-                pending = [self._client.get_async(path) for path in paths[start : start + WINDOW]]
+                window = paths[start : start + WINDOW]
+                pending = [self._client.get_async(path, watch=_watcher(path, watch)) for path in window]
                 znodes += [self._or_none(result) for result in pending]
             return znodes
 
@@ -151,6 +152,12 @@ class KazooStore:
 
     def sync(self) -> None:
         self._ask("/", lambda: self._client.sync_async("/").get(timeout=self._deadline))
+        # The server sends what watches wait for before its answer, and kazoo calls them in that order, but from another
+        # thread than this: behind them all comes this one.
+        called = threading.Event()
+        self._client.handler.dispatch_callback(Callback("watch", called.set, ()))
+        if not called.wait(self._deadline):
+            raise StoreUnavailable(f"the watches of this client are not done within {self._deadline:g} s")
 
     def on_session(self, callback: Callable[[SessionState], None]) -> None:
         self._listeners.append(callback)

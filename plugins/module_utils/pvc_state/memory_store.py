@@ -40,7 +40,7 @@ class MemoryEnsemble:
     def __init__(self, clock: Callable[[], float] | None = None, *, queued: bool = False) -> None:
         self._clock = clock or (lambda: 0.0)
         self._queued = queued
-        self._queue: deque[Callable[[], None]] = deque()
+        self._queue: deque[tuple[MemoryStore, Callable[[], None]]] = deque()
         self._delivering = False
         # Nothing here starts a thread, but a test may use one beside it, as an agent would be.
         self._lock = threading.RLock()
@@ -118,6 +118,15 @@ class MemoryEnsemble:
                     self._end_session(store._session)
         self._settle()
 
+    def next_expiry(self) -> float | None:
+        """When tick() has a session to end, if nobody is heard of until then; None: never."""
+        with self._lock:
+            if self._down:
+                return None
+            silent = [store._session for store in self._stores if store._cut or store._closed]
+            sessions = [self._sessions[session] for session in silent if session in self._sessions]
+            return min((session.contact + session.timeout for session in sessions), default=None)
+
     def deliver(self, limit: int | None = None) -> int:
         """Run the callbacks that wait (at most ``limit``), and those that they cause; returns how many."""
         count = 0
@@ -125,12 +134,22 @@ class MemoryEnsemble:
             with self._lock:
                 if not self._queue:
                     break
-                callback = self._queue.popleft()
+                _store, callback = self._queue.popleft()
             callback()
             count += 1
         return count
 
     # --- for MemoryStore --------------------------------------------------------------------------------------------
+
+    def _deliver_to(self, store: MemoryStore) -> None:
+        """Run what waits for one client; what waits for others goes on waiting."""
+        while True:
+            with self._lock:
+                waiting = next((entry for entry in self._queue if entry[0] is store), None)
+                if waiting is None:
+                    return
+                self._queue.remove(waiting)
+            waiting[1]()
 
     def _settle(self) -> None:
         # A callback may change the tree: what that causes is delivered by the loop that already runs.
@@ -191,8 +210,13 @@ class MemoryStore:
             self._leave(Event(Seen.DATA, path), watch)
             return znode
 
-    def get_many(self, paths: Sequence[str]) -> list[Znode | None]:
-        return [self.get(path) for path in paths]
+    def get_many(self, paths: Sequence[str], watch: Watch | None = None) -> list[Znode | None]:
+        with self._ensemble._lock:
+            znodes = [self.get(path) for path in paths]
+            for path, znode in zip(paths, znodes, strict=True):
+                if znode is not None:
+                    self._leave(Event(Seen.DATA, path), watch)
+            return znodes
 
     def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
         with self._ensemble._lock:
@@ -218,6 +242,7 @@ class MemoryStore:
     def sync(self) -> None:
         with self._ensemble._lock, self._asked("/"):
             pass
+        self._ensemble._deliver_to(self)
 
     def on_session(self, callback: Callable[[SessionState], None]) -> None:
         self._listeners.append(callback)
@@ -259,7 +284,7 @@ class MemoryStore:
 
     def _fire_local(self, event: Event) -> None:
         for watch in self._watches.pop(event, ()):
-            self._ensemble._queue.append(partial(watch, event.path))
+            self._ensemble._queue.append((self, partial(watch, event.path)))
 
     # --- helpers ----------------------------------------------------------------------------------------------------
 
@@ -284,4 +309,4 @@ class MemoryStore:
     def _change(self, state: SessionState) -> None:
         self._state = state
         for listener in self._listeners:
-            self._ensemble._queue.append(partial(listener, state))
+            self._ensemble._queue.append((self, partial(listener, state)))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from . import paths, placement, vm_rules
+from . import node_limits, paths, placement, vm_rules
 from .codec import Stored, encode
 from .plan import Change, Plan, guard
 from .records import Claim, Vm
@@ -41,7 +41,7 @@ class _Work:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.reserved = dict(snapshot.reserved)
+        self.placement = placement.Placement(snapshot)
         self.users = vm_rules.Users(snapshot.vms)
         self.vms = dict(snapshot.vms)
         self.claims = dict(snapshot.claims)
@@ -81,9 +81,9 @@ class _Work:
             vm_rules.power_can_be_taken(check, self.snapshot, vm)
         if vm.node is None:
             vm_rules.reachable(check, self.snapshot, vm)
-        node, reason = placement.choose(self.snapshot, name, vm, self.reserved)
+        node, reason = placement.choose(self.placement, name, vm)
         claim = Claim(node, 1)
-        self.reserved[node] = self.reserved.get(node, 0) + vm.memory
+        self.placement.put({name: vm}, node)
         self.users.add(name, vm)
         self.vms[name], self.claims[name] = Stored(vm, 0), Stored(claim, 0)
         ops = (
@@ -108,7 +108,7 @@ class _Work:
             vm_rules.power_can_be_taken(check, self.snapshot, vm)
         if (vm.node, vm.state) != (old.node, old.state):
             vm_rules.movable(check, before, vm)
-        vm_rules.room(check, self.snapshot, before, vm, self.reserved)
+        vm_rules.room(check, self.placement, before, vm)
         generation = old.generation + 1
         hardware = any(getattr(vm, field) != getattr(old, field) for field in HARDWARE)
         vm = dataclasses.replace(vm, generation=generation, definition=generation if hardware else old.definition)
@@ -134,7 +134,7 @@ class _Work:
         vm = dataclasses.replace(old, state="absent", delete_volumes=delete, generation=old.generation + 1)
         volumes = ", ".join(f"{disk.pool}/{disk.volume}" for disk in old.disks)
         fate = f"; volumes {'removed' if delete else 'kept'}: {volumes}" if volumes else ""
-        down = placement.why_down(self.snapshot, before.owner)
+        down = node_limits.why_down(self.snapshot, before.owner)
         late = f", once it can: {before.owner} {down}" if down else ""
         self._set(before, vm, None, f"deleted by the agent of {before.owner}{late}{fate}")
 

@@ -284,6 +284,7 @@ class Claim:
         to: the node that the owner is to move the VM to, empty for none. The owner gives the claim to it when the guest
             runs there or nothing of it runs any more; ``/assigned`` lists the VM for both.
         why: for what reason it is to be moved, in words.
+        cold: it is stopped, moved and started, although its guest could be moved while it runs.
         barrier: Ceph's osdmap epoch that must be known before its volumes are opened: the one that cuts off the last
             owner. 0 for none.
         home: the node that it returns to when that takes VMs again, empty for none.
@@ -294,6 +295,7 @@ class Claim:
     epoch: int
     to: str = ""
     why: str = ""
+    cold: bool = False
     barrier: int = 0
     home: str = ""
     tried: tuple[str, ...] = ()
@@ -372,7 +374,7 @@ class Fence:
     knows the fence of its node or there is none.
 
     Attributes:
-        id: unique: the leader's epoch and a count.
+        id: unique: the node, the leader's epoch and its clock.
         state: one of FENCE_STATES. why: what made the leader create or hold it, in words.
         instance, boot_id: whose session has ended; empty where nobody has seen one.
         addresses: of the node in all networks: what a storage cut refuses.
@@ -420,7 +422,7 @@ class Past:
 
     Attributes:
         node: whose. fence: as it was at its end. ended: by the leader's clock. how: how it ended, in words.
-        created, proven: ZooKeeper's transactions that wrote it first, and as proven; 0 for never.
+        created, changed: ZooKeeper's transactions that wrote it first and last; filled in as it is written here.
     """
 
     node: str
@@ -428,7 +430,7 @@ class Past:
     ended: str
     how: str
     created: int = 0
-    proven: int = 0
+    changed: int = 0
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,11 @@ class Store(Protocol):
     def get(self, path: str, watch: Watch | None = None) -> Znode | None:
         """Read one znode, None if it does not exist. A watch is left in both cases."""
 
-    def get_many(self, paths: Sequence[str]) -> list[Znode | None]:
-        """Read many znodes with pipelined requests, in the order given; None for those that do not exist."""
+    def get_many(self, paths: Sequence[str], watch: Watch | None = None) -> list[Znode | None]:
+        """Read many znodes with pipelined requests, in the order given; None for those that do not exist.
+
+        A watch is left on those that exist; a watch on the children of their parents tells of the others.
+        """
 
     def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
         """Sorted names below a znode, None if it does not exist (a watch then fires on its creation)."""
@@ -134,7 +137,11 @@ class Store(Protocol):
         """Do all operations or none, in one transaction."""
 
     def sync(self) -> None:
-        """Make later reads see everything that was committed anywhere before this call."""
+        """Make later reads see everything that was committed anywhere before this call.
+
+        When it returns, every watch of this client that such a commit set off has been called. So it must not be called
+        from within a watch.
+        """
 
     def on_session(self, callback: Callable[[SessionState], None]) -> None:
         """Call back on every change of the session's state, from any thread; it must not block."""

@@ -9,9 +9,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from . import paths, placement
+from . import node_limits, paths
 from .codec import Stored
 from .errors import DamagedRecord
+from .placement import Placement
 from .records import Disk, Vm
 from .snapshot import Snapshot
 from .views import vm_status
@@ -164,30 +165,34 @@ def movable(check: VmChecker, before: Present, vm: Vm) -> None:
         check.refuse("node", problem, "stop it first, and start it once it has moved")
 
 
-def room(check: VmChecker, snapshot: Snapshot, before: Present, vm: Vm, reserved: dict[str, int]) -> None:
-    """The nodes that the VM is on, or is to go to, have what it now needs; takes note of it in ``reserved``."""
-    old = set(snapshot.places(before.name, before.vm))
-    new = set(snapshot.places(before.name, vm))
+def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> None:
+    """The nodes that the VM is on, or is to go to, have what it now needs; the placement takes note of it."""
+    old = set(placement.snapshot.places(before.name, before.vm))
+    new = set(placement.snapshot.places(before.name, vm))
     for node in sorted(new):
         if node not in old:
-            against = placement.why_not(snapshot, node, vm, reserved)
+            against = placement.why_not({before.name: vm}, node)
             if against:
                 check.refuse("node", f"node {node} {against}", "name another node")
         elif vm.memory > before.vm.memory or vm.disks != before.vm.disks or vm.nics != before.vm.nics:
-            _grows(check, snapshot, node, before.vm, vm, reserved)
-        reserved[node] = reserved.get(node, 0) + vm.memory - (before.vm.memory if node in old else 0)
+            _grows(check, placement, node, before.vm, vm)
+    for node in new & old:
+        placement.hold(node, vm.memory - before.vm.memory)
     for node in old - new:
-        reserved[node] -= before.vm.memory
+        placement.hold(node, -before.vm.memory)
+    for node in new - old:
+        placement.put({before.name: vm}, node)
 
 
-def _grows(check: VmChecker, snapshot: Snapshot, node: str, before: Vm, vm: Vm, reserved: Mapping[str, int]) -> None:
-    down = placement.why_down(snapshot, node)
+def _grows(check: VmChecker, placement: Placement, node: str, before: Vm, vm: Vm) -> None:
+    snapshot = placement.snapshot
+    down = node_limits.why_down(snapshot, node)
     if down:
         check.refuse("node", f"node {node} {down}", "change memory, disks and nics once the node is back")
-    more, left = vm.memory - before.memory, placement.free(snapshot, node, reserved)
+    more, left = vm.memory - before.memory, max(placement.room.get(node, 0), 0)
     if more > left:
         problem = f"node {node} has {left} MiB free, {more} more are needed"
         check.refuse("memory", problem, f"give at most {before.memory + left}, or free memory on {node}")
-    lacking = placement.why_unreachable(snapshot, node, vm)
+    lacking = node_limits.why_unreachable(snapshot, node, vm)
     if lacking:
         check.refuse("disks" if "pool" in lacking else "nics", f"node {node} {lacking}", "name what the VM's node has")

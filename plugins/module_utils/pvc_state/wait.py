@@ -16,7 +16,7 @@ from . import paths
 from .codec import Stored, stored
 from .errors import StoreUnavailable, WaitTimeout
 from .health import Report, judge
-from .placement import why_down
+from .node_limits import why_down
 from .records import Alive, Claim, NodeStatus
 from .snapshot import Snapshot, load
 from .store import Store, Watch

@@ -19,22 +19,9 @@ LAYERS = (
     frozenset({"staging", "snapshot"}),
     frozenset({"history"}),
     frozenset(
-        {
-            "failover_report",
-            "fence_report",
-            "ha_budget",
-            "health",
-            "health_view",
-            "node_options",
-            "placement",
-            "plan",
-            "plan_node",
-            "plan_settings",
-            "plan_vm",
-            "views",
-            "vm_options",
-            "vm_rules",
-        }
+        {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm", "plan_settings"}
+        | {"node_limits", "rule_book", "scores", "placement", "plan_recovery", "plan_moves", "plan_move"}
+        | {"failover_report", "fence_report", "ha_budget", "node_options"}
     ),
 )
 #: Layers of pure functions: what they decide depends on their arguments only.

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What speaks against a node, whatever else is placed: its own state, its memory, what it reaches. Pure.
+
+Each reason is the end of a sentence that begins with the node; an empty one means that nothing speaks against it.
+"""
+
+from __future__ import annotations
+
+from .records import NODE_STATES, SHUTDOWN_POLICIES, NodeStatus, Vm
+from .snapshot import Snapshot
+
+
+def why_down(snapshot: Snapshot, node: str) -> str:
+    """Why nothing can run on a node: it is unknown, dead, or counts as dead."""
+    record = snapshot.nodes.get(node)
+    if record is None:
+        return "is not part of the cluster"
+    if record.value is None:
+        return f"has a damaged record ({record.invalid})"
+    status = snapshot.status.get(node)
+    if status is None:
+        return "has not reported yet: is its agent running?"
+    if status.value is None:
+        return f"has a damaged status ({status.invalid})"
+    if node not in snapshot.alive:
+        signed_off = status.value.signed_off
+        return f"has signed off: {signed_off.why}" if signed_off else "is down: its agent has no session"
+    if node in snapshot.fences:
+        return "is fenced"
+    return ""
+
+
+def why_draining(snapshot: Snapshot, node: str) -> str:
+    """Why a node's VMs are to move away although it lives."""
+    record, status = snapshot.nodes.get(node), snapshot.report(node)
+    if record is not None and record.value is not None and record.value.state != "ready":
+        state = record.value.state
+        return f"is {'in ' if state == 'maintenance' else ''}{state}" if state in NODE_STATES else f"has state {state}"
+    if status is not None and status.leaving == "migrate":
+        return "shuts down"
+    return ""
+
+
+def why_closed(snapshot: Snapshot, node: str) -> str:
+    """Why a node takes no VM at all: it is down, or its VMs are to leave it."""
+    against = why_down(snapshot, node) or why_draining(snapshot, node)
+    if against:
+        return against
+    status = snapshot.report(node)
+    if status is not None and status.leaving:
+        return "shuts down" if status.leaving in SHUTDOWN_POLICIES else f"leaves ({status.leaving})"
+    return ""
+
+
+def capacity(snapshot: Snapshot, node: str) -> int:
+    """MiB that a node has for VMs, given away or not; 0 for one that has not said how much it has."""
+    status, record = snapshot.report(node), snapshot.nodes.get(node)
+    if status is None or record is None or record.value is None:
+        return 0
+    return max(status.memory - record.value.memory_reserve, 0)
+
+
+def why_unreachable(snapshot: Snapshot, node: str, vm: Vm) -> str:
+    """Which of a VM's pools and bridges a node lacks."""
+    status = snapshot.report(node) or NodeStatus("")
+    for disk in vm.disks:
+        if disk.pool not in status.pools:
+            return f"does not reach pool {disk.pool}"
+    for nic in vm.nics:
+        if nic.bridge not in status.bridges:
+            return f"has no bridge {nic.bridge}"
+    return ""

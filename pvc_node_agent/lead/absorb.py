@@ -1,0 +1,153 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fold one event into the leader's view. Pure: no decision is made here, only what is known changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from pvc_state.codec import Stored
+from pvc_state.records import Fence
+from pvc_state.snapshot import Snapshot
+
+from .effects import BeginFence, ChangeClaim, EndFence, Recover, StoreEffect, UpdateFence, key, power_key
+from .events import (
+    AliveSeen,
+    Blinded,
+    Deposed,
+    DeviceResult,
+    Elected,
+    LeadEvent,
+    MarkedDown,
+    PowerRead,
+    StorageCut,
+    StorageRestored,
+    TreeSeen,
+    Written,
+)
+from .view import Attempt, LeadView, Presence
+
+T = TypeVar("T")
+
+#: Seconds before what failed is tried again: the first time, and at most. Twice as long after each failure.
+_PAUSES = {
+    "write": (0.1, 5.0),
+    "cut": (0.5, 10.0),
+    "power": (1.0, 30.0),
+    "restore": (1.0, 30.0),
+    "mark": (1.0, 30.0),
+    "move": (5.0, 120.0),
+}
+
+
+def absorb(now: float, view: LeadView, event: LeadEvent) -> LeadView:
+    """The view after the event."""
+    match event:
+        case AliveSeen():
+            return replace(view, presence=_present(now, view.presence, event.nodes))
+        case Blinded():
+            presence = replace(view.presence, sighted_at=None, sighted=frozenset(), missing_since={})
+            return replace(view, presence=presence, epoch=None, snapshot=None)
+        case Elected():
+            # what was tried under another leader's eyes may work now
+            return replace(view, epoch=event.epoch, attempts={}, said={})
+        case Deposed():
+            return replace(view, epoch=None, snapshot=None)
+        case TreeSeen():
+            return replace(view, snapshot=event.snapshot)
+        case Written():
+            return _written(now, view, event)
+    return _answered(now, view, event)
+
+
+def pause(kind: str, failures: int) -> float:
+    """Seconds to wait after so many failures in a row of one kind of effect, the first word of its key."""
+    first, most = _PAUSES[kind]
+    return min(most, first * 2.0 ** min(failures - 1, 16))
+
+
+def _present(now: float, before: Presence, alive: frozenset[str]) -> Presence:
+    known = before.known | alive
+    return Presence(
+        alive=alive,
+        sighted=before.sighted | alive,
+        known=known,
+        missing_since={node: before.missing_since.get(node, now) for node in known - alive},
+        sighted_at=now if before.sighted_at is None else before.sighted_at,
+        began_at=now if before.began_at is None else before.began_at,
+    )
+
+
+def _written(now: float, view: LeadView, event: Written) -> LeadView:
+    effect = event.effect
+    view = replace(view, busy=_without(view.busy, key(effect)))
+    if event.refused:
+        return _failed(now, view, key(effect), event.refused)
+    view = replace(view, attempts=_without(view.attempts, key(effect)))
+    if isinstance(effect, ChangeClaim) and effect.old_to and not effect.claim.to:
+        # given up: whoever wishes the same move must wait a little
+        view = _failed(now, view, f"move {effect.vm}", "its owner could not move it")
+    if view.snapshot is None:
+        return view
+    return replace(view, snapshot=_applied(view.snapshot, effect))
+
+
+def _answered(now: float, view: LeadView, event: DeviceResult) -> LeadView:
+    name, why = _outcome(event)
+    view = replace(view, busy=_without(view.busy, name), results={**view.results, name: event})
+    if why:
+        return _failed(now, view, name, why)
+    return replace(view, attempts=_without(view.attempts, name))
+
+
+def _outcome(event: DeviceResult) -> tuple[str, str]:
+    """The key of the effect that has ended, and why it failed."""
+    match event:
+        case StorageCut():
+            return f"cut {event.node}", event.error
+        case StorageRestored():
+            return f"restore {event.node}", event.error
+        case PowerRead():
+            return power_key(event.node, event.device), "" if event.off else event.why
+        case MarkedDown():
+            return f"mark down {event.node}", ""
+
+
+def _failed(now: float, view: LeadView, name: str, why: str) -> LeadView:
+    before = view.attempts.get(name)
+    failures = 1 if before is None else before.failures + 1
+    attempt = Attempt(failures, now + pause(name.partition(" ")[0], failures), why)
+    return replace(view, attempts={**view.attempts, name: attempt})
+
+
+def _applied(snapshot: Snapshot, effect: StoreEffect) -> Snapshot:
+    """The snapshot with what this leader has just written: the mirror tells of it a moment later.
+
+    Only what the next decision needs at once. Should the mirror be behind, the versions make a decision on that fail.
+    """
+    node = effect.subject.partition(" ")[2]
+    match effect:
+        case BeginFence():
+            return _fenced(snapshot, node, effect.fence, 0)
+        case UpdateFence():
+            return _fenced(snapshot, node, effect.fence, effect.version + 1)
+        case EndFence():
+            return dataclasses.replace(snapshot, fences=_without(snapshot.fences, node))
+        case Recover():
+            claims = {**snapshot.claims, **{one.vm: Stored(one.after, one.version + 1) for one in effect.claims}}
+            return _fenced(dataclasses.replace(snapshot, claims=claims), node, effect.fence, effect.version + 1)
+        case ChangeClaim():
+            changed = {**snapshot.claims, effect.vm: Stored(effect.claim, effect.version + 1)}
+            return dataclasses.replace(snapshot, claims=changed)
+
+
+def _fenced(snapshot: Snapshot, node: str, fence: Fence, version: int) -> Snapshot:
+    return dataclasses.replace(snapshot, fences={**snapshot.fences, node: Stored(fence, version)})
+
+
+def _without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:
+    return {other: value for other, value in mapping.items() if other != name}

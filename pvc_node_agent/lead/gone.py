@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which nodes are gone, and whether anything may be done about it yet. Pure.
+
+That a session has ended is ZooKeeper's word, and it is enough to collect evidence: what follows rests on the evidence, not
+on the suspicion. What is asked here only keeps nodes from being fenced that are about to come back by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pvc_state.records import NodeStatus
+from pvc_state.snapshot import Snapshot
+
+from .work import Work
+
+#: Nodes that went missing within so many seconds of each other went at once.
+STORM_WINDOW = 30.0
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A node without a session.
+
+    Attributes:
+        node: its name. why: what is known of it, in words.
+        hold: why nothing is done about it yet; empty when something is.
+        signed_off: whether it declared that nothing runs there, and that its VMs are to run elsewhere.
+    """
+
+    node: str
+    why: str
+    hold: str = ""
+    signed_off: bool = False
+
+
+def absent(work: Work, node: str) -> bool:
+    """Whether the node has no session, as far as anybody here knows."""
+    return node not in work.snapshot.alive and node not in work.view.presence.alive
+
+
+def claims_of(snapshot: Snapshot, node: str) -> tuple[str, ...]:
+    """The VMs that the node has the claim of."""
+    return tuple(name for name in snapshot.claims if snapshot.owner(name) == node)
+
+
+def gone(work: Work, node: str) -> Gone | None:
+    """What to make of a node without a fence; None: nothing."""
+    if not absent(work, node):
+        return None
+    snapshot = work.snapshot
+    record, status = snapshot.nodes[node].value, snapshot.report(node)
+    holds = bool(claims_of(snapshot, node))
+    if status is None and not holds:
+        return None  # declared, and never deployed
+    if record is not None and record.state == "maintenance" and not holds:
+        work.say(f"node {node}", f"leave {node} alone", "it is in maintenance, and no VM belongs to it")
+        return None
+    if status is not None and status.signed_off is not None:
+        if not status.signed_off.recover or not holds:
+            work.say(f"node {node}", f"leave {node} alone", f"it has signed off: {status.signed_off.why}")
+            return None
+        return Gone(node, status.signed_off.why, hold=_maintenance(work), signed_off=True)
+    return _without_sign(work, node, status)
+
+
+def _without_sign(work: Work, node: str, status: NodeStatus | None) -> Gone | None:
+    presence, policy = work.view.presence, work.policy
+    if presence.sighted_at is None:
+        return None
+    if node in presence.sighted:
+        why = "its session has ended"
+    elif node in presence.known:
+        # ZooKeeper was out of reach, and gives every session its whole time again
+        until = presence.sighted_at + policy.session_timeout
+        why = "it did not come back when ZooKeeper did"
+        if work.now < until:
+            work.wake(until)
+            work.say(f"node {node}", f"wait for {node}", "ZooKeeper was out of reach: its session has its time again")
+            return None
+    else:
+        until = (presence.began_at or 0.0) + policy.boot_grace
+        why = f"it did not appear within {policy.boot_grace:g} s"
+        if work.now < until:
+            work.wake(until)
+            work.say(f"node {node}", f"wait for {node}", "this leader has not seen it yet: it may be booting")
+            return None
+    if status is not None:
+        why = f"{why}, without a sign-off"
+    return Gone(node, why, hold=_maintenance(work) or _storm(work, node))
+
+
+def hold_again(work: Work, node: str) -> str:
+    """Why a node whose fence is held stays as it is; empty when evidence may be collected now."""
+    return _maintenance(work) or _storm(work, node)
+
+
+def _maintenance(work: Work) -> str:
+    return "the cluster is in maintenance: nothing is fenced, and nothing recovered" if work.policy.maintenance else ""
+
+
+def _storm(work: Work, node: str) -> str:
+    """A dead switch is not ten dead nodes: whether more went at once than may be fenced."""
+    snapshot, missing = work.snapshot, work.view.presence.missing_since
+    limit = work.policy.storm_limit or max(1, (len(snapshot.nodes) - 1) // 2)
+    at = missing.get(node)
+    at_once = sorted(
+        other
+        for other in snapshot.nodes
+        if absent(work, other)
+        and not _excused(snapshot, other)
+        and abs((missing.get(other, 0.0)) - (at if at is not None else 0.0)) <= STORM_WINDOW
+    )
+    if len(at_once) <= limit:
+        return ""
+    return (
+        f"{len(at_once)} nodes went at once ({', '.join(at_once)}), and at most {limit} are fenced at the same time: "
+        "that looks like a network that is down. Declare those dead that are"
+    )
+
+
+def _excused(snapshot: Snapshot, node: str) -> bool:
+    """Whether a node may be away without anybody wondering."""
+    record, status = snapshot.nodes[node].value, snapshot.report(node)
+    if status is None or status.signed_off is not None:
+        return True
+    return record is not None and record.state == "maintenance" and not claims_of(snapshot, node)

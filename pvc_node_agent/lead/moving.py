@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The moves of VMs whose nodes live: begun where the plan of moves wishes one, and given up where the owner could not. Pure.
+
+A move is a field of the claim. The owner carries it out and gives the claim away; this leader only writes where to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from pvc_state.plan_moves import Wish, plan_moves
+from pvc_state.records import Claim, VmStatus
+from pvc_state.views import vm_status
+
+from .effects import ChangeClaim
+from .work import Work
+
+#: Moves under way at the same time: from and to one node, and in the whole cluster.
+PER_NODE = 2
+IN_ALL = 8
+
+
+def move(work: Work) -> None:
+    """Begin, give up and forget moves."""
+    under_way = _settle(work)
+    if work.policy.maintenance:
+        return
+    plan = plan_moves(work.snapshot)
+    for wish in plan.wishes:
+        if under_way.total() >= 2 * IN_ALL:
+            break
+        _begin(work, wish, under_way)
+    for vm, why in plan.blocked.items():
+        work.say(f"vm {vm}", "cannot be moved", why, vm)
+
+
+def _settle(work: Work) -> Counter[str]:
+    """Moves under way, by each node that they concern; those that failed, and failures that are over, are written off."""
+    under_way: Counter[str] = Counter()
+    for vm, stored in work.snapshot.claims.items():
+        claim, status = stored.value, vm_status(work.snapshot, vm)
+        if claim is None or (not claim.to and not claim.tried):
+            continue
+        if claim.to and status is not None and status.refused == claim.to:
+            _give_up(work, vm, claim, stored.version, status)
+        elif claim.to:
+            under_way.update((claim.node, claim.to))
+            work.keep(f"vm {vm}")
+        elif status is not None and status.state == "running":
+            _change(work, vm, replace(claim, tried=(), generation=0), claim, stored.version)
+    return under_way
+
+
+def _give_up(work: Work, vm: str, claim: Claim, version: int, status: VmStatus) -> None:
+    home = "" if claim.home == claim.node else claim.home
+    if _change(work, vm, replace(claim, to="", why="", home=home), claim, version):
+        work.say(f"vm {vm}", f"stays on {claim.node}", status.reason, vm)
+
+
+def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
+    stored = work.snapshot.claims[wish.vm]
+    claim = stored.value
+    assert claim is not None  # the plan moves nothing that it cannot read
+    if max(under_way[claim.node], under_way[wish.to]) >= PER_NODE or not work.free(f"move {wish.vm}"):
+        work.keep(f"vm {wish.vm}")
+        return
+    tried = wish.tried if wish.tried is not None else claim.tried
+    record = work.snapshot.vms[wish.vm].value
+    generation = record.generation if record is not None and tried else 0
+    changed = replace(claim, to=wish.to, why=wish.why, home=wish.home, tried=tried, generation=generation)
+    if _change(work, wish.vm, changed, claim, stored.version):
+        under_way.update((claim.node, wish.to))
+        work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)
+
+
+def _change(work: Work, vm: str, claim: Claim, before: Claim, version: int) -> bool:
+    record = work.snapshot.vms[vm]
+    return work.ask(ChangeClaim(f"vm {vm}", (), vm, claim, version, before.to, record.version))

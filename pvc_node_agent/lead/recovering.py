@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The VMs of nodes with a proven fence get new owners: all of them placed in one pass, their claims moved in batches. Pure.
+
+What is left to do is what ``/claims`` says, so there is nothing to resume: any leader begins here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pvc_state import paths
+from pvc_state.plan_recovery import Move, plan_recovery
+from pvc_state.records import Claim, Fence
+
+from .effects import Recover, Rehome, UpdateFence
+from .work import Work
+
+#: Claims that change in one transaction: few enough for its size, and for those first in line not to wait for the last.
+BATCH = 50
+
+
+def recover(work: Work) -> None:
+    """Give the claims of fenced nodes to others, as far as there is room for them."""
+    for node in sorted(work.snapshot.fences):
+        stored = work.snapshot.fences[node]
+        if stored.value is None or stored.value.state != "proven":
+            continue
+        if work.policy.maintenance:
+            work.say(f"recovery {node}", f"hold what ran on {node}", "the cluster is in maintenance")
+            continue
+        _recover_node(work, node, stored.value, stored.version)
+
+
+def _recover_node(work: Work, node: str, fence: Fence, version: int) -> None:
+    plan = plan_recovery(work.snapshot, node, fence)
+    subject = f"node {node}"
+    if not plan.moves:
+        _wait(work, node, fence, version, plan.waiting)
+        return
+    batch = plan.moves[:BATCH]
+    told = {move.vm: f"to {move.to}: {move.why}" for move in batch}
+    noted = replace(fence, moves={**fence.moves, **told}, waiting=dict(plan.waiting))
+    claims = tuple(_rehome(work, fence, move) for move in batch)
+    others = {other: work.snapshot.fences[other].version for move in batch for other in move.rests_on}
+    rests_on = tuple((paths.fence(other), found) for other, found in sorted(others.items()))
+    if work.ask(Recover(subject, rests_on, noted, version, claims)):
+        for move in batch:
+            work.say(f"vm {move.vm}", f"recover from {node} to {move.to}", move.why, move.vm)
+    else:
+        for move in batch:
+            work.keep(f"vm {move.vm}")
+
+
+def _wait(work: Work, node: str, fence: Fence, version: int, waiting: Mapping[str, str]) -> None:
+    for vm, why in waiting.items():
+        work.say(f"vm {vm}", "wait for a node", why, vm)
+    if dict(waiting) != dict(fence.waiting):
+        work.ask(UpdateFence(f"node {node}", (), replace(fence, waiting=dict(waiting)), version))
+
+
+def _rehome(work: Work, fence: Fence, move: Move) -> Rehome:
+    stored, record = work.snapshot.claims[move.vm], work.snapshot.vms[move.vm]
+    assert stored.value is not None  # the plan moves nothing that it cannot read
+    before = stored.value
+    cuts = [fence, *(work.snapshot.fences[other].value for other in move.rests_on)]
+    after = Claim(
+        node=move.to,
+        epoch=before.epoch + 1,
+        barrier=max(before.barrier, *(cut.epoch for cut in cuts if cut is not None)),
+        home=before.home if before.home != move.to else "",
+    )
+    return Rehome(move.vm, before, stored.version, after, record.version)

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A simulated Ceph: volumes, an osdmap epoch, a blocklist, and each node's own way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pvc_state.records import Disk
+
+from ..env import EffectFailed
+
+
+class SimulatedCeph:
+    """One Ceph for all nodes.
+
+    Attributes:
+        volumes: those that exist. epoch: of the osdmap. blocklist: addresses whose clients are refused.
+        failing: why every operation on volumes fails; empty: none does.
+        fence_failing: the same for what a leader asks.
+        quorate: whether the monitors have a quorum.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.volumes: set[str] = set()
+        self.epoch = 1
+        self.blocklist: dict[str, int] = {}
+        self.failing = ""
+        self.fence_failing = ""
+        self.quorate: Callable[[], bool] = lambda: True
+
+    def refuses(self, address: str) -> bool:
+        """Whether clients on an address are refused."""
+        return address in self.blocklist
+
+
+class NodeStorage:
+    """What one node sees of Ceph. Implements env.Storage.
+
+    Args:
+        address: the one that Ceph sees its clients come from. reachable: whether its network is whole.
+    """
+
+    def __init__(self, ceph: SimulatedCeph, address: str, reachable: Callable[[], bool]) -> None:
+        self.ceph = ceph
+        self.address = address
+        self.reachable = reachable
+
+    def ensure(self, disks: Sequence[Disk], barrier: int = 0) -> None:
+        self._check()
+        if self.ceph.epoch < barrier:
+            raise EffectFailed(f"Ceph has not told of osdmap epoch {barrier} yet")
+        for disk in disks:
+            name = f"{disk.pool}/{disk.volume}"
+            if self.ceph.failing:
+                raise EffectFailed(self.ceph.failing)
+            if name in self.ceph.volumes:
+                continue
+            if disk.size is None:
+                raise EffectFailed(f"volume {name} does not exist: create it, or give the disk a size")
+            self.ceph.say(f"create {name}")
+            self.ceph.volumes.add(name)
+
+    def remove(self, disks: Sequence[Disk]) -> None:
+        self._check()
+        for disk in disks:
+            if self.ceph.failing:
+                raise EffectFailed(self.ceph.failing)
+            self.ceph.say(f"remove {disk.pool}/{disk.volume}")
+            self.ceph.volumes.discard(f"{disk.pool}/{disk.volume}")
+
+    def _check(self) -> None:
+        if not self.reachable() or not self.ceph.quorate():
+            raise EffectFailed("Ceph does not answer")
+        if self.ceph.refuses(self.address):
+            raise EffectFailed("Ceph refuses this node: it is on the blocklist")
+
+
+class SimulatedCephFence:
+    """What one node's agent asks of Ceph while it leads. Implements env.CephFence."""
+
+    def __init__(self, ceph: SimulatedCeph, reachable: Callable[[], bool]) -> None:
+        self.ceph = ceph
+        self.reachable = reachable
+
+    def cut(self, addresses: Sequence[str]) -> int:
+        self._check()
+        self.ceph.epoch += 1
+        for address in addresses:
+            self.ceph.blocklist.setdefault(address, self.ceph.epoch)
+        self.ceph.say(f"ceph: refuses {', '.join(addresses)} since epoch {self.ceph.epoch}")
+        return self.ceph.epoch
+
+    def restore(self, addresses: Sequence[str]) -> None:
+        self._check()
+        gone = [address for address in addresses if self.ceph.blocklist.pop(address, 0)]
+        if gone:
+            self.ceph.epoch += 1
+            self.ceph.say(f"ceph: admits {', '.join(gone)} again since epoch {self.ceph.epoch}")
+
+    def mark_down(self, node: str) -> str:
+        self._check()
+        return f"the OSDs of {node} are down"
+
+    def _check(self) -> None:
+        if not self.reachable() or not self.ceph.quorate():
+            raise EffectFailed("Ceph's monitors do not answer")
+        if self.ceph.fence_failing:
+            raise EffectFailed(self.ceph.fence_failing)

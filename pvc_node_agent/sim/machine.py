@@ -1,0 +1,294 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A machine: its power, its networks, its domains, and the agent on it, which is made of the agent's own parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from pvc_state.errors import StoreUnavailable
+from pvc_state.memory_store import MemoryStore
+from pvc_state.records import Alive, Service
+from pvc_state.store import Op, SessionState, Store, Watch, Znode
+
+from ..events import DomainSeen, Event, FactsSeen, ServicesSeen
+from ..feed import Feed
+from ..loop import Loop, Pools
+from ..perform import Performer
+from ..view import Domain, DomainState, Facts, Observer, Sentence, Services, Settings, View
+from .ceph import NodeStorage
+from .hypervisor import SimulatedHypervisor
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+class Later:
+    """Jobs that wait until they are run by hand, as threads would run them some time."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], None]] = []
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self.jobs.append(job)
+
+    def take(self) -> list[Callable[[], None]]:
+        jobs, self.jobs = self.jobs, []
+        return jobs
+
+
+class FragileStore:
+    """A client whose requests may fail while its session lives on: its library goes on pinging."""
+
+    def __init__(self, store: MemoryStore, faulty: Callable[[], bool]) -> None:
+        self._store = store
+        self._faulty = faulty
+
+    def _asked(self) -> MemoryStore:
+        if self._faulty():
+            raise StoreUnavailable("the store did not answer in time")
+        return self._store
+
+    @property
+    def session_id(self) -> int:
+        return self._store.session_id
+
+    def get(self, path: str, watch: Watch | None = None) -> Znode | None:
+        return self._asked().get(path, watch)
+
+    def get_many(self, paths: Sequence[str], watch: Watch | None = None) -> list[Znode | None]:
+        return self._asked().get_many(paths, watch)
+
+    def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
+        return self._asked().children(path, watch)
+
+    def commit(self, ops: Sequence[Op]) -> None:
+        self._asked().commit(ops)
+
+    def sync(self) -> None:
+        self._asked().sync()
+
+    def on_session(self, callback: Callable[[SessionState], None]) -> None:
+        self._store.on_session(callback)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class Machine:
+    """A machine, with or without a running agent.
+
+    Attributes:
+        powered, connected: its power, and its networks. paused: whether it is frozen, guests and all.
+        sentences: what its agents have said. troubles: what went wrong with them.
+    """
+
+    def __init__(self, world: World, name: str, number: int, *, powered: bool = True) -> None:
+        self.world = world
+        self.name = name
+        self.address = f"10.0.0.{number}"
+        self.storage_address = f"10.0.1.{number}"
+        self.powered = powered
+        self.connected = powered
+        self.paused = False
+        self.store_faulty = False
+        self.boots = 1
+        self.agents = 0
+        self.boot_id = f"boot-1-of-{name}"
+        self.hypervisor = SimulatedHypervisor(name, self.say, world.faults, world.hypervisor_at)
+        self.hypervisor.happened = lambda what, vm: world.happened(what, self, vm)
+        self.storage = NodeStorage(world.storage, self.storage_address, lambda: self.powered and self.connected)
+        self.facts = Facts("0.1.0", self.boot_id, 8192, 4, pools=("vms",), bridges=("br0",))
+        self.sentences: list[str] = []
+        self.troubles: list[str] = []
+        self.services: tuple[Service, ...] = ()
+        self.store: MemoryStore | None = None
+        self.loop: Loop | None = None
+        self.feed_at: float | None = None
+        self.wake_at: float | None = None
+
+    def say(self, text: str | Sentence) -> None:
+        if isinstance(text, Sentence):
+            self.sentences.append(str(text))
+            self.world.told(self, text)
+        else:
+            self.world.note(f"{self.name}: {text}")
+
+    def trouble(self, text: str) -> None:
+        self.troubles.append(text)
+
+    # --- the agent ----------------------------------------------------------------------------------------------------
+
+    def start_agent(self) -> None:
+        world = self.world
+        self.agents += 1
+        self.later = Later()
+        self.hypervisor_jobs = Later()
+        self.inbox: SimpleQueue[Event | None] = SimpleQueue()
+        self.feed_at = 0.0
+        self.wake_at = None
+        instance = f"agent-{self.agents}-of-{self.name}"
+        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), world.clock, self.inbox.put)
+        self.performer = Performer(self.name, self.feed.store, self.hypervisor, self.storage)
+        kinds = frozenset(service.kind for service in self.services)
+        observer = Observer(instance, world.clock.wall(), kinds) if kinds else None
+        self.loop = Loop(
+            View(node=self.name, settings=Settings(), services=Services(observer)),
+            self.inbox,
+            world.clock,
+            self.feed,
+            self.performer,
+            Pools(hypervisor=self.hypervisor_jobs, storage=self.later, store=self.later),
+            self,
+            frozen_after=world.session_timeout / 2,
+            idle=10.0,
+            sign_of_life=lambda _view: None,
+        )
+        self.hypervisor.attach(self.inbox.put)
+        self.inbox.put(FactsSeen(self.facts))
+        if self.services:
+            self.see(*self.services)
+
+    def see(self, *services: Service) -> None:
+        """Its services are now like this."""
+        self.services = services
+        self.inbox.put(ServicesSeen("ceph", services, self.world.clock.wall()))
+
+    def _connect(self) -> Store:
+        if not (self.powered and self.connected):
+            raise StoreUnavailable("no server of the ensemble answers")
+        self.store = self.world.ensemble.connect(self.world.session_timeout)
+        return FragileStore(self.store, lambda: self.store_faulty)
+
+    def kill_agent(self) -> None:
+        """kill -9: its session goes on until it times out, its VMs live."""
+        self.loop = None
+        self.hypervisor.attach(lambda _event: None)
+        if self.store is not None:
+            self.world.ensemble.cut(self.store)
+            self.store = None
+
+    def restart_agent(self) -> None:
+        self.kill_agent()
+        self.start_agent()
+
+    def stop_leading(self) -> None:
+        """Its agent leaves leading to others."""
+
+    def start_leading(self) -> None:
+        """Its agent may lead again."""
+
+    def install(self, version: str) -> None:
+        """Its agent is of this version now."""
+        self.facts = replace(self.facts, agent=version)
+        if self.loop is not None:
+            self.inbox.put(FactsSeen(self.facts))
+
+    def adopt(self, vm: str) -> None:
+        """The VM runs here already, whoever started it."""
+        record, claim = self.world.desired(vm)
+        self.hypervisor.domains[vm] = Domain(record.uuid, DomainState.RUNNING, claim.epoch, record.definition)
+        self.hypervisor.tell(DomainSeen(vm, self.hypervisor.domains[vm]))
+
+    # --- the machine --------------------------------------------------------------------------------------------------
+
+    def power_cut(self) -> None:
+        """Its power is gone at once, and all that ran on it."""
+        if not self.powered:
+            return
+        self.powered = self.connected = self.paused = False
+        self.kill_agent()
+        self.hypervisor.domains.clear()
+        self.world.changed()
+
+    def power_on(self) -> None:
+        """It boots, connected, with an agent."""
+        if self.powered:
+            return
+        self.powered = self.connected = True
+        self.boots += 1
+        self.boot_id = f"boot-{self.boots}-of-{self.name}"
+        self.facts = replace(self.facts, boot_id=self.boot_id)
+        self.world.changed()
+        self.start_agent()
+
+    def leave(self, reboot: bool) -> None:
+        """Its service manager shuts it down."""
+        self.kill_agent()
+        for vm in sorted(self.running):
+            self.hypervisor.end(vm, "its machine was shut down")
+        self.world.left(self, reboot=reboot)
+
+    def reboot(self) -> None:
+        """Power off and on: another boot, and no domains."""
+        self.power_cut()
+        self.power_on()
+
+    def isolate(self) -> None:
+        """It reaches no other node any more, neither the store nor Ceph."""
+        self.connected = False
+        if self.store is not None:
+            self.world.ensemble.cut(self.store)
+        self.world.changed()
+
+    def reconnect(self) -> None:
+        if not self.powered:
+            return
+        self.connected = True
+        if self.store is not None:
+            self.world.ensemble.heal(self.store)
+        self.world.changed()
+
+    # --- turning ------------------------------------------------------------------------------------------------------
+
+    def turn(self) -> bool:
+        """One turn of everything that this machine has to do; returns whether there was anything."""
+        if self.loop is None or self.paused:
+            return False
+        self.feed.work.clear()
+        self.feed_at = self.feed.pump()
+        events: list[Event] = []
+        try:
+            while True:
+                event = self.inbox.get_nowait()
+                if event is not None:
+                    events.append(event)
+        except Empty:
+            pass
+        due = self.wake_at is not None and self.world.clock.now() >= self.wake_at
+        if events or due:
+            self.world.steps += 1
+            self.wake_at = self.loop.turn(events)
+        jobs = [*self.later.take(), *self.hypervisor_jobs.take()] if self.world.jobs_run else []
+        for job in jobs:
+            job()
+        return bool(events or due or jobs or self.feed.work.is_set())
+
+    def next_at(self) -> float | None:
+        """When it has something to do although nothing happens."""
+        if self.loop is None or self.paused:
+            return None
+        times = [time for time in (self.wake_at, self.feed_at) if time is not None]
+        return min(times, default=None)
+
+    @property
+    def view(self) -> View:
+        assert self.loop is not None
+        return self.loop.view
+
+    @property
+    def running(self) -> set[str]:
+        return set(self.hypervisor.domains)
+
+    def writes(self, vm: str) -> bool:
+        """Whether the VM's guest on this machine can write to its volumes, now or when a network is whole again."""
+        return self.powered and vm in self.hypervisor.domains and not self.world.storage.refuses(self.storage_address)
+
+    @property
+    def serves(self) -> bool:
+        """Whether its guests reach their volumes now."""
+        return self.powered and self.connected and not self.paused

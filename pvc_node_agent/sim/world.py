@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A cluster in memory.
+
+Nothing runs by itself and no time passes: ``settle()`` turns everything until nothing is left to do, ``advance()``
+moves the clock from one thing to do to the next. What happened is in ``log``, in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pvc_state import codec, paths
+from pvc_state.memory_store import MemoryEnsemble
+from pvc_state.memory_tree import ANYONE
+from pvc_state.memory_tree import Event as TreeEvent
+from pvc_state.records import Claim, Vm
+from pvc_state.store import Znode
+
+from ..view import Sentence
+from .ceph import SimulatedCeph
+from .clock import VirtualClock
+from .hypervisor import Faults, SimulatedHypervisor
+from .machine import Machine
+
+#: Turns at one moment after which the agents count as never coming to rest.
+_RESTLESS = 2000
+
+
+class WatchedEnsemble(MemoryEnsemble):
+    """Tells of every transaction, in order, what it has changed."""
+
+    def __init__(self, clock: Callable[[], float], told: Callable[[Sequence[TreeEvent]], None]) -> None:
+        super().__init__(clock)
+        self._told = told
+
+    def _announce(self, events: Sequence[TreeEvent]) -> None:
+        self._told(events)
+        super()._announce(events)
+
+    def peek(self, path: str) -> Znode | None:
+        """What the servers hold, whoever reaches them."""
+        return self._tree.read(path, ANYONE)
+
+    def names(self, path: str) -> list[str]:
+        """The names below a path."""
+        return self._tree.children(path, ANYONE) or []
+
+
+class World:
+    """The cluster.
+
+    Attributes:
+        session_timeout: seconds that a node may be silent. jobs_run: whether effects are carried out.
+        happenings: what happened, as (time, event, fields). steps: of agents so far.
+        faults: scripted, by VM.
+    """
+
+    def __init__(self, *, session_timeout: float = 6.0, time: float = 0.0) -> None:
+        self.log: list[str] = []
+        self.happenings: list[tuple[float, str, dict[str, Any]]] = []
+        self.session_timeout = session_timeout
+        self.steps = 0
+        self.jobs_run = True
+        self.is_down = False
+        self.clock = VirtualClock(time)
+        self.ensemble = WatchedEnsemble(self.clock.now, self._tree_changed)
+        self.user = self.ensemble.connect()
+        self.storage = SimulatedCeph(self.note)
+        self.faults: dict[str, Faults] = {}
+        self.nodes: dict[str, Machine] = {}
+
+    def __getitem__(self, name: str) -> Machine:
+        return self.nodes[name]
+
+    # --- what is told, for those who keep accounts ----------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Something was done, in words."""
+        self.log.append(text)
+
+    def told(self, machine: Machine, sentence: Sentence) -> None:
+        """An agent has said what it decided and why."""
+
+    def happened(self, what: str, machine: Machine, vm: str) -> None:
+        """A hypervisor did something."""
+
+    def changed(self) -> None:
+        """Power or network of a machine changed."""
+
+    def left(self, machine: Machine, *, reboot: bool) -> None:
+        """A machine has shut down, as its agent sees it: all that is left is its power."""
+
+    def _tree_changed(self, events: Sequence[TreeEvent]) -> None:
+        """A transaction has changed the tree."""
+
+    def desired(self, vm: str) -> tuple[Vm, Claim]:
+        """The record and the claim of a VM, as the servers hold them."""
+        record, claim = self.ensemble.peek(paths.vm(vm)), self.ensemble.peek(paths.claim(vm))
+        assert record is not None
+        assert claim is not None
+        return codec.decode(Vm, record.data), codec.decode(Claim, claim.data)
+
+    # --- machines -----------------------------------------------------------------------------------------------------
+
+    def add_machine(self, name: str, *, powered: bool = True) -> Machine:
+        machine = Machine(self, name, len(self.nodes) + 1, powered=powered)
+        self.nodes[name] = machine
+        if powered:
+            machine.start_agent()
+        return machine
+
+    def hypervisor_at(self, address: str) -> SimulatedHypervisor | None:
+        """The hypervisor of a machine that can be reached, by its address or name."""
+        for machine in self.nodes.values():
+            if address in (machine.address, machine.name):
+                reachable = machine.powered and machine.connected and not machine.paused
+                return machine.hypervisor if reachable else None
+        return None
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Turn everything until nothing happens any more without time passing."""
+        for _turn in range(_RESTLESS):
+            busy = [node.turn() for node in list(self.nodes.values())]
+            if not any(busy):
+                return
+        raise AssertionError("the agents never come to rest")
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and everything happen when it is due."""
+        end = self.clock.time + seconds
+        self.settle()
+        while True:
+            due = [time for node in self.nodes.values() if (time := node.next_at()) is not None]
+            expiry = self.ensemble.next_expiry()
+            if expiry is not None:
+                due.append(expiry)
+            self.clock.time = min([end, *(max(time, self.clock.time) for time in due)])
+            self.ensemble.tick()
+            self.settle()
+            if self.clock.time >= end:
+                return
+
+    # --- the store ----------------------------------------------------------------------------------------------------
+
+    def down(self) -> None:
+        """No server of the store answers."""
+        self.is_down = True
+        self.ensemble.down()
+
+    def up(self) -> None:
+        self.is_down = False
+        self.ensemble.up()

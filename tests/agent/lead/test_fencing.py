@@ -1,0 +1,389 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the leader does about a node that is gone: one test for each row of the table in docs/safety.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pvc_node_agent.lead.effects import (
+    BeginFence,
+    CutStorage,
+    EndFence,
+    MarkDown,
+    PowerOff,
+    RestoreStorage,
+    UpdateFence,
+)
+from pvc_node_agent.lead.events import (
+    AliveSeen,
+    Blinded,
+    Deposed,
+    Elected,
+    PowerRead,
+    StorageCut,
+    StorageRestored,
+    TreeSeen,
+    Written,
+)
+from pvc_state.codec import Stored
+from pvc_state.records import (
+    Declaration,
+    Evidence,
+    Fence,
+    FenceDevice,
+    Ha,
+    Health,
+    Node,
+    Service,
+    Settings,
+    SignOff,
+)
+from pvc_state.snapshot import Snapshot
+from tests.agent.lead.builders import NODES, Led, address, cluster, fenced, policy, settings, status, with_vms
+
+TWO = ("node1", "node2")
+CUT = Evidence("storage_cut", "collecting", "to be refused by Ceph")
+COLLECTING = Fence(
+    "f1", "collecting", "its session has ended", addresses=(address("node3"),), evidence=(CUT,), cut=True
+)
+PROVEN = replace(
+    COLLECTING,
+    state="proven",
+    evidence=(replace(CUT, state="proven", epoch=12),),
+    proven_by="storage_cut",
+    epoch=12,
+)
+BMC = FenceDevice("bmc", "ipmi", "10.0.9.3", "fence", "bmc3")
+POWER = Evidence("powered_off", "collecting", "ipmi at 10.0.9.3", "bmc")
+
+
+def with_device(snapshot: Snapshot, *devices: FenceDevice, together: bool = False) -> Snapshot:
+    node = Node(coordinator=True, fence=devices, fence_together=together)
+    return replace(snapshot, nodes={**snapshot.nodes, "node3": Stored(node, 4)})
+
+
+def back(snapshot: Snapshot, clean: str) -> Snapshot:
+    return replace(snapshot, status={**snapshot.status, "node3": Stored(status("node3", clean=clean), 8)})
+
+
+def test_a_healthy_cluster_is_left_alone() -> None:
+    assert Led(cluster()).effects() == ()
+
+
+def test_who_does_not_lead_does_nothing() -> None:
+    led = Led(cluster(alive=TWO))
+    led.see(Deposed("another leads"))
+    assert led.effects() == ()
+
+
+def test_a_node_whose_session_ended_is_fenced() -> None:
+    (begin,) = Led(cluster(alive=TWO)).effects()
+    assert isinstance(begin, BeginFence)
+    assert (begin.subject, begin.alive) == ("node node3", None)
+    assert begin.rests_on == (("/status/node3", 7),)
+    fence = begin.fence
+    assert (fence.state, fence.cut, fence.addresses) == ("collecting", True, (address("node3"),))
+    assert [(one.kind, one.state) for one in fence.evidence] == [("storage_cut", "collecting")]
+
+
+def test_the_record_is_written_before_anything_is_ordered() -> None:
+    led = Led(cluster(alive=TWO))
+    (begin,) = led.effects()
+    assert led.effects() == ()
+    assert isinstance(begin, BeginFence)
+    led.see(Written(begin))
+    assert led.effects() == (CutStorage("node3", begin.fence.id, (address("node3"),)),)
+
+
+def test_all_kinds_of_evidence_are_collected_at_once() -> None:
+    snapshot = with_device(cluster(alive=TWO), BMC)
+    led = Led(fenced(snapshot, "node3", replace(COLLECTING, evidence=(CUT, POWER))))
+    assert led.effects() == (CutStorage("node3", "f1", (address("node3"),)), PowerOff("node3", "f1", BMC))
+
+
+def test_a_storage_cut_proves() -> None:
+    led = Led(fenced(cluster(alive=TWO), "node3", COLLECTING))
+    led.effects()
+    led.see(StorageCut("node3", "f1", 41))
+    (update,) = led.effects()
+    assert isinstance(update, UpdateFence)
+    assert (update.fence.state, update.fence.proven_by, update.fence.epoch) == ("proven", "storage_cut", 41)
+
+
+def test_the_answer_for_another_fence_proves_nothing() -> None:
+    led = Led(fenced(cluster(alive=TWO), "node3", COLLECTING))
+    led.effects()
+    led.see(StorageCut("node3", "an older one", 41))
+    assert not any(isinstance(effect, UpdateFence) for effect in led.effects())
+
+
+def test_what_failed_is_noted_and_tried_again() -> None:
+    led = Led(fenced(cluster(alive=TWO), "node3", COLLECTING))
+    led.effects()
+    led.see(StorageCut("node3", "f1", 0, "no monitor answers"))
+    outcome = led.step()
+    (update,) = outcome.effects
+    assert isinstance(update, UpdateFence)
+    assert update.fence.evidence[0].state == "failed"
+    assert update.fence.evidence[0].why == "no monitor answers"
+    assert outcome.wake_at is not None
+    led.see(Written(update))
+    led.now = outcome.wake_at
+    assert led.effects() == (CutStorage("node3", "f1", (address("node3"),)),)
+
+
+def test_an_accepted_order_is_no_evidence() -> None:
+    snapshot = policy(with_device(cluster(alive=TWO), BMC), evidence=("powered_off",))
+    led = Led(fenced(snapshot, "node3", replace(COLLECTING, evidence=(POWER,), cut=False)))
+    assert led.effects() == (PowerOff("node3", "f1", BMC),)
+    led.see(PowerRead("node3", "f1", "bmc", off=False, why="it says ok, and reads back on"))
+    (update,) = led.effects()
+    assert isinstance(update, UpdateFence)
+    assert update.fence.state == "collecting"
+
+
+@pytest.mark.parametrize(("together", "proven"), [(False, True), (True, False)])
+def test_two_power_supplies(together: bool, proven: bool) -> None:
+    other = replace(BMC, name="pdu")
+    snapshot = policy(with_device(cluster(alive=TWO), BMC, other, together=together), evidence=("powered_off",))
+    evidence = (POWER, replace(POWER, device="pdu"))
+    led = Led(fenced(snapshot, "node3", replace(COLLECTING, evidence=evidence, cut=False)))
+    ordered = led.effects()
+    assert len(ordered) == (2 if together else 1)
+    led.see(PowerRead("node3", "f1", "bmc", off=True, why="off"))
+    (update,) = (effect for effect in led.effects() if isinstance(effect, UpdateFence))
+    assert (update.fence.state == "proven") is proven
+
+
+def test_devices_in_order_the_next_after_one_that_failed() -> None:
+    other = replace(BMC, name="pdu")
+    snapshot = policy(with_device(cluster(alive=TWO), BMC, other), evidence=("powered_off",))
+    led = Led(fenced(snapshot, "node3", replace(COLLECTING, evidence=(POWER, replace(POWER, device="pdu")), cut=False)))
+    assert led.effects() == (PowerOff("node3", "f1", BMC),)
+    led.see(PowerRead("node3", "f1", "bmc", off=False, why="no answer"))
+    assert PowerOff("node3", "f1", other) in led.effects()
+
+
+def test_a_policy_without_storage_cuts_orders_none() -> None:
+    snapshot = policy(with_device(cluster(alive=TWO), BMC), evidence=("powered_off",))
+    (begin,) = Led(snapshot).effects()
+    assert isinstance(begin, BeginFence)
+    assert not begin.fence.cut
+    assert [one.kind for one in begin.fence.evidence] == ["powered_off"]
+
+
+def test_a_node_that_never_told_its_addresses_cannot_be_cut_off() -> None:
+    snapshot = cluster(alive=TWO)
+    silent = replace(snapshot, status={**snapshot.status, "node3": Stored(status("node3", addresses={}), 7)})
+    (begin,) = Led(silent).effects()
+    assert isinstance(begin, BeginFence)
+    assert (begin.fence.cut, begin.fence.evidence[0].state) == (False, "failed")
+
+
+def test_an_operator_declares_it_dead() -> None:
+    snapshot = fenced(cluster(alive=TWO), "node3", replace(COLLECTING, evidence=(replace(CUT, state="failed"),)))
+    declared = replace(snapshot, declared={"node3": Stored(Declaration("f1", "anna", "pulled the plug"), 3)})
+    (update,) = (effect for effect in Led(declared).effects() if isinstance(effect, UpdateFence))
+    assert (update.fence.state, update.fence.proven_by) == ("proven", "declared_dead")
+    assert update.rests_on == (("/declared/node3", 3),)
+
+
+def test_a_declaration_for_another_fence_is_none() -> None:
+    snapshot = fenced(cluster(alive=TWO), "node3", COLLECTING)
+    declared = replace(snapshot, declared={"node3": Stored(Declaration("f0", "anna", "an older death"), 3)})
+    assert not any(isinstance(effect, UpdateFence) for effect in Led(declared).effects())
+
+
+class TestSignedOff:
+    def leaving(self, recover: bool) -> Snapshot:
+        snapshot = with_vms(cluster(alive=TWO), {"web1": "node3"})
+        word = SignOff(recover, "it shuts down")
+        return replace(snapshot, status={**snapshot.status, "node3": Stored(status("node3", signed_off=word), 9)})
+
+    def test_its_vms_are_taken_over_on_its_word(self) -> None:
+        (begin,) = Led(self.leaving(recover=True)).effects()
+        assert isinstance(begin, BeginFence)
+        assert (begin.fence.state, begin.fence.proven_by, begin.fence.cut) == ("proven", "signed_off", False)
+        assert begin.rests_on == (("/status/node3", 9),)
+
+    def test_its_vms_wait_for_it(self) -> None:
+        outcome = Led(self.leaving(recover=False)).step()
+        assert outcome.effects == ()
+        assert "it has signed off" in str(outcome.sentences[0])
+
+
+class TestPatience:
+    def test_with_a_node_that_nobody_has_seen(self) -> None:
+        led = Led(cluster(alive=TWO), sighted=TWO)
+        outcome = led.step()
+        assert (outcome.effects, outcome.wake_at) == ((), 1000.0 + Settings().boot_grace)
+        led.now = 1000.0 + Settings().boot_grace
+        assert len(led.effects()) == 1
+
+    def test_after_the_store_was_out_of_reach(self) -> None:
+        led = Led(cluster(alive=TWO))
+        led.see(Blinded("no quorum"))
+        led.now += 60
+        led.see(AliveSeen(frozenset(TWO)), Elected(8), TreeSeen(cluster(alive=TWO)))
+        outcome = led.step()
+        assert (outcome.effects, outcome.wake_at) == ((), led.now + Settings().session_timeout)
+        led.now += Settings().session_timeout
+        assert len(led.effects()) == 1
+
+    def test_not_with_a_node_whose_session_was_seen_to_end(self) -> None:
+        led = Led(cluster())
+        led.see(Blinded("the node that led ZooKeeper died"), AliveSeen(frozenset(NODES)), Elected(8))
+        led.see(AliveSeen(frozenset(TWO)), TreeSeen(cluster(alive=TWO)))
+        assert len(led.effects()) == 1
+
+    def test_a_node_that_was_never_deployed_is_not_missed(self) -> None:
+        snapshot = cluster(alive=TWO)
+        fresh = replace(snapshot, status={name: snapshot.status[name] for name in TWO})
+        assert Led(fresh, sighted=TWO, now=100000.0).effects() == ()
+
+    def test_a_node_in_maintenance_without_vms_may_go(self) -> None:
+        snapshot = cluster(alive=TWO)
+        idle = replace(snapshot, nodes={**snapshot.nodes, "node3": Stored(Node(state="maintenance"), 4)})
+        assert Led(idle).effects() == ()
+
+    def test_a_node_in_maintenance_with_vms_may_not(self) -> None:
+        snapshot = with_vms(cluster(alive=TWO), {"web1": "node3"})
+        busy = replace(snapshot, nodes={**snapshot.nodes, "node3": Stored(Node(state="maintenance"), 4)})
+        assert len(Led(busy).effects()) == 1
+
+
+class TestHeld:
+    def test_in_maintenance_of_the_cluster(self) -> None:
+        (begin,) = Led(policy(cluster(alive=TWO), maintenance=True)).effects()
+        assert isinstance(begin, BeginFence)
+        assert (begin.fence.state, begin.fence.evidence, begin.fence.cut) == ("held", (), False)
+        assert "maintenance" in begin.fence.why
+
+    def test_when_more_go_at_once_than_may(self) -> None:
+        five = tuple(f"node{number}" for number in range(1, 6))
+        begun = Led(cluster(nodes=five, alive=TWO), sighted=five).effects()
+        assert [begin.fence.state for begin in begun if isinstance(begin, BeginFence)] == ["held"] * 3
+        assert "3 nodes went at once" in begun[0].fence.why  # type: ignore[union-attr]
+
+    def test_as_many_as_may_are_fenced(self) -> None:
+        five = tuple(f"node{number}" for number in range(1, 6))
+        begun = Led(cluster(nodes=five, alive=five[:3]), sighted=five).effects()
+        assert [begin.fence.state for begin in begun if isinstance(begin, BeginFence)] == ["collecting"] * 2
+
+    def test_until_nothing_holds_it_back_any_more(self) -> None:
+        held = Fence("f1", "held", "its session has ended; the cluster is in maintenance", addresses=("10.0.2.13",))
+        (update,) = Led(fenced(cluster(alive=TWO), "node3", held)).effects()
+        assert isinstance(update, UpdateFence)
+        assert (update.fence.state, update.fence.why, update.fence.cut) == ("collecting", "its session has ended", True)
+
+    def test_a_node_that_comes_back_meanwhile_was_never_touched(self) -> None:
+        held = Fence("f1", "held", "its session has ended; the cluster is in maintenance")
+        (end,) = Led(policy(fenced(cluster(), "node3", held), maintenance=True)).effects()
+        assert isinstance(end, EndFence)
+
+    def test_an_operator_may_declare_it_dead_in_a_storm(self) -> None:
+        five = tuple(f"node{number}" for number in range(1, 6))
+        snapshot = cluster(nodes=five, alive=TWO)
+        for name in five[2:]:
+            snapshot = fenced(snapshot, name, Fence(f"f-{name}", "held", "its session has ended; a storm"))
+        declared = {"node4": Stored(Declaration("f-node4", "anna", "burnt"), 0)}
+        updates = Led(replace(snapshot, declared=declared), sighted=five).effects()
+        assert {one.subject: one.fence.state for one in updates if isinstance(one, UpdateFence)}[
+            "node node4"
+        ] == "proven"
+
+
+class TestComingBack:
+    def test_nothing_is_lifted_before_the_node_is_clean(self) -> None:
+        assert Led(fenced(cluster(), "node3", PROVEN)).effects() == ()
+
+    def test_a_clean_node_is_let_in(self) -> None:
+        (update,) = Led(back(fenced(cluster(), "node3", PROVEN), "f1")).effects()
+        assert isinstance(update, UpdateFence)
+        assert update.fence.state == "lifting"
+        assert update.rests_on == (("/alive/node3", 0), ("/status/node3", 8))
+
+    def test_clean_of_an_older_fence_is_not_clean(self) -> None:
+        assert Led(back(fenced(cluster(), "node3", PROVEN), "f0")).effects() == ()
+
+    def test_a_node_that_says_clean_and_is_gone_is_not_let_in(self) -> None:
+        assert Led(back(fenced(cluster(alive=TWO), "node3", PROVEN), "f1")).effects() == ()
+
+    def test_the_cut_is_undone_before_the_record_goes(self) -> None:
+        led = Led(back(fenced(cluster(), "node3", replace(PROVEN, state="lifting"), 4), "f1"))
+        assert led.effects() == (RestoreStorage("node3", "f1", (address("node3"),)),)
+        led.see(StorageRestored("node3", "f1", "no monitor answers"))
+        assert led.effects() == ()
+        led.now += 10
+        assert led.effects() == (RestoreStorage("node3", "f1", (address("node3"),)),)
+        led.see(StorageRestored("node3", "f1"))
+        (end,) = led.effects()
+        assert isinstance(end, EndFence)
+        assert (end.version, end.past.node, end.node) == (4, "node3", None)
+
+    def test_it_comes_back_drained_where_that_is_the_policy(self) -> None:
+        lifting = replace(PROVEN, state="lifting", cut=False)
+        (end,) = Led(back(policy(fenced(cluster(), "node3", lifting), rejoin="drained"), "f1")).effects()
+        assert isinstance(end, EndFence)
+        assert end.node is not None
+        assert (end.node[0].state, end.node[1]) == ("drained", 4)
+
+    def test_one_that_goes_again_meanwhile_is_fenced_anew(self) -> None:
+        led = Led(back(fenced(cluster(alive=TWO), "node3", replace(PROVEN, state="lifting"), 4), "f1"))
+        led.see(StorageCut("node3", "f1", 12))
+        (update,) = led.effects()
+        assert isinstance(update, UpdateFence)
+        assert (update.fence.state, update.fence.epoch, update.fence.proven_by) == ("collecting", 0, "")
+        assert update.fence.id != "f1"
+        assert update.fence.evidence[0].state == "collecting"
+
+    def test_no_cut_overtakes_its_undoing(self) -> None:
+        led = Led(back(fenced(cluster(), "node3", replace(PROVEN, state="lifting"), 4), "f1"))
+        (restore,) = led.effects()
+        assert isinstance(restore, RestoreStorage)
+        led.see(
+            AliveSeen(frozenset(TWO)), TreeSeen(fenced(cluster(alive=TWO), "node3", replace(COLLECTING, id="f2"), 5))
+        )
+        assert led.effects() == ()
+        led.see(StorageRestored("node3", "f1"))
+        assert led.effects() == (CutStorage("node3", "f2", (address("node3"),)),)
+
+
+class TestPowerBesideAProvenCut:
+    def test_is_sought_for_vms_that_need_it(self) -> None:
+        evidence = (*PROVEN.evidence, POWER)
+        snapshot = with_device(with_vms(cluster(alive=TWO), {"web1": "node3"}, ha=Ha(power_off=True)), BMC)
+        led = Led(fenced(snapshot, "node3", replace(PROVEN, evidence=evidence)))
+        assert PowerOff("node3", "f1", BMC) in led.effects()
+
+    def test_ceph_is_told_of_a_node_that_reads_off(self) -> None:
+        evidence = (*PROVEN.evidence, POWER)
+        led = Led(fenced(with_device(cluster(alive=TWO), BMC), "node3", replace(PROVEN, evidence=evidence)))
+        led.see(PowerRead("node3", "f1", "bmc", off=True, why="off"))
+        assert MarkDown("node3", "f1") in led.effects()
+
+
+def test_a_damaged_fence_is_left_alone_and_told() -> None:
+    snapshot = replace(cluster(alive=TWO), fences={"node3": Stored(None, 3, invalid="no JSON")})
+    outcome = Led(snapshot).step()
+    assert outcome.effects == ()
+    assert "damaged" in str(outcome.sentences[0])
+
+
+def test_an_early_suspicion_ends_the_session() -> None:
+    down = Service("frr", address("node3"), "down", healthy=False)
+    health = {name: Stored(Health(f"agent-of-{name}", services=(down,)), 1) for name in TWO}
+    snapshot = replace(cluster(), health=health)
+    assert Led(snapshot).effects() == ()
+    (begin,) = Led(replace(snapshot, settings=settings(early_suspicion=True))).effects()
+    assert isinstance(begin, BeginFence)
+    assert begin.alive == 0
+
+
+def test_one_witness_is_not_enough() -> None:
+    down = Service("frr", address("node3"), "down", healthy=False)
+    health = {"node1": Stored(Health("agent-of-node1", services=(down,)), 1)}
+    assert Led(replace(cluster(), health=health, settings=settings(early_suspicion=True))).effects() == ()
