@@ -76,9 +76,12 @@ def onward(now: float, view: View) -> Leaving | None:
     leaving = view.leaving
     if leaving is None or leaving.stopping_since is not None:
         return leaving
-    if any(_on_its_way(vm, seen, view) for vm, seen in view.seen.items()):
+    moving = any(_on_its_way(vm, seen, view) for vm, seen in view.seen.items())
+    if moving:
         leaving = replace(leaving, moving_at=now)
-    if leaving.policy != "migrate" or not view.domains or now >= moves_until(leaving, view.settings):
+    # a guest that has arrived elsewhere still needs its claim
+    moved = not view.domains and not moving
+    if leaving.policy != "migrate" or moved or now >= moves_until(leaving, view.settings):
         return replace(leaving, stopping_since=now)
     return leaving
 
