@@ -15,11 +15,11 @@ from ..turning import Turning
 from ..view import Sentence
 from .absorb import absorb
 from .candidate import Candidate
-from .effects import CutStorage, LeadEffect, MarkDown, PowerOff, RestoreStorage, key
+from .effects import CutStorage, LeadEffect, MarkDown, PowerOff, RestoreStorage
 from .events import Blinded, Deposed, Elected, LeadEvent
 from .perform import LeadPerformer
 from .step import step
-from .view import LeadOutcome, LeadView
+from .view import LeadView
 
 #: Events from every thread; None only wakes the loop.
 LeadInbox = SimpleQueue[LeadEvent | None]
@@ -89,7 +89,7 @@ class LeadLoop(Turning[LeadEvent]):
         outcome = step(now, view)
         for sentence in outcome.sentences:
             self._voice.say(sentence)
-        self.view = _after(view, outcome)
+        self.view = view.after(outcome)
         for effect in outcome.effects:
             self._submit(effect, view.epoch)
         return outcome.wake_at
@@ -103,9 +103,3 @@ class LeadLoop(Turning[LeadEvent]):
                 self._voice.say(Sentence("", "lead", f"this agent leads the cluster, under epoch {event.epoch}"))
             case Deposed() | Blinded() if before.epoch is not None:
                 self._voice.say(Sentence("", "lead no more", event.reason))
-
-
-def _after(view: LeadView, outcome: LeadOutcome) -> LeadView:
-    """The view once the effects of a step are under way."""
-    busy = {**view.busy, **{key(effect): effect for effect in outcome.effects}}
-    return replace(view, busy=busy, said=outcome.said)

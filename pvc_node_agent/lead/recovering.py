@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pvc_state import paths
 from pvc_state.plan_recovery import Move, plan_recovery
 from pvc_state.records import Claim, Fence
 
@@ -34,7 +35,7 @@ def recover(work: Work) -> None:
 
 
 def _recover_node(work: Work, node: str, fence: Fence, version: int) -> None:
-    plan = plan_recovery(work.snapshot, node)
+    plan = plan_recovery(work.snapshot, node, fence)
     subject = f"node {node}"
     if not plan.moves:
         _wait(work, node, fence, version, plan.waiting)
@@ -43,7 +44,9 @@ def _recover_node(work: Work, node: str, fence: Fence, version: int) -> None:
     told = {move.vm: f"to {move.to}: {move.why}" for move in batch}
     noted = replace(fence, moves={**fence.moves, **told}, waiting=dict(plan.waiting))
     claims = tuple(_rehome(work, fence, move) for move in batch)
-    if work.ask(Recover(subject, (), noted, version, claims)):
+    others = {other: work.snapshot.fences[other].version for move in batch for other in move.rests_on}
+    rests_on = tuple((paths.fence(other), found) for other, found in sorted(others.items()))
+    if work.ask(Recover(subject, rests_on, noted, version, claims)):
         for move in batch:
             work.say(f"vm {move.vm}", f"recover from {node} to {move.to}", move.why, move.vm)
     else:
@@ -62,10 +65,11 @@ def _rehome(work: Work, fence: Fence, move: Move) -> Rehome:
     stored, record = work.snapshot.claims[move.vm], work.snapshot.vms[move.vm]
     assert stored.value is not None  # the plan moves nothing that it cannot read
     before = stored.value
+    cuts = [fence, *(work.snapshot.fences[other].value for other in move.rests_on)]
     after = Claim(
         node=move.to,
         epoch=before.epoch + 1,
-        barrier=max(before.barrier, fence.epoch),
+        barrier=max(before.barrier, *(cut.epoch for cut in cuts if cut is not None)),
         home=before.home if before.home != move.to else "",
     )
     return Rehome(move.vm, before, stored.version, after, record.version)

@@ -127,6 +127,8 @@ def test_the_password_is_not_shown(text: str) -> None:
             "health.patroni: '10.0.0.1:8008' is not right; give a URL such as https://10.0.0.1:8008",
         ),
         ("[addresses]", "[health]\nceph = 1\n[addresses]", "health.ceph: it is int; give true or false"),
+        ("[addresses]", '[fence]\nkeyring = "x"\n[addresses]', "fence.keyring: 'x' is not right; give an absolute path"),
+        ("[addresses]", "[fence]\nipmi = true\n[addresses]", "fence.ipmi: no such option"),
         ("[addresses]", "[health]\nlibvirt = true\n[addresses]", "health.libvirt: no such option"),
     ],
 )
@@ -193,3 +195,9 @@ def test_the_command_tells_its_version(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out.strip() == __version__
+
+
+def test_only_a_coordinator_fences(text: str) -> None:
+    assert config.parse(text, "agent.toml").fence is None
+    fence = config.parse(text + "\n[fence]\n", "agent.toml").fence
+    assert fence == config.FenceConfig("pvc-fence", "/etc/ceph/ceph.client.pvc-fence.keyring", "/etc/pvc/fence.d")
