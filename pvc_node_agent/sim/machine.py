@@ -391,11 +391,13 @@ class Machine:
 
     @property
     def running(self) -> set[str]:
-        return set(self.hypervisor.domains)
+        """The VMs whose guests run here, or could; not those that wait for their claim, having been moved here."""
+        domains = self.hypervisor.domains
+        return {vm for vm, domain in domains.items() if domain.state is not DomainState.ARRIVED}
 
     def writes(self, vm: str) -> bool:
         """Whether the VM's guest on this machine can write to its volumes, now or when a network is whole again."""
-        return self.powered and vm in self.hypervisor.domains and not self.world.storage.refuses(self.storage_address)
+        return self.powered and vm in self.running and not self.world.storage.refuses(self.storage_address)
 
     @property
     def serves(self) -> bool:
