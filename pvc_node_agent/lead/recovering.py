@@ -35,7 +35,7 @@ def recover(work: Work) -> None:
 
 
 def _recover_node(work: Work, node: str, fence: Fence, version: int) -> None:
-    plan = plan_recovery(work.snapshot, node, fence)
+    plan = plan_recovery(work.snapshot, node)
     subject = f"node {node}"
     if not plan.moves:
         _wait(work, node, fence, version, plan.waiting)
