@@ -76,9 +76,16 @@ def onward(now: float, view: View) -> Leaving | None:
     leaving = view.leaving
     if leaving is None or leaving.stopping_since is not None:
         return leaving
-    if leaving.policy != "migrate" or not view.domains or now >= leaving.since + view.settings.move_within:
+    gone = not view.domains and not view.busy and not _on_their_way(view)
+    if leaving.policy != "migrate" or gone or now >= leaving.since + view.settings.move_within:
         return replace(leaving, stopping_since=now)
     return leaving
+
+
+def _on_their_way(view: View) -> bool:
+    """Whether a VM whose guest is gone from here still has this node's claim, to be handed over."""
+    claims = (seen.claim.value for seen in view.seen.values() if seen.claim is not None)
+    return any(claim is not None and claim.node == view.node and claim.to for claim in claims)
 
 
 def clean(view: View) -> str:
