@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from pvc_state.errors import StoreUnavailable
@@ -17,11 +17,17 @@ from pvc_state.store import Op, SessionState, Store, Watch, Znode
 
 from ..events import DomainSeen, Event, FactsSeen, ServicesSeen
 from ..feed import Feed
+from ..lead.candidate import Candidate
+from ..lead.events import LeadEvent
+from ..lead.loop import LeadLoop, LeadPools
+from ..lead.perform import LeadPerformer
+from ..lead.view import LeadView
 from ..loop import Loop, Pools
 from ..perform import Performer
 from ..view import Domain, DomainState, Facts, Observer, Sentence, Services, Settings, View
-from .ceph import NodeStorage
+from .ceph import NodeStorage, SimulatedCephFence
 from .hypervisor import SimulatedHypervisor
+from .turned import Turned
 
 if TYPE_CHECKING:
     from .world import World
@@ -108,8 +114,6 @@ class Machine:
         self.services: tuple[Service, ...] = ()
         self.store: MemoryStore | None = None
         self.loop: Loop | None = None
-        self.feed_at: float | None = None
-        self.wake_at: float | None = None
 
     def say(self, text: str | Sentence) -> None:
         if isinstance(text, Sentence):
@@ -128,11 +132,10 @@ class Machine:
         self.agents += 1
         self.later = Later()
         self.hypervisor_jobs = Later()
+        self.lead_jobs = Later()
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
-        self.feed_at = 0.0
-        self.wake_at = None
         instance = f"agent-{self.agents}-of-{self.name}"
-        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), world.clock, self.inbox.put)
+        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), world.clock, self._heard)
         self.performer = Performer(self.name, self.feed.store, self.hypervisor, self.storage)
         kinds = frozenset(service.kind for service in self.services)
         observer = Observer(instance, world.clock.wall(), kinds) if kinds else None
@@ -148,10 +151,38 @@ class Machine:
             idle=10.0,
             sign_of_life=lambda _view: None,
         )
+        self._prepare_to_lead(instance)
+        self.turned = (
+            Turned(self.loop, self.inbox, self.feed, world.clock),
+            Turned(self.lead, self.lead_inbox, self.candidate, world.clock),
+        )
         self.hypervisor.attach(self.inbox.put)
         self.inbox.put(FactsSeen(self.facts))
         if self.services:
             self.see(*self.services)
+
+    def _heard(self, event: Event) -> None:
+        self.inbox.put(event)
+        self.candidate.hear(event)
+
+    def _prepare_to_lead(self, instance: str) -> None:
+        world = self.world
+        self.lead_inbox: SimpleQueue[LeadEvent | None] = SimpleQueue()
+        self.candidate = Candidate(self.name, instance, self.feed.store, world.clock, self.lead_inbox.put)
+        ceph = SimulatedCephFence(world.storage, lambda: self.powered and self.connected)
+        self.lead_performer = LeadPerformer(self.name, self.feed.store, ceph, world.power, self, self.candidate.doubt)
+        self.lead = LeadLoop(
+            LeadView(self.name),
+            self.lead_inbox,
+            world.clock,
+            self.candidate,
+            self.lead_performer,
+            LeadPools(ceph=self.lead_jobs, power=self.lead_jobs, store=self.lead_jobs),
+            self,
+            wall=world.clock.wall,
+            frozen_after=world.session_timeout / 2,
+            idle=10.0,
+        )
 
     def see(self, *services: Service) -> None:
         """Its services are now like this."""
@@ -178,9 +209,11 @@ class Machine:
 
     def stop_leading(self) -> None:
         """Its agent leaves leading to others."""
+        self.candidate.stand(False)
 
     def start_leading(self) -> None:
         """Its agent may lead again."""
+        self.candidate.stand(True)
 
     def install(self, version: str) -> None:
         """Its agent is of this version now."""
@@ -249,31 +282,20 @@ class Machine:
         """One turn of everything that this machine has to do; returns whether there was anything."""
         if self.loop is None or self.paused:
             return False
-        self.feed.work.clear()
-        self.feed_at = self.feed.pump()
-        events: list[Event] = []
-        try:
-            while True:
-                event = self.inbox.get_nowait()
-                if event is not None:
-                    events.append(event)
-        except Empty:
-            pass
-        due = self.wake_at is not None and self.world.clock.now() >= self.wake_at
-        if events or due:
-            self.world.steps += 1
-            self.wake_at = self.loop.turn(events)
-        jobs = [*self.later.take(), *self.hypervisor_jobs.take()] if self.world.jobs_run else []
+        before = sum(each.turns for each in self.turned)
+        busy = [each.turn() for each in self.turned]
+        self.world.steps += sum(each.turns for each in self.turned) - before
+        waiting = (self.later, self.hypervisor_jobs, self.lead_jobs)
+        jobs = [job for later in waiting for job in later.take()] if self.world.jobs_run else []
         for job in jobs:
             job()
-        return bool(events or due or jobs or self.feed.work.is_set())
+        return bool(any(busy) or jobs)
 
     def next_at(self) -> float | None:
         """When it has something to do although nothing happens."""
         if self.loop is None or self.paused:
             return None
-        times = [time for time in (self.wake_at, self.feed_at) if time is not None]
-        return min(times, default=None)
+        return min((time for each in self.turned if (time := each.next_at()) is not None), default=None)
 
     @property
     def view(self) -> View:

@@ -24,6 +24,7 @@ from .ceph import SimulatedCeph
 from .clock import VirtualClock
 from .hypervisor import Faults, SimulatedHypervisor
 from .machine import Machine
+from .power import SimulatedPower
 
 #: Turns at one moment after which the agents count as never coming to rest.
 _RESTLESS = 2000
@@ -69,6 +70,7 @@ class World:
         self.ensemble = WatchedEnsemble(self.clock.now, self._tree_changed)
         self.user = self.ensemble.connect()
         self.storage = SimulatedCeph(self.note)
+        self.power = SimulatedPower(lambda address: self.nodes[address], self.note)
         self.faults: dict[str, Faults] = {}
         self.nodes: dict[str, Machine] = {}
 
