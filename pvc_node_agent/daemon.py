@@ -20,9 +20,10 @@ from pvc_state.store import Store
 from . import __version__, host, journal
 from .config import Config, ZookeeperConfig
 from .env import Clock, EffectFailed, Post, Voice
-from .events import FactsSeen
+from .events import Event, FactsSeen
 from .feed import Feed
 from .health import lookout, looks
+from .leading import Leading
 from .libvirt_hypervisor import LibvirtHypervisor
 from .loop import Inbox, Loop, Pools
 from .perform import Performer
@@ -115,8 +116,13 @@ def run(config: Config) -> None:
     def connect() -> Store:
         return connect_store(connection(config.zookeeper))
 
+    def heard(event: Event) -> None:
+        inbox.put(event)
+        leading.candidate.hear(event)
+
     alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
-    feed = Feed(config.node, connect, alive, clock, inbox.put)
+    feed = Feed(config.node, connect, alive, clock, heard)
+    leading = Leading(config, alive.instance, feed, clock, lookout.now, voice)
     watchdog = journal.watchdog_interval()
     looked_at = looks(config)
     observer = Observer(alive.instance, lookout.now(), frozenset(looked_at)) if config.health is not None else None
@@ -139,7 +145,7 @@ def run(config: Config) -> None:
         frozen_after=config.zookeeper.session_timeout / 2,
         # often enough to notice a pause within the session's time
         idle=min(config.zookeeper.session_timeout / 3, watchdog / 3 if watchdog else _IDLE),
-        sign_of_life=_SignOfLife(),
+        sign_of_life=_SignOfLife(leading, clock, watchdog),
     )
 
     threading.excepthook = _die
@@ -150,31 +156,42 @@ def run(config: Config) -> None:
     surroundings = Surroundings(config, clock, storage, voice, inbox.put)
     threading.Thread(target=surroundings.watch, args=(stopped,), name="surroundings", daemon=True).start()
     lookout.watch(looked_at, inbox.put, stopped)
+    leading.start()
     journal.notify("READY=1")
     try:
         loop.run()
     finally:
         # The session is left open: the node stays alive for its timeout, in which a restarted agent takes it over.
-        stopped.set()
         journal.notify("STOPPING=1")
+        stopped.set()
+        leading.stop()
 
 
 class _SignOfLife:
-    """Feeds the service manager's watchdog, and shows the agent's state in `systemctl status`."""
+    """Feeds the service manager's watchdog, and shows the agent's state in `systemctl status`.
 
-    def __init__(self) -> None:
+    A leader's loop that does not turn any more is as bad as this one's: the watchdog gets nothing then, either.
+    """
+
+    def __init__(self, leading: Leading, clock: Clock, watchdog: float | None) -> None:
+        self._leading = leading
+        self._clock = clock
+        self._watchdog = watchdog
         self._shown = ""
 
     def __call__(self, view: View) -> None:
         state = "ready" if view.link.sees else f"blind: {view.link.reason} {view.link.detail}".strip()
         if view.link.sees and not view.hypervisor.up:
             state = view.hypervisor.reason
+        if self._leading.epoch is not None:
+            state = f"{state}, leads the cluster under epoch {self._leading.epoch}"
         count = len(view.domains)
         text = f"{state}; {count} VM{' runs' if count == 1 else 's run'} here"
         if text != self._shown:
             self._shown = text
             journal.notify(f"STATUS={text}")
-        journal.notify("WATCHDOG=1")
+        if self._watchdog is None or self._clock.now() - self._leading.turned_at < self._watchdog:
+            journal.notify("WATCHDOG=1")
 
 
 def _die(failed: threading.ExceptHookArgs) -> None:
