@@ -124,7 +124,7 @@ def run(config: Config) -> None:
     feed = Feed(config.node, connect, alive, clock, heard)
     leading = Leading(config, alive.instance, feed, clock, lookout.now, voice)
     watchdog = journal.watchdog_interval()
-    looked_at = looks(config)
+    looked_at = looks(config, feed.store)
     observer = Observer(alive.instance, lookout.now(), frozenset(looked_at)) if config.health is not None else None
     loop = Loop(
         View(
