@@ -475,16 +475,14 @@ def test_nothing_is_written_when_nothing_changes() -> None:
     assert world.zxid() == zxid
 
 
-def test_a_large_plan_whose_writer_died_is_carried_on_at_once_by_the_leader(world: World) -> None:
+def test_a_large_plan_whose_writer_died_is_carried_on_at_once_by_the_leader() -> None:
+    world = World("node1", "node2", leading=True)
     world.leave_large_plan_behind([VmRequest(f"vm{index:02}", memory=64, node="node2") for index in range(3)])
     world.settle()
     assert world["node2"].running == {"vm00", "vm01", "vm02"}
 
 
 def test_a_large_plan_whose_writer_died_is_carried_on_by_a_coordinator(world: World) -> None:
-    for node in world.nodes.values():
-        node.stop_leading()
-    world.settle()
     world.leave_large_plan_behind([VmRequest(f"vm{index:02}", memory=64, node="node2") for index in range(3)])
     world.advance(1)
     assert world["node2"].running == set()

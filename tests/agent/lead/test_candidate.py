@@ -21,7 +21,7 @@ from tests.agent.world import SESSION_TIMEOUT, World
 
 @pytest.fixture
 def world() -> World:
-    return World("node1", "node2", "node3")
+    return World("node1", "node2", "node3", leading=True)
 
 
 def leader(world: World) -> str:
@@ -58,7 +58,7 @@ def test_one_of_all_leads_and_sees_the_whole_tree(world: World) -> None:
 
 
 def test_a_hypervisor_never_leads() -> None:
-    world = World("node1")
+    world = World("node1", leading=True)
     world.declare("node2")
     znode = world.znode(paths.node("node2"))
     assert znode is not None
@@ -175,7 +175,7 @@ def test_whose_place_was_taken_away_leads_no_more(world: World) -> None:
 
 
 def test_a_tree_from_before_gets_what_is_missing() -> None:
-    world = World()
+    world = World(leading=True)
     world.declare("node1")
     znode = world.znode(paths.node("node1"))
     assert znode is not None
