@@ -84,3 +84,16 @@ class NodeRequest:
     state: str = "present"
     coordinator: bool | Unset = UNSET
     memory_reserve: int | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class MoveRequest:
+    """A VM that is to go to another node now.
+
+    Attributes:
+        to: the node. cold: stop it for that, although it could move while it runs.
+    """
+
+    name: str
+    to: str
+    cold: bool = False
