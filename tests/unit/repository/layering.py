@@ -15,7 +15,7 @@ from pathlib import Path
 
 #: From the bottom up; a layer may import itself and those before it.
 LAYERS = (
-    frozenset({"errors", "paths", "store", "codec", "records", "requests"}),
+    frozenset({"errors", "paths", "store", "codec", "records", "requests", "fence_devices"}),
     frozenset({"staging", "snapshot"}),
     frozenset({"history"}),
     frozenset(
