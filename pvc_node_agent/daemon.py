@@ -118,7 +118,7 @@ def run(config: Config) -> None:
     alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
     feed = Feed(config.node, connect, alive, clock, inbox.put)
     watchdog = journal.watchdog_interval()
-    looked_at = looks(config)
+    looked_at = looks(config, feed.store)
     observer = Observer(alive.instance, lookout.now(), frozenset(looked_at)) if config.health is not None else None
     loop = Loop(
         View(

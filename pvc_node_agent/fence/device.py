@@ -47,11 +47,15 @@ class Devices:
 
     def status(self, device: FenceDevice) -> str:
         try:
-            word = self._open(device).read()
+            return self.read(device)
         except EffectFailed as err:
             raise EffectFailed(f"{_name(device)}: {err}") from None
+
+    def read(self, device: FenceDevice) -> str:
+        """The same, with errors that do not name the device."""
+        word = self._open(device).read()
         if word not in ("on", "off"):
-            raise EffectFailed(f"{_name(device)}: it reads {word}, which is neither on nor off")
+            raise EffectFailed(f"it reads {word}, which is neither on nor off")
         return word
 
     def _open(self, device: FenceDevice) -> Power:

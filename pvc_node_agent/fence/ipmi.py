@@ -20,9 +20,6 @@ from .credentials import Credentials
 from .power import Refused, clean, host_and_port, options_of
 
 PORT = 623
-#: cipher_suite: the one that is used without asking the device for its suites first, such as 3 or 17.
-#: privilege: the level that is asked for; OPERATOR is enough to switch a machine off.
-OPTIONS = {"cipher_suite": re.compile(r"\d{1,2}"), "privilege": re.compile("OPERATOR|ADMINISTRATOR")}
 
 #: Seconds that one call of ipmitool may take, that it waits for an answer, and how often it asks again.
 DEADLINE = 10.0
@@ -38,7 +35,7 @@ class Ipmi:
     def __init__(self, device: FenceDevice, credentials: Credentials, deadline: float = DEADLINE) -> None:
         self._device = device
         self._host, self._port = host_and_port(device.address, PORT)
-        self._options = options_of(device, OPTIONS)
+        self._options = options_of(device)
         self._credentials = credentials
         self._deadline = deadline
 

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
+from pvc_state.fence_devices import OPTIONS
 from pvc_state.records import FenceDevice
 
 from ..env import EffectFailed
@@ -28,13 +29,15 @@ class Power(Protocol):
         """``on``, ``off``, or another word that is neither."""
 
 
-def options_of(device: FenceDevice, known: Mapping[str, re.Pattern[str]]) -> Mapping[str, str]:
+def options_of(device: FenceDevice) -> Mapping[str, str]:
     """The options, checked. Raises EffectFailed."""
+    known = OPTIONS[device.kind]
     for name, value in device.options.items():
         if name not in known:
-            raise EffectFailed(f"option {name} is unknown for {device.kind}: it knows {_list(known)}")
-        if not known[name].fullmatch(value):
-            raise EffectFailed(f"option {name} cannot be {value!r}: it must match {known[name].pattern}")
+            raise EffectFailed(f"option {name} is unknown for {device.kind}: it knows {', '.join(known)}")
+        pattern, meaning = known[name]
+        if not re.fullmatch(pattern, value):
+            raise EffectFailed(f"option {name} cannot be {value!r}: it is {meaning}")
     return device.options
 
 
@@ -52,7 +55,3 @@ def clean(words: str, limit: int = 200) -> str:
     """What a device has said, fit for a sentence: one line, printable, not long."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
     return line if len(line) <= limit else f"{line[:limit]}…"
-
-
-def _list(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

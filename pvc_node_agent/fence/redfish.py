@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import re
 import socket
 import ssl
 import threading
@@ -27,15 +26,6 @@ from ..env import EffectFailed
 from .credentials import Credentials
 from .power import Refused, clean, options_of
 
-#: system: name of the system, where the service has more than one.
-#: ca_file: certificates, on the coordinators, that the device's is checked against, instead of the machine's own.
-#: verify: ``no`` accepts any certificate: whoever can take the device's address then learns the password.
-OPTIONS = {
-    "system": re.compile(r"[^/\s?#]{1,128}"),
-    "ca_file": re.compile(r"/\S+"),
-    "verify": re.compile("yes|no"),
-}
-
 #: Seconds that one request may take in all, from the connection to the end of the answer.
 DEADLINE = 8.0
 #: Bytes of an answer at most.
@@ -47,7 +37,7 @@ class Redfish:
     """One device. Args: deadline: other than the usual one is given to tests only."""
 
     def __init__(self, device: FenceDevice, credentials: Credentials, deadline: float = DEADLINE) -> None:
-        self._options = options_of(device, OPTIONS)
+        self._options = options_of(device)
         address = device.address if "://" in device.address else f"https://{device.address}"
         url = urlsplit(address)
         try:
@@ -125,7 +115,7 @@ class Redfish:
             raise EffectFailed(f"nothing answers on {where} within {self._deadline:g} s") from None
         except ssl.SSLCertVerificationError as err:
             raise EffectFailed(
-                f"its certificate is not trusted ({err.verify_message}): give option ca_file, or verify: no"
+                f"its certificate is not trusted ({err.verify_message}): give option ca_file, or verify: false"
             ) from None
         except ssl.SSLError as err:
             raise EffectFailed(
@@ -168,7 +158,7 @@ class Redfish:
         except OSError as err:
             words = err.strerror or "no certificates in it"
             raise EffectFailed(f"option ca_file: {self._options.get('ca_file')} is of no use: {words}") from None
-        if self._options.get("verify") == "no":
+        if self._options.get("verify") == "false":
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context

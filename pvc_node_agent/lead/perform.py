@@ -76,7 +76,8 @@ class LeadPerformer:
             return self._act(effect)
         except (CommitRefused, EffectFailed, PvcError) as err:
             return _failed(effect, str(err))
-        except Exception as err:  # noqa: BLE001 - a library's defect must not end the leader that has other evidence
+        except Exception as err:
+            # a defect in one way to collect evidence must not keep this process from the others
             text = f"{type(err).__name__}: {err}"
             self._voice.trouble(f"{type(effect).__name__} for {effect.node} has failed by a defect: {text}")
             return _failed(effect, text)
@@ -154,8 +155,8 @@ class LeadPerformer:
     def _end(self, store: Store, grounds: Sequence[Op], effect: EndFence) -> None:
         node, past = _name(effect), effect.past
         znode = store.get(paths.fence(node))
-        if znode is not None and not past.created:
-            past = dataclasses.replace(past, created=znode.czxid)
+        if znode is not None:
+            past = dataclasses.replace(past, created=znode.czxid, changed=znode.mzxid)
         ops = [
             *grounds,
             Delete(paths.fence(node), effect.version),

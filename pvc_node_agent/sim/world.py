@@ -24,6 +24,7 @@ from .ceph import SimulatedCeph
 from .clock import VirtualClock
 from .hypervisor import Faults, SimulatedHypervisor
 from .machine import Machine
+from .power import SimulatedPower
 
 #: Turns at one moment after which the agents count as never coming to rest.
 _RESTLESS = 2000
@@ -69,6 +70,8 @@ class World:
         self.ensemble = WatchedEnsemble(self.clock.now, self._tree_changed)
         self.user = self.ensemble.connect()
         self.storage = SimulatedCeph(self.note)
+        self.storage.quorate = lambda: not self.is_down
+        self.power = SimulatedPower(self._behind, self.note)
         self.faults: dict[str, Faults] = {}
         self.nodes: dict[str, Machine] = {}
 
@@ -116,9 +119,12 @@ class World:
         """The hypervisor of a machine that can be reached, by its address or name."""
         for machine in self.nodes.values():
             if address in (machine.address, machine.name):
-                reachable = machine.powered and machine.connected and not machine.paused
-                return machine.hypervisor if reachable else None
+                return machine.hypervisor if machine.connected else None
         return None
+
+    def _behind(self, address: str) -> Machine:
+        """The machine that a fence device belongs to: bmc-NAME."""
+        return self.nodes[address.removeprefix("bmc-")]
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

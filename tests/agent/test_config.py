@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pvc_node_agent import __version__, config, health
+from pvc_state.memory_store import MemoryEnsemble
 from pvc_node_agent.__main__ import main
 
 GOOD = """
@@ -156,12 +157,13 @@ frr = true
         ("[health]\n", []),
         ("[health]\nfrr = true\n", ["frr"]),
         (HEALTH, ["zookeeper", "patroni", "ceph", "frr"]),
+        ("[health]\n[fence]\n", ["fence"]),
     ],
 )
 def test_what_is_named_is_looked_at(text: str, section: str, kinds: list[str]) -> None:
     parsed = config.parse(f"{text}{section}", "agent.toml")
     assert (parsed.health is not None) == bool(section)
-    assert list(health.looks(parsed)) == kinds
+    assert list(health.looks(parsed, MemoryEnsemble().connect)) == kinds
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ SESSION_TIMEOUT = 6.0
 
 
 class Node(Machine):
-    """A machine whose services are looked at, too."""
+    """A machine whose services are looked at, too, and whose agent leads nothing."""
 
     world: simulated.World
 
@@ -51,7 +51,7 @@ class World(simulated.World):
         self.settle()
 
     def add_machine(self, name: str, *, powered: bool = True) -> Node:
-        self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered)
+        self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered, manager=False)
         node.start_agent()
         return node
 
