@@ -20,9 +20,10 @@ from pvc_state.store import Store
 from . import __version__, host, journal, shutdown
 from .config import Config, ZookeeperConfig
 from .env import Clock, EffectFailed, Post, Voice
-from .events import FactsSeen, LeaveSeen
+from .events import Event, FactsSeen, LeaveSeen
 from .feed import Feed
 from .health import lookout, looks
+from .leading import Leading
 from .libvirt_hypervisor import LibvirtHypervisor
 from .loop import Inbox, Loop, Pools
 from .perform import Performer
@@ -121,8 +122,13 @@ def run(config: Config) -> None:
     def connect() -> Store:
         return connect_store(connection(config.zookeeper))
 
+    def heard(event: Event) -> None:
+        inbox.put(event)
+        leading.candidate.hear(event)
+
     alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
-    feed = Feed(config.node, connect, alive, clock, inbox.put)
+    feed = Feed(config.node, connect, alive, clock, heard)
+    leading = Leading(config, alive.instance, feed, clock, lookout.now, voice)
     watchdog = journal.watchdog_interval()
     looked_at = looks(config, feed.store)
     observer = Observer(alive.instance, lookout.now(), frozenset(looked_at)) if config.health is not None else None
@@ -147,7 +153,7 @@ def run(config: Config) -> None:
         frozen_after=config.zookeeper.session_timeout / 2,
         # often enough to notice a pause within the session's time
         idle=min(config.zookeeper.session_timeout / 3, watchdog / 3 if watchdog else _IDLE),
-        sign_of_life=_SignOfLife(),
+        sign_of_life=_SignOfLife(leading, clock, watchdog),
     )
 
     threading.excepthook = _die
@@ -173,20 +179,28 @@ def run(config: Config) -> None:
     watching = threading.Thread(target=storage_watch.watch, args=(stopped,), name="storage-watch", daemon=True)
     watching.start()
     lookout.watch(looked_at, inbox.put, stopped)
+    leading.start()
     journal.notify("READY=1")
     try:
         loop.run()
     finally:
         # The session is left open: the node stays alive for its timeout, in which a restarted agent takes it over.
-        stopped.set()
         journal.notify("STOPPING=1")
+        stopped.set()
+        leading.stop()
         watching.join(_GOODBYE)
 
 
 class _SignOfLife:
-    """Feeds the service manager's watchdog, and shows the agent's state in `systemctl status`."""
+    """Feeds the service manager's watchdog, and shows the agent's state in `systemctl status`.
 
-    def __init__(self) -> None:
+    A leader's loop that does not turn any more is as bad as this one's: the watchdog gets nothing then, either.
+    """
+
+    def __init__(self, leading: Leading, clock: Clock, watchdog: float | None) -> None:
+        self._leading = leading
+        self._clock = clock
+        self._watchdog = watchdog
         self._shown = ""
 
     def __call__(self, view: View) -> None:
@@ -194,6 +208,8 @@ class _SignOfLife:
         if view.link.sees and not view.hypervisor.up:
             state = view.hypervisor.reason
         state = standing(view).halt or state
+        if self._leading.epoch is not None:
+            state = f"{state}, leads the cluster under epoch {self._leading.epoch}"
         if view.leaving is not None:
             journal.notify(f"EXTEND_TIMEOUT_USEC={_MORE_TIME * 1_000_000}")
         count = len(view.domains)
@@ -201,7 +217,8 @@ class _SignOfLife:
         if text != self._shown:
             self._shown = text
             journal.notify(f"STATUS={text}")
-        journal.notify("WATCHDOG=1")
+        if self._watchdog is None or self._clock.now() - self._leading.turned_at < self._watchdog:
+            journal.notify("WATCHDOG=1")
 
 
 def _die(failed: threading.ExceptHookArgs) -> None:

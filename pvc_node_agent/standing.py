@@ -76,12 +76,11 @@ def onward(now: float, view: View) -> Leaving | None:
     leaving = view.leaving
     if leaving is None or leaving.stopping_since is not None:
         return leaving
-    moving = any(_on_its_way(vm, seen, view) for vm, seen in view.seen.items())
-    if moving:
+    on_their_way = any(_on_its_way(vm, seen, view) for vm, seen in view.seen.items())
+    if on_their_way:
         leaving = replace(leaving, moving_at=now)
-    # a guest that has arrived elsewhere still needs its claim
-    moved = not view.domains and not moving
-    if leaving.policy != "migrate" or moved or now >= moves_until(leaving, view.settings):
+    gone = not view.domains and not view.busy and not on_their_way
+    if leaving.policy != "migrate" or gone or now >= moves_until(leaving, view.settings):
         return replace(leaving, stopping_since=now)
     return leaving
 
