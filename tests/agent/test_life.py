@@ -544,6 +544,7 @@ def test_a_guest_that_ended_while_libvirt_was_away(world: World) -> None:
 
 
 def test_a_store_outage_changes_nothing(world: World) -> None:
+    world.advance(5)
     writes = world.znode(paths.status("node1"))
     world.ensemble.down()
     world.advance(600)
@@ -702,7 +703,7 @@ def test_volumes_of_stopped_vms_do_not_hold_starts_up() -> None:
 def test_nothing_is_written_when_nothing_changes() -> None:
     world = World("node1", "node2")
     world.want(*(VmRequest(f"vm{index:02}", memory=64) for index in range(50)))
-    world.settle()
+    world.advance(5)
     zxid = world.zxid()
     world.advance(3600)
     assert world.zxid() == zxid
