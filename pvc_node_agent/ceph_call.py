@@ -3,8 +3,9 @@
 
 """One call of Ceph's libraries, in a process of its own: a JSON object on standard input, another one on the output.
 
-``{"conf": …, "user": …, "do": "pools", "ensure" or "remove", "items": [[pool, volume, size or null], …]}`` is answered
-by ``{"result": …}`` or ``{"error": a sentence}``. Every call may be repeated: what is done already is left as it is.
+``{"conf": …, "user": …, "do": "pools", "ensure" or "remove", "items": [[pool, volume, size or null], …], "barrier": …}``
+is answered by ``{"result": …}`` or ``{"error": a sentence}``. Every call may be repeated: what is done already is left as
+it is. With a barrier, no volume is opened before every monitor knows an osdmap of that epoch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +23,11 @@ import rbd
 
 #: Seconds that librados waits for monitors, and for OSDs.
 _OPTIONS = {"client_mount_timeout": "10", "rados_mon_op_timeout": "10", "rados_osd_op_timeout": "30"}
+
+
+#: Seconds that monitors get to know of an epoch, and between two questions.
+_KNOWN_WITHIN = 20.0
+_ASK_AGAIN = 0.1
 
 
 class _Failed(Exception):
@@ -34,6 +41,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "pools":
             cluster.wait_for_latest_osdmap()
             return {"result": cluster.list_pools()}
+        _await_epoch(cluster, request.get("barrier", 0))
         for item in request["items"]:
             if request["do"] == "ensure":
                 _ensure(cluster, *item)
@@ -53,6 +61,32 @@ def _connect(conf: str, user: str) -> Any:
     except rados.Error as err:
         raise _Failed(f"Ceph does not let user {user} in, or does not answer: {err}") from err
     return cluster
+
+
+def _await_epoch(cluster: Any, epoch: int) -> None:
+    """Wait until all monitors that serve clients know an osdmap as new as this one.
+
+    Then QEMU's own client, which gets its map from any of them, knows it, too; and it names it in every request, so that
+    no OSD serves it before it knows that the last owner is refused. A monitor that is out of the quorum serves nobody.
+    """
+    deadline = time.monotonic() + _KNOWN_WITHIN
+    while epoch:
+        monitors = _ask(cluster, "quorum_status", None)["quorum_names"]
+        behind = [name for name in monitors if _ask(cluster, "osd stat", name)["epoch"] < epoch]
+        if not behind:
+            cluster.wait_for_latest_osdmap()
+            return
+        if time.monotonic() > deadline:
+            raise _Failed(f"Ceph's monitors {', '.join(behind)} do not know osdmap epoch {epoch} yet")
+        time.sleep(_ASK_AGAIN)
+
+
+def _ask(cluster: Any, command: str, monitor: str | None) -> Any:
+    request = json.dumps({"prefix": command, "format": "json"})
+    code, answer, words = cluster.mon_command(request, b"", timeout=10, target=monitor)
+    if code:
+        raise _Failed(f"Ceph did not answer `ceph {command}`: {words} ({code})")
+    return json.loads(answer)
 
 
 def _ensure(cluster: Any, pool: str, volume: str, size: int | None) -> None:
