@@ -17,10 +17,10 @@ from pvc_state.kazoo_store import connect as connect_store
 from pvc_state.records import Alive
 from pvc_state.store import Store
 
-from . import __version__, host, journal
+from . import __version__, host, journal, shutdown
 from .config import Config, ZookeeperConfig
 from .env import Clock, EffectFailed, Post, Voice
-from .events import Event, FactsSeen
+from .events import Event, FactsSeen, LeaveSeen
 from .feed import Feed
 from .health import lookout, looks
 from .leading import Leading
@@ -28,12 +28,18 @@ from .libvirt_hypervisor import LibvirtHypervisor
 from .loop import Inbox, Loop, Pools
 from .perform import Performer
 from .rbd_storage import RbdStorage
+from .standing import standing
+from .storage_watch import StorageWatch
 from .view import Facts, Observer, Services, Settings, View
 from .workers import Workers
 
 #: Seconds between two looks at the machine, and between two looks at Ceph's pools, which cost more.
 _LOOK_AROUND = 10.0
 _LOOK_AT_CEPH = 30.0
+#: Seconds that the service manager is asked for while the machine shuts down, again and again until all is done.
+_MORE_TIME = 30
+#: Seconds that the end of the process waits for that of its child.
+_GOODBYE = 3.0
 #: Seconds between two turns of the loop at most.
 _IDLE = 10.0
 
@@ -140,6 +146,8 @@ def run(config: Config) -> None:
             hypervisor=Workers("hypervisor", config.parallel_starts + 4),
             storage=Workers("storage", 4),
             store=Workers("store", 1),
+            moves=Workers("moves", Settings.parallel_moves),
+            urgent=Workers("urgent", 8),
         ),
         voice,
         frozen_after=config.zookeeper.session_timeout / 2,
@@ -150,11 +158,26 @@ def run(config: Config) -> None:
 
     threading.excepthook = _die
     stopped = threading.Event()
+    told_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.stop())
+        signal.signal(number, lambda *_: told_to_stop.set())
+
+    def end() -> None:
+        """What SIGTERM means is found out beside the loop, which goes on until the node has been signed off."""
+        told_to_stop.wait()
+        reboots = shutdown.reboots()
+        if reboots is None:
+            loop.stop()
+        else:
+            inbox.put(LeaveSeen(reboots))
+
+    threading.Thread(target=end, name="end", daemon=True).start()
     hypervisor.begin()
     surroundings = Surroundings(config, clock, storage, voice, inbox.put)
     threading.Thread(target=surroundings.watch, args=(stopped,), name="surroundings", daemon=True).start()
+    storage_watch = StorageWatch(config.ceph, clock, inbox.put)
+    watching = threading.Thread(target=storage_watch.watch, args=(stopped,), name="storage-watch", daemon=True)
+    watching.start()
     lookout.watch(looked_at, inbox.put, stopped)
     leading.start()
     journal.notify("READY=1")
@@ -165,6 +188,7 @@ def run(config: Config) -> None:
         journal.notify("STOPPING=1")
         stopped.set()
         leading.stop()
+        watching.join(_GOODBYE)
 
 
 class _SignOfLife:
@@ -183,8 +207,11 @@ class _SignOfLife:
         state = "ready" if view.link.sees else f"blind: {view.link.reason} {view.link.detail}".strip()
         if view.link.sees and not view.hypervisor.up:
             state = view.hypervisor.reason
+        state = standing(view).halt or state
         if self._leading.epoch is not None:
             state = f"{state}, leads the cluster under epoch {self._leading.epoch}"
+        if view.leaving is not None:
+            journal.notify(f"EXTEND_TIMEOUT_USEC={_MORE_TIME * 1_000_000}")
         count = len(view.domains)
         text = f"{state}; {count} VM{' runs' if count == 1 else 's run'} here"
         if text != self._shown:
