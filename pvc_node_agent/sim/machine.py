@@ -171,7 +171,9 @@ class Machine:
         self.lead_jobs = Later()
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
         instance = f"agent-{self.agents}-of-{self.name}"
-        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard)
+        self.feed = Feed(
+            self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard, world.session_timeout
+        )
         self.performer = _Performer(self, self.name, self.feed.store, self.hypervisor, self.storage)
         kinds = frozenset(service.kind for service in self.services)
         observer = Observer(instance, world.clock.wall(), kinds) if kinds else None
@@ -183,7 +185,7 @@ class Machine:
             self.performer,
             Pools(hypervisor=self.hypervisor_jobs, storage=self.later, store=self.later),
             self,
-            frozen_after=world.session_timeout / 2,
+            session_timeout=lambda: self.feed.session_timeout,
             idle=10.0,
             sign_of_life=lambda _view: None,
         )
@@ -241,7 +243,7 @@ class Machine:
             LeadPools(ceph=self.lead_jobs, power=self.lead_jobs, store=self.lead_jobs),
             self,
             wall=self.clock.wall,
-            frozen_after=world.session_timeout / 2,
+            session_timeout=lambda: self.feed.session_timeout,
             idle=10.0,
         )
 
@@ -250,10 +252,10 @@ class Machine:
         self.services = services
         self.inbox.put(ServicesSeen("ceph", services, self.world.clock.wall()))
 
-    def _connect(self) -> Store:
+    def _connect(self, session_timeout: float) -> Store:
         if not self.reaches_store:
             raise StoreUnavailable("no server of the ensemble answers")
-        self.store = self.world.ensemble.connect(self.world.session_timeout)
+        self.store = self.world.ensemble.connect(session_timeout)
         return FragileStore(self.store, lambda: self.store_faulty)
 
     def kill_agent(self) -> None:
@@ -368,7 +370,7 @@ class Machine:
         if self.loop is not None:
             # what had been decided before is carried out first: threads do not wait for the loop
             self._run_jobs()
-        if self.loop is not None and slept > self.world.session_timeout / 2:
+        if self.loop is not None and slept > self.feed.session_timeout / 2:
             reason = f"this agent did not run for {slept:.0f} s"
             self.inbox.put(self.loop.frozen(reason))
             self.feed.doubt(reason)
