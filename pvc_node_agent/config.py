@@ -93,6 +93,20 @@ class HealthConfig:
 
 
 @dataclass(frozen=True)
+class FenceConfig:
+    """[fence]: by what a coordinator takes other nodes out of the way.
+
+    Attributes:
+        user: of Ceph, one that may do this and nothing else. keyring: with its key.
+        credentials: directory with the passwords of fence devices, a file each.
+    """
+
+    user: str = "pvc-fence"
+    keyring: str = "/etc/ceph/ceph.client.pvc-fence.keyring"
+    credentials: str = "/etc/pvc/fence.d"
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file.
 
@@ -100,6 +114,7 @@ class Config:
         parallel_starts: how many VMs are started at the same time.
         addresses: what the node is reached by in each network of the cluster; published in its status.
         health: None when the file does not have the section: nothing is looked at, and nothing told.
+        fence: None when the file does not have the section: the node fences nobody, and never leads.
     """
 
     node: str
@@ -109,6 +124,7 @@ class Config:
     parallel_starts: int = 4
     addresses: Mapping[str, str] = field(default_factory=dict)
     health: HealthConfig | None = None
+    fence: FenceConfig | None = None
 
 
 def load(path: Path) -> Config:
@@ -145,6 +161,7 @@ def parse(text: str, source: str) -> Config:
     libvirt = top.table("libvirt", required=False)
     ceph = top.table("ceph")
     health = top.table("health", required=False)
+    fence = top.table("fence", required=False)
     config = Config(
         node=top.text("node", pattern=_NAME, wanted="the node's short host name"),
         parallel_starts=top.whole("parallel_starts", 4, low=1, high=64),
@@ -182,8 +199,15 @@ def parse(text: str, source: str) -> Config:
         )
         if "health" in raw
         else None,
+        fence=FenceConfig(
+            user=fence.text("user", "pvc-fence"),
+            keyring=fence.file("keyring", "/etc/ceph/ceph.client.pvc-fence.keyring", must_exist=False),
+            credentials=fence.file("credentials", "/etc/pvc/fence.d", must_exist=False),
+        )
+        if "fence" in raw
+        else None,
     )
-    for table in (zookeeper, libvirt, ceph, health, top):
+    for table in (zookeeper, libvirt, ceph, health, fence, top):
         table.no_more()
     return config
 

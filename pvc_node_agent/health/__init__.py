@@ -9,15 +9,24 @@ concluded by ``pvc_state.health``, from what all nodes have published.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+
+from pvc_state.store import Store
 
 from ..config import Config, HealthConfig
-from . import ceph, frr, patroni, zookeeper
+from ..fence.device import Devices
+from . import ceph, fence, frr, patroni, zookeeper
 from .lookout import Look
 
 
-def looks(config: Config) -> dict[str, Look]:
-    """How the services that should run on this node are looked at, by kind."""
+def looks(config: Config, store: Callable[[], Store]) -> dict[str, Look]:
+    """How the services that should run on this node are looked at, by kind, and on coordinators all fence devices.
+
+    Args:
+        store: returns the store that the agent is enrolled with; raises StoreUnavailable when there is none.
+    """
     health, tls = config.health or HealthConfig(), config.zookeeper
     found: dict[str, Look] = {}
     if health.zookeeper:
@@ -30,4 +39,6 @@ def looks(config: Config) -> dict[str, Look]:
         found["ceph"] = ceph.look
     if health.frr:
         found["frr"] = frr.look
+    if config.health is not None and config.fence is not None:
+        found["fence"] = fence.Fences(store, Devices(Path(config.fence.credentials))).look
     return found

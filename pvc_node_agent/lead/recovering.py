@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pvc_state.plan_recovery import Move, plan_recovery
+from pvc_state import paths
+from pvc_state.plan_recovery import Move, Recovery, plan_recoveries
 from pvc_state.records import Claim, Fence
 
 from .effects import Recover, Rehome, UpdateFence
@@ -21,20 +22,26 @@ from .work import Work
 BATCH = 50
 
 
-def recover(work: Work) -> None:
-    """Give the claims of fenced nodes to others, as far as there is room for them."""
-    for node in sorted(work.snapshot.fences):
-        stored = work.snapshot.fences[node]
-        if stored.value is None or stored.value.state != "proven":
-            continue
-        if work.policy.maintenance:
+def recover(work: Work) -> Mapping[str, str]:
+    """Give the claims of fenced nodes to others, as far as there is room; returns which VMs go where."""
+    proven = {
+        node: (stored.value, stored.version)
+        for node, stored in sorted(work.snapshot.fences.items())
+        if stored.value is not None and stored.value.state == "proven"
+    }
+    if not proven:
+        return {}
+    if work.policy.maintenance:
+        for node in proven:
             work.say(f"recovery {node}", f"hold what ran on {node}", "the cluster is in maintenance")
-            continue
-        _recover_node(work, node, stored.value, stored.version)
+        return {}
+    plans = plan_recoveries(work.snapshot, proven)
+    for node, (fence, version) in proven.items():
+        _recover_node(work, node, fence, version, plans[node])
+    return {move.vm: move.to for plan in plans.values() for move in plan.moves}
 
 
-def _recover_node(work: Work, node: str, fence: Fence, version: int) -> None:
-    plan = plan_recovery(work.snapshot, node)
+def _recover_node(work: Work, node: str, fence: Fence, version: int, plan: Recovery) -> None:
     subject = f"node {node}"
     if not plan.moves:
         _wait(work, node, fence, version, plan.waiting)
@@ -43,7 +50,9 @@ def _recover_node(work: Work, node: str, fence: Fence, version: int) -> None:
     told = {move.vm: f"to {move.to}: {move.why}" for move in batch}
     noted = replace(fence, moves={**fence.moves, **told}, waiting=dict(plan.waiting))
     claims = tuple(_rehome(work, fence, move) for move in batch)
-    if work.ask(Recover(subject, (), noted, version, claims)):
+    others = {other: work.snapshot.fences[other].version for move in batch for other in move.rests_on}
+    rests_on = tuple((paths.fence(other), found) for other, found in sorted(others.items()))
+    if work.ask(Recover(subject, rests_on, noted, version, claims)):
         for move in batch:
             work.say(f"vm {move.vm}", f"recover from {node} to {move.to}", move.why, move.vm)
     else:
@@ -62,10 +71,11 @@ def _rehome(work: Work, fence: Fence, move: Move) -> Rehome:
     stored, record = work.snapshot.claims[move.vm], work.snapshot.vms[move.vm]
     assert stored.value is not None  # the plan moves nothing that it cannot read
     before = stored.value
+    cuts = [fence, *(work.snapshot.fences[other].value for other in move.rests_on)]
     after = Claim(
         node=move.to,
         epoch=before.epoch + 1,
-        barrier=max(before.barrier, fence.epoch),
+        barrier=max(before.barrier, *(cut.epoch for cut in cuts if cut is not None)),
         home=before.home if before.home != move.to else "",
     )
     return Rehome(move.vm, before, stored.version, after, record.version)

@@ -9,17 +9,23 @@ moves the clock from one thing to do to the next. What happened is in ``log``, i
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pvc_state import codec, paths
 from pvc_state.memory_store import MemoryEnsemble
+from pvc_state.memory_tree import ANYONE
 from pvc_state.memory_tree import Event as TreeEvent
+from pvc_state.records import Claim, Vm
+from pvc_state.store import Znode
 
 from ..view import Sentence
 from .ceph import SimulatedCeph
 from .clock import VirtualClock
 from .hypervisor import Faults, SimulatedHypervisor
 from .machine import Machine
+from .power import SimulatedPower
 
 #: Turns at one moment after which the agents count as never coming to rest.
 _RESTLESS = 2000
@@ -35,6 +41,14 @@ class WatchedEnsemble(MemoryEnsemble):
     def _announce(self, events: Sequence[TreeEvent]) -> None:
         self._told(events)
         super()._announce(events)
+
+    def peek(self, path: str) -> Znode | None:
+        """What the servers hold, whoever reaches them."""
+        return self._tree.read(path, ANYONE)
+
+    def names(self, path: str) -> list[str]:
+        """The names below a path."""
+        return self._tree.children(path, ANYONE) or []
 
 
 class World:
@@ -57,8 +71,13 @@ class World:
         self.ensemble = WatchedEnsemble(self.clock.now, self._tree_changed)
         self.user = self.ensemble.connect()
         self.storage = SimulatedCeph(self.note)
+        self.storage.changed = self._blocklist_changed
+        self.storage.quorate = lambda: not self.is_down
+        self.power = SimulatedPower(self._behind, self.note)
         self.faults: dict[str, Faults] = {}
         self.nodes: dict[str, Machine] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timed = 0
 
     def __getitem__(self, name: str) -> Machine:
         return self.nodes[name]
@@ -78,8 +97,18 @@ class World:
     def changed(self) -> None:
         """Power or network of a machine changed."""
 
+    def left(self, machine: Machine, *, reboot: bool) -> None:
+        """A machine has shut down, as its agent sees it: all that is left is its power."""
+
     def _tree_changed(self, events: Sequence[TreeEvent]) -> None:
         """A transaction has changed the tree."""
+
+    def desired(self, vm: str) -> tuple[Vm, Claim]:
+        """The record and the claim of a VM, as the servers hold them."""
+        record, claim = self.ensemble.peek(paths.vm(vm)), self.ensemble.peek(paths.claim(vm))
+        assert record is not None
+        assert claim is not None
+        return codec.decode(Vm, record.data), codec.decode(Claim, claim.data)
 
     # --- machines -----------------------------------------------------------------------------------------------------
 
@@ -94,9 +123,16 @@ class World:
         """The hypervisor of a machine that can be reached, by its address or name."""
         for machine in self.nodes.values():
             if address in (machine.address, machine.name):
-                reachable = machine.powered and machine.connected and not machine.paused
-                return machine.hypervisor if reachable else None
+                return machine.hypervisor if machine.connected else None
         return None
+
+    def _blocklist_changed(self) -> None:
+        for machine in self.nodes.values():
+            machine.probe()
+
+    def _behind(self, address: str) -> Machine:
+        """The machine that a fence device belongs to: bmc-NAME."""
+        return self.nodes[address.removeprefix("bmc-")]
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -108,6 +144,11 @@ class World:
                 return
         raise AssertionError("the agents never come to rest")
 
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
+        """Do something later."""
+        self._timed += 1
+        heapq.heappush(self._timers, (self.clock.time + seconds, self._timed, do))
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen when it is due."""
         end = self.clock.time + seconds
@@ -117,8 +158,12 @@ class World:
             expiry = self.ensemble.next_expiry()
             if expiry is not None:
                 due.append(expiry)
+            if self._timers:
+                due.append(self._timers[0][0])
             self.clock.time = min([end, *(max(time, self.clock.time) for time in due)])
             self.ensemble.tick()
+            while self._timers and self._timers[0][0] <= self.clock.time:
+                heapq.heappop(self._timers)[2]()
             self.settle()
             if self.clock.time >= end:
                 return

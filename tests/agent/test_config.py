@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pvc_node_agent import __version__, config, health
+from pvc_state.memory_store import MemoryEnsemble
 from pvc_node_agent.__main__ import main
 
 GOOD = """
@@ -127,6 +128,12 @@ def test_the_password_is_not_shown(text: str) -> None:
             "health.patroni: '10.0.0.1:8008' is not right; give a URL such as https://10.0.0.1:8008",
         ),
         ("[addresses]", "[health]\nceph = 1\n[addresses]", "health.ceph: it is int; give true or false"),
+        (
+            "[addresses]",
+            '[fence]\nkeyring = "x"\n[addresses]',
+            "fence.keyring: 'x' is not right; give an absolute path",
+        ),
+        ("[addresses]", "[fence]\nipmi = true\n[addresses]", "fence.ipmi: no such option"),
         ("[addresses]", "[health]\nlibvirt = true\n[addresses]", "health.libvirt: no such option"),
     ],
 )
@@ -154,12 +161,13 @@ frr = true
         ("[health]\n", []),
         ("[health]\nfrr = true\n", ["frr"]),
         (HEALTH, ["zookeeper", "patroni", "ceph", "frr"]),
+        ("[health]\n[fence]\n", ["fence"]),
     ],
 )
 def test_what_is_named_is_looked_at(text: str, section: str, kinds: list[str]) -> None:
     parsed = config.parse(f"{text}{section}", "agent.toml")
     assert (parsed.health is not None) == bool(section)
-    assert list(health.looks(parsed)) == kinds
+    assert list(health.looks(parsed, MemoryEnsemble().connect)) == kinds
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -193,3 +201,9 @@ def test_the_command_tells_its_version(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out.strip() == __version__
+
+
+def test_only_a_coordinator_fences(text: str) -> None:
+    assert config.parse(text, "agent.toml").fence is None
+    fence = config.parse(text + "\n[fence]\n", "agent.toml").fence
+    assert fence == config.FenceConfig("pvc-fence", "/etc/ceph/ceph.client.pvc-fence.keyring", "/etc/pvc/fence.d")

@@ -51,9 +51,10 @@ def cluster(*, alive: Iterable[str] = NODES, nodes: Iterable[str] = NODES, **cha
 
 def with_vms(snapshot: Snapshot, owners: Mapping[str, str], **options: Any) -> Snapshot:
     """The cluster with these VMs, each on its node."""
+    options = {"memory": 512, **options}
     return replace(
         snapshot,
-        vms={name: Stored(Vm(f"uuid-of-{name}", 512, **options), 2) for name in owners},
+        vms={name: Stored(Vm(f"uuid-of-{name}", **options), 2) for name in owners},
         claims={name: Stored(Claim(node, 3), 5) for name, node in owners.items()},
     )
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.pvc.cluster.plugins.module_utils._module import Connect
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
@@ -62,6 +63,8 @@ def run(module: ModuleType, options: Options, *, check: bool = False, connect: C
     """The result that a module prints."""
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
     printed = io.StringIO()
+    # a module is a process of its own: it knows nothing of the one before
+    warnings._global_warnings.clear()
     with patch_module_args(arguments), contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
         module.main(connect)
     result: Result = json.loads(printed.getvalue())

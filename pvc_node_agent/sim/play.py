@@ -1,0 +1,358 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Plays a case: the tree as it was at the begin, then one operation after the other, each at its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from pvc_state import codec, paths
+from pvc_state.commit import commit, commit_nodes
+from pvc_state.errors import InvalidRequest, StoreError
+from pvc_state.plan import guard
+from pvc_state.plan_node import plan_nodes
+from pvc_state.plan_vm import plan_vms
+from pvc_state.records import Claim, Disk, Evidence, Fence, Ha, Node, NodeStatus, Settings, Vm, VmStatus
+from pvc_state.requests import NodeRequest, VmRequest
+from pvc_state.snapshot import Snapshot, load
+from pvc_state.store import Create, Delete, Set
+from pvc_state.store import Op as StoreOp
+
+from .case import Case, Op, ServiceSpec
+from .ceph import SimulatedCephFence
+from .chronicle import Chronicle
+from .hypervisor import Faults
+from .machine import Machine
+
+#: Seconds of a session, as long as the peer waits for a silent node; and how long the case runs on after its last event.
+SESSION = 60.0
+RUN_ON = 900.0
+#: Seconds that a machine takes to boot after a graceful reboot.
+BOOT = 20.0
+CLUSTER = "simulated"
+#: An id that stays: what is derived from it (ids of VMs) is the same in every run.
+CLUSTER_ID = "00000000-0000-4000-8000-000000000001"
+
+
+class Play(Chronicle):
+    """The cluster of a case.
+
+    Attributes:
+        refused: commands that were refused, or had nothing to do. removed: VMs that were taken out of management.
+    """
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(session_timeout=SESSION)
+        self.case = case
+        self.refused: list[dict[str, str]] = []
+        self.removed: dict[str, None] = {}
+        self._asked: list[tuple[Op, Callable[[], None]]] = []
+        self._build()
+
+    # --- the begin ----------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        case = self.case
+        requests = [NodeRequest(name, coordinator=True, memory_reserve=0) for name in case.nodes]
+        commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, requests, CLUSTER, CLUSTER_ID))
+        settings = Settings(
+            shutdown_policy=case.policy.shutdown,
+            placement=case.policy.placement,
+            session_timeout=SESSION,
+        )
+        self.user.commit([Create(paths.SETTINGS, codec.encode(settings))])
+        for number, rule in enumerate(case.rules):
+            self.user.commit([Create(paths.rule(f"rule-{number:03d}"), codec.encode(rule))])
+        for name, spec in case.services.items():
+            self._add(name, spec)
+        for name, node in case.nodes.items():
+            machine = self.add_machine(name, powered=False)
+            machine.facts = replace(machine.facts, memory=node.memory, cpus=node.cpus)
+        self._remember()
+        for name, node in case.nodes.items():
+            if node.powered:
+                self.nodes[name].power_on()
+                if not node.connected:
+                    self.nodes[name].isolate()
+        self.changed()
+
+    def _add(self, name: str, spec: ServiceSpec) -> None:
+        number = len(self.faults) + 1
+        self.faults[name] = Faults(spec.start_fails, spec.move_fails, spec.stop_fails, spec.faulty_node)
+        vm = Vm(
+            uuid=f"00000000-0000-4000-8000-{number:012d}",
+            memory=spec.memory,
+            vcpus=spec.cpus,
+            state=spec.wanted,
+            disks=(Disk("vms", f"{name}-disk0", 1 << 30),),
+            live=spec.live,
+            ha=Ha(spec.max_local_restarts, spec.max_moves, failback=spec.failback),
+        )
+        self.user.commit(
+            [
+                Create(paths.vm(name), codec.encode(vm)),
+                Create(paths.claim(name), codec.encode(Claim(spec.node, 1))),
+                Create(paths.assigned(spec.node, name)),
+            ]
+        )
+
+    def _remember(self) -> None:
+        """What an earlier leader had written."""
+        stored = self.case.stored
+        waiting: dict[str, str] = {}
+        statuses: dict[str, dict[str, VmStatus]] = {}
+        for vm, (state, node, to) in stored.services.items():
+            claim = Claim(node, 1, to=to, why="begun by an earlier leader" if to else "")
+            self._replace_claim(vm, claim)
+            if state in ("waiting_for_fence", "waiting_for_recovery"):
+                waiting.setdefault(node, state)
+            if state == "waiting_for_recovery":
+                waiting[node] = state
+            if state in ("failed", "frozen"):
+                reason = "it had failed before" if state == "failed" else "its node has shut down cleanly"
+                statuses.setdefault(node, {})[vm] = VmStatus(state, 1, 1, reason)
+        for node, state in stored.nodes.items():
+            if state == "to_be_fenced":
+                waiting.setdefault(node, "waiting_for_fence")
+            elif state == "maintenance":
+                self._change_node(node, "maintenance")
+        for node, vms in statuses.items():
+            status = NodeStatus("0.1.0", f"boot-1-of-{node}", vms=vms)
+            self.user.commit([Create(paths.status(node), codec.encode(status))])
+        for node, state in waiting.items():
+            machine = self.nodes[node]
+            fence = Fence(
+                f"{node}-0-0",
+                "collecting",
+                "its session had ended under an earlier leader",
+                addresses=(machine.address, machine.storage_address),
+                evidence=(Evidence("storage_cut", "collecting"),),
+                cut=True,
+            )
+            if state == "waiting_for_recovery":
+                epoch = SimulatedCephFence(self.storage, lambda: True).cut(fence.addresses)
+                proof = Evidence("storage_cut", "proven", "an earlier leader had it cut", epoch=epoch)
+                fence = replace(fence, state="proven", evidence=(proof,), proven_by="storage_cut", epoch=epoch)
+            self.user.commit([Create(paths.fence(node), codec.encode(fence))])
+
+    def _replace_claim(self, vm: str, claim: Claim) -> None:
+        znode = self.user.get(paths.claim(vm))
+        before = self.record(Claim, paths.claim(vm))
+        if znode is None or before is None:
+            raise InvalidRequest(f"there is no VM {vm}", obj="stored_state_at_start", remedy="declare it")
+        ops: list[StoreOp] = [Set(paths.claim(vm), codec.encode(claim), znode.version)]
+        old, new = {before.node, before.to} - {""}, {claim.node, claim.to} - {""}
+        ops += [Delete(paths.assigned(node, vm), 0) for node in sorted(old - new)]
+        ops += [Create(paths.assigned(node, vm)) for node in sorted(new - old)]
+        self.user.commit(ops)
+
+    # --- the run ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Play all of it."""
+        end = RUN_ON
+        for op in self.case.events:
+            if op.t > self.clock.time:
+                self.advance(op.t - self.clock.time)
+            end = max(end, op.t + float(op.args.get("seconds", 0) or 0) + RUN_ON)
+            self._line("case", " ".join([op.op, *(f"{key}={value}" for key, value in op.args.items())]))
+            # what happens at one moment happens at once: nobody acts in between
+            getattr(self, f"_do_{op.op}")(op)
+        self.advance(end - self.clock.time)
+
+    def settle(self) -> None:
+        super().settle()
+        while self._asked and not self.is_down:
+            asked, self._asked = self._asked, []
+            for op, do in asked:
+                self._attempt(op, do)
+            super().settle()
+
+    def changed(self) -> None:
+        """The store answers while more than half of all nodes are powered and connected."""
+        reached = sum(machine.connected for machine in self.nodes.values())
+        quorate = 2 * reached > len(self.nodes)
+        if quorate and self.is_down:
+            self.tell("quorum", nodes=reached)
+            self.up()
+        elif not quorate and not self.is_down:
+            self.tell("no_quorum", nodes=reached)
+            self.down()
+
+    def recovered(self, vm: str) -> None:
+        if self.faults[vm].lock:
+            # whoever held it died with the node
+            self.faults[vm].lock = ""
+
+    # --- operations on machines ---------------------------------------------------------------------------------------
+
+    def _do_node_power_on(self, op: Op) -> None:
+        self.nodes[op.node].manager = True
+        self.nodes[op.node].power_on()
+
+    def _do_node_power_cut(self, op: Op) -> None:
+        self._off(self.nodes[op.node], "power_cut")
+
+    def _off(self, machine: Machine, how: str) -> None:
+        if machine.powered:
+            lost = sorted(machine.running)
+            machine.power_cut()
+            self.tell("node_down", node=machine.name, how=how, vms_lost=lost)
+
+    def _do_node_isolate(self, op: Op) -> None:
+        self.nodes[op.node].isolate()
+        self.tell("node_down", node=op.node, how="isolated", vms_lost=[])
+
+    def _do_node_reconnect(self, op: Op) -> None:
+        self.nodes[op.node].reconnect()
+
+    def _do_node_graceful_reboot(self, op: Op) -> None:
+        self.nodes[op.node].leave(reboot=True)
+
+    def _do_node_graceful_shutdown(self, op: Op) -> None:
+        self.nodes[op.node].leave(reboot=False)
+
+    def left(self, machine: Machine, *, reboot: bool) -> None:
+        self._off(machine, "graceful_reboot" if reboot else "graceful_shutdown")
+        if reboot:
+            self.after(BOOT, machine.power_on)
+
+    def _do_agent_restart(self, op: Op) -> None:
+        machine = self.nodes[op.node]
+        if machine.powered:
+            machine.restart_agent()
+
+    def _do_manager_stop(self, op: Op) -> None:
+        self.nodes[op.node].stop_leading()
+
+    def _do_manager_start(self, op: Op) -> None:
+        self.nodes[op.node].start_leading()
+
+    def _do_set_software_version(self, op: Op) -> None:
+        self.nodes[op.node].install(str(op.args["version"]))
+
+    def _do_state_store_fault(self, op: Op) -> None:
+        self.nodes[op.node].store_faulty = True
+
+    def _do_state_store_ok(self, op: Op) -> None:
+        self.nodes[op.node].store_faulty = False
+
+    def _do_pause(self, op: Op) -> None:
+        """Time passes by itself."""
+
+    def _do_wait(self, op: Op) -> None:
+        """Time passes by itself."""
+
+    def _do_set_load(self, op: Op) -> None:
+        """No placement that is supported looks at it."""
+
+    # --- what users ask for -------------------------------------------------------------------------------------------
+
+    def _ask(self, op: Op, do: Callable[[], None]) -> None:
+        """As soon as the store answers."""
+        self._asked.append((op, do))
+
+    def _attempt(self, op: Op, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except InvalidRequest as err:
+            self._refuse(op, str(err))
+        except StoreError:
+            self._asked.append((op, do))
+
+    def _refuse(self, op: Op, why: str) -> None:
+        subject = {key: str(op.args[key]) for key in ("service", "node") if key in op.args}
+        if "service" in subject:
+            subject.pop("node", None)
+        self.refused.append({"cmd": op.op, **subject})
+        self.tell("refused", cmd=op.op, **subject, why=why)
+
+    def _snapshot(self) -> Snapshot:
+        return load(self.user)
+
+    def _do_maintenance_on(self, op: Op) -> None:
+        self._ask(op, lambda: self._change_node(op.node, "maintenance"))
+
+    def _do_maintenance_off(self, op: Op) -> None:
+        self._ask(op, lambda: self._change_node(op.node, "ready"))
+
+    def _change_node(self, name: str, state: str) -> None:
+        snapshot = self._snapshot()
+        stored = snapshot.nodes[name]
+        node = stored.value or Node()
+        if node.state == state:
+            raise InvalidRequest(f"it is {state} already", obj=f"node {name}", remedy="nothing is to be done")
+        changed = replace(node, state=state, generation=node.generation + 1)
+        self.user.commit([*guard(snapshot), Set(paths.node(name), codec.encode(changed), stored.version)])
+
+    def _do_set_wanted_state(self, op: Op) -> None:
+        self._ask(op, lambda: self._want(op.service, str(op.args["state"])))
+
+    def _want(self, vm: str, state: str, **options: Any) -> None:
+        if vm not in self._snapshot().vms or vm in self.removed:
+            raise InvalidRequest("there is no such VM", obj=f"vm {vm}", remedy="add it first")
+        commit(self.user, lambda snapshot: plan_vms(snapshot, [VmRequest(vm, state=state, **options)]))
+
+    def _do_stop(self, op: Op) -> None:
+        self._ask(op, lambda: self._stop(op))
+
+    def _stop(self, op: Op) -> None:
+        if self.place(op.service) is None:
+            raise InvalidRequest("it does not run", obj=f"vm {op.service}", remedy="nothing is to be stopped")
+        timeout = op.args.get("timeout")
+        options = {} if timeout is None else {"shutdown_timeout": int(timeout)}
+        self._want(op.service, "stopped", **options)
+
+    def _do_service_add(self, op: Op) -> None:
+        self._ask(op, lambda: self._add_service(op))
+
+    def _add_service(self, op: Op) -> None:
+        spec: ServiceSpec = op.args["spec"]
+        if op.service in self.removed:
+            del self.removed[op.service]
+            self._want(op.service, spec.wanted)
+        elif op.service in self._snapshot().vms:
+            raise InvalidRequest("there is such a VM", obj=f"vm {op.service}", remedy="name another one")
+        else:
+            self._add(op.service, spec)
+            if spec.running:
+                self.nodes[spec.node].adopt(op.service)
+
+    def _do_service_remove(self, op: Op) -> None:
+        self._ask(op, lambda: self._remove(op.service))
+
+    def _remove(self, vm: str) -> None:
+        self._want(vm, "ignored")
+        self.removed[vm] = None
+
+    def _do_vm_lock(self, op: Op) -> None:
+        self.faults[op.service].lock = str(op.args.get("lock") or "backup")
+
+    def _do_vm_unlock(self, op: Op) -> None:
+        self.faults[op.service].lock = ""
+
+    def _do_move_live(self, op: Op) -> None:
+        self._ask(op, lambda: self._move(op, cold=False))
+
+    def _do_move_cold(self, op: Op) -> None:
+        self._ask(op, lambda: self._move(op, cold=True))
+
+    def _do_move_outside_ha(self, op: Op) -> None:
+        self._ask(op, lambda: self._move(op, cold=False))
+
+    def _move(self, op: Op, *, cold: bool) -> None:
+        how = "cold" if cold else "live"
+        raise InvalidRequest(f"{how} moves are not supported yet", obj=f"vm {op.service}", remedy="wait for them")
+
+    # --- what is to be seen -------------------------------------------------------------------------------------------
+
+    def place(self, vm: str) -> str | None:
+        """The node on which a VM runs and can write, that of its claim first; None: it does not run."""
+        claim = self.record(Claim, paths.claim(vm))
+        places = [name for name, machine in self.nodes.items() if machine.writes(vm) and machine.serves]
+        if claim is not None and claim.node in places:
+            return str(claim.node)
+        return places[0] if places else None
