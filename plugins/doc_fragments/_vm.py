@@ -34,11 +34,12 @@ options:
           - V(stopped) is for one that should not. A running guest is asked to power off. After O(shutdown_timeout) it
             is destroyed.
           - V(disabled) is V(stopped) for a VM that nothing shall start or move, maintenance of the cluster included.
+          - V(ignored) leaves the VM as it is, whatever it does and whatever happens to its node.
           - V(absent) stops the VM like V(stopped) and deletes it. Its volumes are kept unless O(delete_volumes=true).
             All other options but O(name) are ignored then.
           - A new VM is V(started) by default.
         type: str
-        choices: [started, stopped, disabled, absent]
+        choices: [started, stopped, disabled, ignored, absent]
       node: &node
         description:
           - The node that the VM is bound to. A VM can be moved while it is stopped.
@@ -113,6 +114,37 @@ options:
       shutdown_timeout: &shutdown_timeout
         description: Seconds that a guest has to power off before it is destroyed. A new VM has 90 by default.
         type: int
+      live: &live
+        description:
+          - Whether the VM can be moved while it runs. Otherwise it is stopped, moved and started. A new VM can by default.
+        type: bool
+      ha: &ha
+        description:
+          - What happens to the VM when something fails. What is left out of it keeps its value.
+        type: dict
+        suboptions:
+          max_local_restarts:
+            description:
+              - How often it is started again on the same node after it crashed or did not start, before it is moved. V(-1) is
+                for ever. A new VM has 3 by default.
+            type: int
+          max_moves:
+            description: How many other nodes are tried then. A new VM has 1 by default.
+            type: int
+          priority:
+            description:
+              - The higher goes first when a node's VMs are recovered, from -1000 to 1000. A new VM has 0 by default.
+            type: int
+          failback:
+            description:
+              - Whether it returns to a node that is preferred to the one that it runs on. A new VM does by default.
+            type: bool
+          power_off:
+            description:
+              - Whether it runs elsewhere only once its dead node is proven to be off, since it uses more than Ceph. A new VM
+                does not by default.
+              - Refused while no node has a fence device that could prove it.
+            type: bool
       delete_volumes: &delete_volumes
         description: With O(state=absent), whether to delete the VM's volumes, too. All data on them is lost.
         type: bool
@@ -126,5 +158,7 @@ options:
   description: *description
   tags: *tags
   shutdown_timeout: *shutdown_timeout
+  live: *live
+  ha: *ha
   delete_volumes: *delete_volumes
 """

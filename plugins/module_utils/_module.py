@@ -21,7 +21,9 @@ from . import _compile_once  # noqa: F401 # pylint: disable=unused-import
 from .pvc_state import kazoo_store
 from .pvc_state.connection import Connection
 from .pvc_state.errors import InvalidRequest, PvcError
-from .pvc_state.snapshot import NotInitialised, Snapshot
+from .pvc_state.fence_report import warnings
+from .pvc_state.records import SCHEMA_VERSION, Schema
+from .pvc_state.snapshot import NotInitialised, Snapshot, empty
 from .pvc_state.snapshot import load as load_snapshot
 
 if t.TYPE_CHECKING:
@@ -107,6 +109,18 @@ def on_empty_system(module: AnsibleModule, wanted: Mapping[str, bool]) -> dict[s
     why = {name: "would be created, if the cluster can take it" for name, present in wanted.items() if present}
     after = "".join(f"{name}\n" for name in why)
     return {"changed": bool(why), "why": why, "diff": {"before": "", "after": after}}
+
+
+def empty_system(module: AnsibleModule) -> Snapshot:
+    """The cluster that is yet to be made, for check mode."""
+    _warn_of_empty_system(module)
+    return empty(Schema(SCHEMA_VERSION, "", ""))
+
+
+def warn(module: AnsibleModule, snapshot: Snapshot) -> None:
+    """Say loudly what nobody must overlook, whatever was asked for."""
+    for text in warnings(snapshot):
+        module.warn(text)
 
 
 def _warn_of_empty_system(module: AnsibleModule) -> None:

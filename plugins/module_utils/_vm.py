@@ -15,8 +15,8 @@ import typing as t
 from collections.abc import Mapping
 
 from ._module import given, mebibytes, size_in_bytes
-from .pvc_state.records import Boot
-from .pvc_state.requests import DiskRequest, NicRequest, VmRequest
+from .pvc_state.records import WANTED, Boot
+from .pvc_state.requests import DiskRequest, HaRequest, NicRequest, VmRequest
 
 Options = Mapping[str, t.Any]
 
@@ -35,8 +35,15 @@ _BOOT = {
     "initrd": {"type": "path"},
     "cmdline": {"type": "str"},
 }
+_HA = {
+    "max_local_restarts": {"type": "int"},
+    "max_moves": {"type": "int"},
+    "priority": {"type": "int"},
+    "failback": {"type": "bool"},
+    "power_off": {"type": "bool"},
+}
 _VM = {
-    "state": {"type": "str", "choices": ["started", "stopped", "disabled", "absent"]},
+    "state": {"type": "str", "choices": list(WANTED)},
     "node": {"type": "str"},
     "memory": {"type": "str"},
     "vcpus": {"type": "int"},
@@ -46,6 +53,8 @@ _VM = {
     "description": {"type": "str"},
     "tags": {"type": "list", "elements": "str"},
     "shutdown_timeout": {"type": "int"},
+    "live": {"type": "bool"},
+    "ha": {"type": "dict", "options": _HA},
     "delete_volumes": {"type": "bool"},
 }
 
@@ -75,6 +84,8 @@ def _request(options: dict[str, t.Any]) -> VmRequest:
         options["memory"] = mebibytes(options["memory"], vm, "memory")
     if "boot" in options:
         options["boot"] = Boot(**given(options["boot"]))
+    if "ha" in options:
+        options["ha"] = HaRequest(**given(options["ha"]))
     if "nics" in options:
         options["nics"] = [NicRequest(**given(nic)) for nic in options["nics"]]
     if "disks" in options:

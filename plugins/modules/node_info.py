@@ -24,11 +24,13 @@ options:
     description: Only nodes of these names. A name that does not exist is not an error.
     type: list
     elements: str
+  alive:
+    description: Only nodes whose agent has a session with ZooKeeper, or only those whose agent has none.
+    type: bool
   state:
-    description:
-      - Only nodes whose agent has a session with ZooKeeper (V(alive)), or only those whose agent has none (V(dead)).
+    description: Only nodes of which this is wanted.
     type: str
-    choices: [alive, dead]
+    choices: [ready, drained, maintenance]
   coordinator:
     description: Only coordinators, or only nodes that are none.
     type: bool
@@ -40,7 +42,7 @@ seealso:
 EXAMPLES = r"""
 - name: Nodes that do not answer
   pvc.cluster.node_info:
-    state: dead
+    alive: false
   register: missing
 
 - name: None is missing
@@ -62,24 +64,51 @@ nodes:
     damaged:
       description: Empty, or why its record or status cannot be read. What is not known is missing then.
       type: str
+    state:
+      description: V(ready), V(drained) or V(maintenance), as it is wanted.
+      type: str
     coordinator:
       description: Whether it runs the quorum services.
       type: bool
     memory_reserve:
       description: MiB that no VM may be given.
       type: int
+    fence:
+      description:
+        - Its fence devices, in order. RV(ignore:healthy) is whether a coordinator could read the node's power from it when it
+          last tried, V(null) when none has tried yet. RV(ignore:why) is what is wrong.
+      type: list
+      elements: dict
+      sample:
+        - address: 10.0.3.11
+          credential: bmc
+          healthy: true
+          kind: ipmi
+          name: bmc
+          options: {cipher_suite: "17"}
+          username: fence
+          why: ""
+    fence_together:
+      description: Whether it is off only when all of its fence devices say so.
+      type: bool
     generation:
       description: Number of changes by users, its registration included.
       type: int
     alive:
       description: Whether its agent has a session with ZooKeeper.
       type: bool
+    fenced:
+      description: The fence of the node that stands, in short. V(null) when none does. See M(pvc.cluster.fence_info).
+      type: dict
     vms:
       description: Names of the VMs that it has the claim of.
       type: list
       elements: str
     observed:
-      description: What its agent has reported last. V(null) until it has.
+      description:
+        - What its agent has reported last. V(null) until it has.
+        - While the node shuts down, RV(ignore:leaving) is what becomes of its VMs. RV(ignore:signed_off) is what it declared when
+          it went down on purpose.
       type: dict
       sample:
         addresses: {cluster: 10.0.1.11, storage: 10.0.2.11, upstream: 10.0.0.11}
@@ -89,8 +118,11 @@ nodes:
         cpus: 16
         memory: 64220
         memory_free: 46812
+        leaving: null
         memory_reserved: 16384
         pools: [vms]
+        signed_off: null
+        storage_address: 10.0.2.11
 cluster_name:
   description: Name of the cluster.
   returned: success, when the tree has been initialised
@@ -101,6 +133,7 @@ cluster_name:
 import typing as t
 
 from ..module_utils import _module
+from ..module_utils.pvc_state.records import NODE_STATES
 from ..module_utils.pvc_state.views import node_view
 
 if t.TYPE_CHECKING:
@@ -113,12 +146,14 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     snapshot = _module.load(module, store)
     if snapshot is None:
         return {"changed": False, "nodes": []}
+    _module.warn(module, snapshot)
     only = module.params
     names = sorted(snapshot.nodes) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.nodes))
     nodes = [
         node
         for node in (node_view(snapshot, name) for name in names)
-        if only["state"] in (None, "alive" if node["alive"] else "dead")
+        if only["alive"] in (None, node["alive"])
+        and only["state"] in (None, node.get("state"))
         and only["coordinator"] in (None, node.get("coordinator"))
     ]
     return {"changed": False, "nodes": nodes, "cluster_name": snapshot.schema.cluster}
@@ -128,7 +163,8 @@ def main(connect: _module.Connect | None = None) -> None:
     module = _module.create_module(
         {
             "names": {"type": "list", "elements": "str"},
-            "state": {"type": "str", "choices": ["alive", "dead"]},
+            "alive": {"type": "bool"},
+            "state": {"type": "str", "choices": list(NODE_STATES)},
             "coordinator": {"type": "bool"},
         }
     )

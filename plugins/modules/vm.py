@@ -128,6 +128,13 @@ vm:
     shutdown_timeout:
       description: Seconds that a guest has to power off.
       type: int
+    live:
+      description: Whether it can be moved while it runs.
+      type: bool
+    ha:
+      description: What happens when something fails.
+      type: dict
+      sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
@@ -142,9 +149,15 @@ vm:
       description: Number of changes by users, its creation included.
       type: int
     claim:
-      description: The node that may run it, and how often that right has changed hands.
+      description:
+        - The node that may run it, and how often that right has changed hands.
+        - While it is being moved, RV(ignore:to) is where to and RV(ignore:why) for what reason. RV(ignore:home) is the node that
+          it returns to when that takes VMs again. They are V(null) otherwise.
       type: dict
-      sample: {epoch: 1, node: node1}
+      sample: {epoch: 1, home: null, node: node1, to: null, why: ""}
+    waiting:
+      description: Why it does not run elsewhere although its node is gone. V(null) when its node is not fenced.
+      type: str
     observed:
       description: What that node's agent reports, with the reason in words. V(null) until it has reported.
       type: dict

@@ -27,7 +27,7 @@ options:
   state:
     description: Only VMs of which this is wanted.
     type: str
-    choices: [started, stopped, disabled, absent]
+    choices: [started, stopped, disabled, ignored, absent]
   node:
     description: Only VMs that belong to this node.
     type: str
@@ -102,6 +102,13 @@ vms:
     shutdown_timeout:
       description: Seconds that a guest has to power off.
       type: int
+    live:
+      description: Whether it can be moved while it runs.
+      type: bool
+    ha:
+      description: What happens when something fails.
+      type: dict
+      sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
@@ -116,9 +123,15 @@ vms:
       description: Number of changes by users, its creation included.
       type: int
     claim:
-      description: The node that may run it, and how often that right has changed hands.
+      description:
+        - The node that may run it, and how often that right has changed hands.
+        - While it is being moved, RV(ignore:to) is where to and RV(ignore:why) for what reason. RV(ignore:home) is the node that
+          it returns to when that takes VMs again. They are V(null) otherwise.
       type: dict
-      sample: {epoch: 1, node: node1}
+      sample: {epoch: 1, home: null, node: node1, to: null, why: ""}
+    waiting:
+      description: Why it does not run elsewhere although its node is gone. V(null) when its node is not fenced.
+      type: str
     observed:
       description: What that node's agent reports, with the reason in words. V(null) until it has reported.
       type: dict
@@ -141,6 +154,7 @@ vms:
 import typing as t
 
 from ..module_utils import _module
+from ..module_utils.pvc_state.records import WANTED
 from ..module_utils.pvc_state.views import vm_view
 
 if t.TYPE_CHECKING:
@@ -154,6 +168,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     snapshot = _module.load(module, store, only["names"])
     if snapshot is None:
         return {"changed": False, "vms": []}
+    _module.warn(module, snapshot)
     names = sorted(snapshot.vms) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.vms))
     vms = [
         vm
@@ -167,7 +182,7 @@ def main(connect: _module.Connect | None = None) -> None:
     module = _module.create_module(
         {
             "names": {"type": "list", "elements": "str"},
-            "state": {"type": "str", "choices": ["started", "stopped", "disabled", "absent"]},
+            "state": {"type": "str", "choices": list(WANTED)},
             "node": {"type": "str"},
             "tags": {"type": "list", "elements": "str"},
         }

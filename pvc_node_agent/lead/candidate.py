@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from pvc_state import codec, paths
 from pvc_state.errors import PvcError, StoreError
@@ -64,7 +65,7 @@ class Candidate:
         self._enrolled = False
         self._doubt = "the store has not answered yet"
         self._touched: set[str] = set()
-        self._resigning = False
+        self._willing = True
         self._resigned = threading.Event()
         # Only pump() uses these:
         self._sighted = False
@@ -91,11 +92,17 @@ class Candidate:
             self._doubt = reason
         self.work.set()
 
+    def stand(self, willing: bool) -> None:
+        """Whether this one wants to lead; one that does not leaves the lead to others at once."""
+        with self._lock:
+            self._willing = willing
+            self._touched.add(paths.LEADER)
+        self._resigned.clear()
+        self.work.set()
+
     def resign(self, timeout: float) -> None:
         """Leave the lead to others at once, and stand no more; returns when that is done, or after ``timeout`` seconds."""
-        with self._lock:
-            self._resigning = True
-        self.work.set()
+        self.stand(False)
         self._resigned.wait(timeout)
 
     def _fired(self, path: str) -> None:
@@ -114,11 +121,11 @@ class Candidate:
     def pump(self) -> float | None:
         """Do all work there is; returns when to come again although nothing happens, None for never."""
         with self._lock:
-            enrolled, resigning = self._enrolled, self._resigning
+            enrolled, willing = self._enrolled, self._willing
             doubt, self._doubt = self._doubt, ""
-        if resigning:
-            self._leave()
-            return None
+        if not willing:
+            self._leave("this agent stops leading")
+            self._resigned.set()
         if doubt:
             self._lose_sight(doubt)
             self._retry_at = 0.0
@@ -130,7 +137,7 @@ class Candidate:
             store = self._store()
             if not self._sighted:
                 self._begin(store)
-            return self._look(store)
+            return self._look(store, willing)
         except CommitRefused as err:
             self._lose_sight(f"the store changed meanwhile: {err}")
         except StoreError as err:
@@ -160,32 +167,27 @@ class Candidate:
             self._epoch = None
             self._post(Deposed(reason))
 
-    def _leave(self) -> None:
-        """Give the lead up for good."""
+    def _leave(self, reason: str) -> None:
+        """Leave the lead to others."""
         if self._epoch is not None:
-            try:
+            # should it fail: somebody else leads already, or will when this session ends
+            with suppress(CommitRefused, StoreError):
                 self._store().commit([Check(paths.EPOCH, self._epoch), Delete(paths.LEADER, 0)])
-            except (CommitRefused, StoreError):
-                pass  # somebody else leads already, or will when this session ends
-        self._step_down("this agent stops")
-        self._resigned.set()
+        self._step_down(reason)
 
-    def _look(self, store: Store) -> float | None:
+    def _look(self, store: Store, willing: bool) -> float | None:
         """Who is alive first: whoever wins the lead then knows whom it has seen."""
         if self._take(paths.node(self._node)):
             znode = store.get(paths.node(self._node), self._fired)
             node = codec.stored(Node, znode).value if znode is not None else None
             self._coordinator = node is not None and node.coordinator
         if not self._coordinator:
-            if self._epoch is not None:
-                store.commit([Check(paths.EPOCH, self._epoch), Delete(paths.LEADER, 0)])
-                self._step_down("this node is no coordinator any more")
-                self._touch(paths.LEADER)
+            self._leave("this node is no coordinator")
             return None
         if self._take(paths.ALIVE):
             self._post(AliveSeen(frozenset(store.children(paths.ALIVE, self._fired) or ())))
         due = self._stand_at is not None and self._clock.now() >= self._stand_at
-        if self._take(paths.LEADER) or due:
+        if willing and (self._take(paths.LEADER) or due):
             self._look_at_leader(store, patient=not due)
         if self._mirror is not None:
             snapshot = self._mirror.refresh()

@@ -103,4 +103,3 @@ class LeadLoop(Turning[LeadEvent]):
                 self._voice.say(Sentence("", "lead", f"this agent leads the cluster, under epoch {event.epoch}"))
             case Deposed() | Blinded() if before.epoch is not None:
                 self._voice.say(Sentence("", "lead no more", event.reason))
-

@@ -7,38 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from pvc_state.errors import StoreUnavailable
 from pvc_state.memory_store import MemoryStore
 from pvc_state.records import Alive, Service
 from pvc_state.store import Op, SessionState, Store, Watch, Znode
 
-from ..events import DomainSeen, Event, FactsSeen, ServicesSeen
+from ..effects import Effect
+from ..events import DomainSeen, Done, Event, FactsSeen, LeaveSeen, ServicesSeen, StorageCutSeen, StorageSeen
 from ..feed import Feed
+from ..lead.candidate import Candidate
+from ..lead.effects import LeadEffect
+from ..lead.events import DeviceResult, LeadEvent, Written
+from ..lead.loop import LeadLoop, LeadPools
+from ..lead.perform import LeadPerformer
+from ..lead.view import LeadView
 from ..loop import Loop, Pools
 from ..perform import Performer
 from ..view import Domain, DomainState, Facts, Observer, Sentence, Services, Settings, View
-from .ceph import NodeStorage
+from .ceph import NodeStorage, SimulatedCephFence
+from .clock import MachineClock
 from .hypervisor import SimulatedHypervisor
+from .jobs import Later
+from .turned import Turned
 
 if TYPE_CHECKING:
     from .world import World
-
-
-class Later:
-    """Jobs that wait until they are run by hand, as threads would run them some time."""
-
-    def __init__(self) -> None:
-        self.jobs: list[Callable[[], None]] = []
-
-    def submit(self, job: Callable[[], None]) -> None:
-        self.jobs.append(job)
-
-    def take(self) -> list[Callable[[], None]]:
-        jobs, self.jobs = self.jobs, []
-        return jobs
 
 
 class FragileStore:
@@ -79,37 +75,81 @@ class FragileStore:
         self._store.close()
 
 
+#: Seconds between two operations on Ceph that show whether it still serves a node.
+PROBE = 1.0
+
+
+class Dies(BaseException):
+    """The agent's process ends here and now: nothing that it was about to do is done."""
+
+
+class _Performer(Performer):
+    """Tells of each effect that it has carried out."""
+
+    def __init__(self, machine: Machine, node: str, *parts: Any) -> None:
+        super().__init__(node, *parts)
+        self._machine = machine
+
+    def perform(self, effect: Effect) -> Done:
+        done = super().perform(effect)
+        self._machine.performed(effect)
+        return done
+
+
+class _LeadPerformer(LeadPerformer):
+    """Tells of each effect that it has carried out."""
+
+    def __init__(self, machine: Machine, node: str, *parts: Any) -> None:
+        super().__init__(node, *parts)
+        self._machine = machine
+
+    def perform(self, effect: LeadEffect, epoch: int) -> Written | DeviceResult:
+        done = super().perform(effect, epoch)
+        self._machine.performed(effect)
+        return done
+
+
 class Machine:
     """A machine, with or without a running agent.
 
+    Args:
+        manager: whether its agent may lead.
+
     Attributes:
-        powered, connected: its power, and its networks. paused: whether it is frozen, guests and all.
+        powered: its power. reaches_store, reaches_ceph: its networks, as far as they matter.
+        paused: whether it is frozen, guests and all. store_faulty: whether the store answers it with errors.
+        performed: called after each effect that its agent has carried out; may raise Dies.
         sentences: what its agents have said. troubles: what went wrong with them.
     """
 
-    def __init__(self, world: World, name: str, number: int, *, powered: bool = True) -> None:
+    def __init__(self, world: World, name: str, number: int, *, powered: bool = True, manager: bool = True) -> None:
         self.world = world
         self.name = name
         self.address = f"10.0.0.{number}"
         self.storage_address = f"10.0.1.{number}"
+        self.clock = MachineClock(world.clock)
         self.powered = powered
-        self.connected = powered
-        self.paused = False
+        self.reaches_store = self.reaches_ceph = powered
+        self.manager = manager
+        self.performed: Callable[[object], None] = lambda _effect: None
+        self.paused_at: float | None = None
+        self.probe_at: float | None = None
+        self.cut_seen = False
+        self.rebooting: bool | None = None
         self.store_faulty = False
         self.boots = 1
         self.agents = 0
         self.boot_id = f"boot-1-of-{name}"
         self.hypervisor = SimulatedHypervisor(name, self.say, world.faults, world.hypervisor_at)
         self.hypervisor.happened = lambda what, vm: world.happened(what, self, vm)
-        self.storage = NodeStorage(world.storage, self.storage_address, lambda: self.powered and self.connected)
-        self.facts = Facts("0.1.0", self.boot_id, 8192, 4, pools=("vms",), bridges=("br0",))
+        self.storage = NodeStorage(world.storage, self.storage_address, lambda: self.reaches_ceph)
+        addresses = {"cluster": self.address, "storage": self.storage_address}
+        self.facts = Facts("0.1.0", self.boot_id, 8192, 4, pools=("vms",), bridges=("br0",), addresses=addresses)
         self.sentences: list[str] = []
         self.troubles: list[str] = []
         self.services: tuple[Service, ...] = ()
         self.store: MemoryStore | None = None
         self.loop: Loop | None = None
-        self.feed_at: float | None = None
-        self.wake_at: float | None = None
 
     def say(self, text: str | Sentence) -> None:
         if isinstance(text, Sentence):
@@ -128,18 +168,17 @@ class Machine:
         self.agents += 1
         self.later = Later()
         self.hypervisor_jobs = Later()
+        self.lead_jobs = Later()
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
-        self.feed_at = 0.0
-        self.wake_at = None
         instance = f"agent-{self.agents}-of-{self.name}"
-        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), world.clock, self.inbox.put)
-        self.performer = Performer(self.name, self.feed.store, self.hypervisor, self.storage)
+        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard)
+        self.performer = _Performer(self, self.name, self.feed.store, self.hypervisor, self.storage)
         kinds = frozenset(service.kind for service in self.services)
         observer = Observer(instance, world.clock.wall(), kinds) if kinds else None
         self.loop = Loop(
             View(node=self.name, settings=Settings(), services=Services(observer)),
             self.inbox,
-            world.clock,
+            self.clock,
             self.feed,
             self.performer,
             Pools(hypervisor=self.hypervisor_jobs, storage=self.later, store=self.later),
@@ -148,10 +187,63 @@ class Machine:
             idle=10.0,
             sign_of_life=lambda _view: None,
         )
+        self._prepare_to_lead(instance)
+        self.candidate.stand(self.manager)
+        self.turned = (
+            Turned(self.loop, self.inbox, self.feed, self.clock),
+            Turned(self.lead, self.lead_inbox, self.candidate, self.clock),
+        )
         self.hypervisor.attach(self.inbox.put)
         self.inbox.put(FactsSeen(self.facts))
+        self.cut_seen = False
+        self.probe()
         if self.services:
             self.see(*self.services)
+
+    def probe(self) -> None:
+        """It tries an operation on Ceph within a second, and until Ceph has answered."""
+        self.probe_at = self.world.clock.now() + PROBE
+
+    def _probe(self) -> bool:
+        now = self.world.clock.now()
+        if self.probe_at is None or now < self.probe_at:
+            return False
+        answered = self.reaches_ceph and self.world.storage.quorate()
+        self.probe_at = None if answered else now + PROBE
+        if not answered:
+            return False
+        cut = self.world.storage.refuses(self.storage_address)
+        if cut and not self.cut_seen:
+            self.inbox.put(StorageCutSeen("its clients are on Ceph's blocklist"))
+        elif not cut:
+            self.inbox.put(StorageSeen(self.storage_address))
+        self.cut_seen = cut
+        return True
+
+    def _heard(self, event: Event) -> None:
+        self.inbox.put(event)
+        self.candidate.hear(event)
+
+    def _prepare_to_lead(self, instance: str) -> None:
+        world = self.world
+        self.lead_inbox: SimpleQueue[LeadEvent | None] = SimpleQueue()
+        self.candidate = Candidate(self.name, instance, self.feed.store, self.clock, self.lead_inbox.put)
+        ceph = SimulatedCephFence(world.storage, lambda: self.reaches_ceph)
+        self.lead_performer = _LeadPerformer(
+            self, self.name, self.feed.store, ceph, world.power, self, self.candidate.doubt
+        )
+        self.lead: LeadLoop = LeadLoop(
+            LeadView(self.name),
+            self.lead_inbox,
+            self.clock,
+            self.candidate,
+            self.lead_performer,
+            LeadPools(ceph=self.lead_jobs, power=self.lead_jobs, store=self.lead_jobs),
+            self,
+            wall=self.clock.wall,
+            frozen_after=world.session_timeout / 2,
+            idle=10.0,
+        )
 
     def see(self, *services: Service) -> None:
         """Its services are now like this."""
@@ -159,7 +251,7 @@ class Machine:
         self.inbox.put(ServicesSeen("ceph", services, self.world.clock.wall()))
 
     def _connect(self) -> Store:
-        if not (self.powered and self.connected):
+        if not self.reaches_store:
             raise StoreUnavailable("no server of the ensemble answers")
         self.store = self.world.ensemble.connect(self.world.session_timeout)
         return FragileStore(self.store, lambda: self.store_faulty)
@@ -178,9 +270,15 @@ class Machine:
 
     def stop_leading(self) -> None:
         """Its agent leaves leading to others."""
+        self.manager = False
+        if self.loop is not None:
+            self.candidate.stand(False)
 
     def start_leading(self) -> None:
         """Its agent may lead again."""
+        self.manager = True
+        if self.loop is not None:
+            self.candidate.stand(True)
 
     def install(self, version: str) -> None:
         """Its agent is of this version now."""
@@ -200,7 +298,8 @@ class Machine:
         """Its power is gone at once, and all that ran on it."""
         if not self.powered:
             return
-        self.powered = self.connected = self.paused = False
+        self.powered = self.reaches_store = self.reaches_ceph = False
+        self.paused_at = self.rebooting = None
         self.kill_agent()
         self.hypervisor.domains.clear()
         self.world.changed()
@@ -209,19 +308,31 @@ class Machine:
         """It boots, connected, with an agent."""
         if self.powered:
             return
-        self.powered = self.connected = True
+        self.powered = self.reaches_store = self.reaches_ceph = True
+        self.store_faulty = False
         self.boots += 1
         self.boot_id = f"boot-{self.boots}-of-{self.name}"
         self.facts = replace(self.facts, boot_id=self.boot_id)
         self.world.changed()
         self.start_agent()
 
-    def leave(self, reboot: bool) -> None:
-        """Its service manager shuts it down."""
-        self.kill_agent()
+    def leave(self, *, reboot: bool) -> None:
+        """Its service manager shuts it down, or reboots it: its agent is told first, and waited for."""
+        if not self.powered or self.rebooting is not None:
+            return
+        self.rebooting = reboot
+        if self.loop is not None:
+            self.inbox.put(LeaveSeen(reboot))
+
+    def _left(self) -> bool:
+        """Whether its agent has nothing left to do before the power goes."""
+        if self.rebooting is None or (self.loop is not None and not (self.view.leaving and self.view.leaving.over)):
+            return False
+        reboot, self.rebooting = self.rebooting, None
         for vm in sorted(self.running):
             self.hypervisor.end(vm, "its machine was shut down")
         self.world.left(self, reboot=reboot)
+        return True
 
     def reboot(self) -> None:
         """Power off and on: another boot, and no domains."""
@@ -230,50 +341,91 @@ class Machine:
 
     def isolate(self) -> None:
         """It reaches no other node any more, neither the store nor Ceph."""
-        self.connected = False
-        if self.store is not None:
-            self.world.ensemble.cut(self.store)
-        self.world.changed()
+        self.network(store=False, ceph=False)
 
     def reconnect(self) -> None:
-        if not self.powered:
-            return
-        self.connected = True
-        if self.store is not None:
-            self.world.ensemble.heal(self.store)
+        if self.powered:
+            self.network(store=True, ceph=True)
+
+    def network(self, *, store: bool, ceph: bool) -> None:
+        """What it reaches from now on."""
+        self.reaches_store, self.reaches_ceph = store, ceph
+        self._meet()
         self.world.changed()
+
+    def pause(self) -> None:
+        """It stands still, guests and all, and nobody hears of it."""
+        if self.powered and not self.paused:
+            self.paused_at = self.clock.now()
+            self._meet()
+            self.world.changed()
+
+    def thaw(self) -> None:
+        """It runs on, and does not know for how long it has stood still."""
+        if self.paused_at is None:
+            return
+        slept, self.paused_at = self.clock.now() - self.paused_at, None
+        if self.loop is not None:
+            # what had been decided before is carried out first: threads do not wait for the loop
+            self._run_jobs()
+        if self.loop is not None and slept > self.world.session_timeout / 2:
+            reason = f"this agent did not run for {slept:.0f} s"
+            self.inbox.put(self.loop.frozen(reason))
+            self.feed.doubt(reason)
+            self.lead_inbox.put(self.lead.frozen(reason))
+            self.candidate.doubt(reason)
+        self._meet()
+        self.world.changed()
+
+    def _meet(self) -> None:
+        """Its client of the store is heard of, or not."""
+        if self.store is not None:
+            heard = self.reaches_store and not self.paused
+            (self.world.ensemble.heal if heard else self.world.ensemble.cut)(self.store)
+
+    @property
+    def paused(self) -> bool:
+        return self.paused_at is not None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it counts for the quorum of the store."""
+        return self.powered and self.reaches_store and not self.paused
 
     # --- turning ------------------------------------------------------------------------------------------------------
 
     def turn(self) -> bool:
         """One turn of everything that this machine has to do; returns whether there was anything."""
-        if self.loop is None or self.paused:
+        if self.paused or self._left():
             return False
-        self.feed.work.clear()
-        self.feed_at = self.feed.pump()
-        events: list[Event] = []
+        if self.loop is None:
+            return False
         try:
-            while True:
-                event = self.inbox.get_nowait()
-                if event is not None:
-                    events.append(event)
-        except Empty:
-            pass
-        due = self.wake_at is not None and self.world.clock.now() >= self.wake_at
-        if events or due:
-            self.world.steps += 1
-            self.wake_at = self.loop.turn(events)
-        jobs = [*self.later.take(), *self.hypervisor_jobs.take()] if self.world.jobs_run else []
+            return self._turn()
+        except Dies:
+            self.kill_agent()
+            return True
+
+    def _turn(self) -> bool:
+        probed = self._probe()
+        before = sum(each.turns for each in self.turned)
+        busy = [each.turn() for each in self.turned]
+        self.world.steps += sum(each.turns for each in self.turned) - before
+        return self._run_jobs() or any(busy) or probed
+
+    def _run_jobs(self) -> bool:
+        waiting = (self.later, self.hypervisor_jobs, self.lead_jobs)
+        jobs = [job for later in waiting for job in later.take()] if self.world.jobs_run else []
         for job in jobs:
             job()
-        return bool(events or due or jobs or self.feed.work.is_set())
+        return bool(jobs)
 
     def next_at(self) -> float | None:
         """When it has something to do although nothing happens."""
         if self.loop is None or self.paused:
             return None
-        times = [time for time in (self.wake_at, self.feed_at) if time is not None]
-        return min(times, default=None)
+        times = [self.probe_at, *(self.clock.when(each.next_at()) for each in self.turned)]
+        return min((time for time in times if time is not None), default=None)
 
     @property
     def view(self) -> View:
@@ -282,13 +434,15 @@ class Machine:
 
     @property
     def running(self) -> set[str]:
-        return set(self.hypervisor.domains)
+        """The VMs whose guests run here, or could; not those that wait for their claim, having been moved here."""
+        domains = self.hypervisor.domains
+        return {vm for vm, domain in domains.items() if domain.state is not DomainState.ARRIVED}
 
     def writes(self, vm: str) -> bool:
         """Whether the VM's guest on this machine can write to its volumes, now or when a network is whole again."""
-        return self.powered and vm in self.hypervisor.domains and not self.world.storage.refuses(self.storage_address)
+        return self.powered and vm in self.running and not self.world.storage.refuses(self.storage_address)
 
     @property
     def serves(self) -> bool:
         """Whether its guests reach their volumes now."""
-        return self.powered and self.connected and not self.paused
+        return self.powered and self.reaches_ceph and not self.paused

@@ -15,13 +15,14 @@ from pvc_state.errors import InvalidRequest, StoreError
 from pvc_state.plan import guard
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Claim, Disk, Fence, Ha, Node, NodeStatus, Settings, Vm, VmStatus
+from pvc_state.records import Claim, Disk, Evidence, Fence, Ha, Node, NodeStatus, Settings, Vm, VmStatus
 from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import Snapshot, load
 from pvc_state.store import Create, Delete, Set
 from pvc_state.store import Op as StoreOp
 
 from .case import Case, Op, ServiceSpec
+from .ceph import SimulatedCephFence
 from .chronicle import Chronicle
 from .hypervisor import Faults
 from .machine import Machine
@@ -49,7 +50,6 @@ class Play(Chronicle):
         self.refused: list[dict[str, str]] = []
         self.removed: dict[str, None] = {}
         self._asked: list[tuple[Op, Callable[[], None]]] = []
-        self._later: list[tuple[float, Callable[[], None]]] = []
         self._build()
 
     # --- the begin ----------------------------------------------------------------------------------------------------
@@ -126,12 +126,16 @@ class Play(Chronicle):
             machine = self.nodes[node]
             fence = Fence(
                 f"{node}-0-0",
-                "proven" if state == "waiting_for_recovery" else "collecting",
+                "collecting",
                 "its session had ended under an earlier leader",
                 addresses=(machine.address, machine.storage_address),
+                evidence=(Evidence("storage_cut", "collecting"),),
+                cut=True,
             )
-            if fence.state == "proven":
-                fence = replace(fence, proven_by="powered_off", proven_at=self.clock.wall())
+            if state == "waiting_for_recovery":
+                epoch = SimulatedCephFence(self.storage, lambda: True).cut(fence.addresses)
+                proof = Evidence("storage_cut", "proven", "an earlier leader had it cut", epoch=epoch)
+                fence = replace(fence, state="proven", evidence=(proof,), proven_by="storage_cut", epoch=epoch)
             self.user.commit([Create(paths.fence(node), codec.encode(fence))])
 
     def _replace_claim(self, vm: str, claim: Claim) -> None:
@@ -151,29 +155,13 @@ class Play(Chronicle):
         """Play all of it."""
         end = RUN_ON
         for op in self.case.events:
-            self.until(op.t)
+            if op.t > self.clock.time:
+                self.advance(op.t - self.clock.time)
             end = max(end, op.t + float(op.args.get("seconds", 0) or 0) + RUN_ON)
             self._line("case", " ".join([op.op, *(f"{key}={value}" for key, value in op.args.items())]))
             # what happens at one moment happens at once: nobody acts in between
             getattr(self, f"_do_{op.op}")(op)
-        self.until(end)
-
-    def until(self, time: float) -> None:
-        """Let time pass up to a time, with what is to be done meanwhile."""
-        while True:
-            self._later.sort(key=lambda entry: entry[0])
-            due = self._later[0][0] if self._later else time
-            self.advance(max(0.0, min(due, time) - self.clock.time))
-            if not self._later or self._later[0][0] > time:
-                if self.clock.time >= time:
-                    return
-                continue
-            self._later.pop(0)[1]()
-            self.settle()
-
-    def after(self, seconds: float, do: Callable[[], None]) -> None:
-        """Do something later."""
-        self._later.append((self.clock.time + seconds, do))
+        self.advance(end - self.clock.time)
 
     def settle(self) -> None:
         super().settle()
@@ -185,7 +173,7 @@ class Play(Chronicle):
 
     def changed(self) -> None:
         """The store answers while more than half of all nodes are powered and connected."""
-        reached = sum(machine.powered and machine.connected for machine in self.nodes.values())
+        reached = sum(machine.connected for machine in self.nodes.values())
         quorate = 2 * reached > len(self.nodes)
         if quorate and self.is_down:
             self.tell("quorum", nodes=reached)
@@ -202,6 +190,7 @@ class Play(Chronicle):
     # --- operations on machines ---------------------------------------------------------------------------------------
 
     def _do_node_power_on(self, op: Op) -> None:
+        self.nodes[op.node].manager = True
         self.nodes[op.node].power_on()
 
     def _do_node_power_cut(self, op: Op) -> None:
@@ -221,14 +210,10 @@ class Play(Chronicle):
         self.nodes[op.node].reconnect()
 
     def _do_node_graceful_reboot(self, op: Op) -> None:
-        self._leave(self.nodes[op.node], reboot=True)
+        self.nodes[op.node].leave(reboot=True)
 
     def _do_node_graceful_shutdown(self, op: Op) -> None:
-        self._leave(self.nodes[op.node], reboot=False)
-
-    def _leave(self, machine: Machine, *, reboot: bool) -> None:
-        if machine.powered:
-            machine.leave(reboot)
+        self.nodes[op.node].leave(reboot=False)
 
     def left(self, machine: Machine, *, reboot: bool) -> None:
         self._off(machine, "graceful_reboot" if reboot else "graceful_shutdown")

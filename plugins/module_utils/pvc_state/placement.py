@@ -28,6 +28,9 @@ MANY = 12
 #: States of VMs that hold no place for rules: they are off, and nobody but a user can change that.
 OFF = ("disabled", "absent")
 
+#: States of VMs that those kept together with them follow. One that is ignored leads nobody.
+FOLLOWED = ("started", "stopped")
+
 
 class Choice(NamedTuple):
     """A node and why it was chosen."""
@@ -68,16 +71,21 @@ class Placement:
         self.score = score(snapshot, self.open, self.room)
         self._reach: dict[tuple[frozenset[str], frozenset[str]], list[str]] = {}
         self._places: dict[str, tuple[str, ...]] = {}
+        self._spots: dict[str, str] = {}
         self._apart: dict[str, dict[str, set[str]]] = {}
         for name, stored in snapshot.vms.items():
             if stored.value is not None and (claim := snapshot.claims.get(name)) and claim.value is not None:
-                for node in (claim.value.node, stored.value.node, claim.value.to):
-                    if node:
-                        self._note(name, stored.value, node)
+                for place in (claim.value.node, stored.value.node, claim.value.to):
+                    if place:
+                        self._note(name, stored.value, place)
 
     def places(self, name: str) -> tuple[str, ...]:
         """Nodes where a VM is or is to be; the newest last. Empty for one that is off for good."""
         return self._places.get(name, ())
+
+    def spot(self, name: str) -> str:
+        """Where VMs that are kept together with this one go: its newest place. Empty: they do not follow it."""
+        return self._spots.get(name, "")
 
     def put(self, unit: Mapping[str, Vm], node: str) -> None:
         """VMs are to run on a node from now on; where they were before counts as long as the snapshot lasts."""
@@ -92,7 +100,9 @@ class Placement:
             self.room[node] -= memory
 
     def find(self, unit: Mapping[str, Vm], against: Mapping[str, str] | None = None) -> Choice | NoPlace:
-        """The node for VMs that are placed as one; where they are themselves does not count, but for its memory.
+        """The node for VMs that are placed as one; no rule is broken by where they are themselves.
+
+        Of nodes that are equally preferred, those where most of the VMs are already come before any score.
 
         Args:
             unit: usually one VM; several are put on the same node.
@@ -114,6 +124,17 @@ class Placement:
         """How much the VMs prefer a node: the lower the better."""
         return tuple(rule.rank(node) for name in unit for rule in self.rules.preferences(name))
 
+    def preferred(self, unit: Mapping[str, Vm], here: str, against: Mapping[str, str] | None = None) -> Choice | None:
+        """The node to which VMs return by themselves from ``here``, since they prefer it and it can take them."""
+        if not all(vm.ha.failback for vm in unit.values()) or all(vm.state != "started" for vm in unit.values()):
+            return None
+        rank = self.ranks(unit, here)
+        named = {node for name in unit for rule in self.rules.preferences(name) for node in rule.nodes}
+        if not any(self.ranks(unit, node) < rank for node in named - self.closed.keys() - (against or {}).keys()):
+            return None
+        found = self.find(unit, against)
+        return found if isinstance(found, Choice) and self.ranks(unit, found.node) < rank else None
+
     def reaching(self, unit: Mapping[str, Vm]) -> list[str]:
         """The open nodes that have every pool and bridge of these VMs, by name."""
         pools = frozenset(disk.pool for vm in unit.values() for disk in vm.disks)
@@ -127,10 +148,6 @@ class Placement:
             self._reach[pools, bridges] = nodes
         return nodes
 
-    def neighbours(self, rule: str, node: str) -> set[str]:
-        """The VMs of a rule ``apart`` that are or are to be on a node."""
-        return self._apart.get(rule, {}).get(node, set())
-
     def kept_from(self, rule: str) -> Mapping[str, set[str]]:
         """The VMs of a rule ``apart``, by node."""
         return self._apart.get(rule, {})
@@ -142,6 +159,8 @@ class Placement:
             return
         if node not in self._places.get(name, ()):
             self._places[name] = (*self._places.get(name, ()), node)
+        if vm.state in FOLLOWED:
+            self._spots[name] = node
         for rule in self.rules.apart(name):
             self._apart.setdefault(rule, {}).setdefault(node, set()).add(name)
 
@@ -155,15 +174,17 @@ class _Question:
         self.against = against
         started = [vm for vm in unit.values() if vm.state == "started"]
         self.size = Size(len(started), sum(vm.vcpus for vm in started), sum(vm.memory for vm in started))
-        self.memory = sum(vm.memory for vm in unit.values())
+        # a deletion is finished wherever its volumes are in reach: it needs no room, and no rule is about it
+        self.ruled = {name: vm for name, vm in unit.items() if vm.state != "absent"}
+        self.memory = sum(vm.memory for vm in self.ruled.values())
         self.there = Counter[str]()
         for name, vm in unit.items():
             for node in placement.places(name):
                 self.there[node] += vm.memory
         rules = placement.rules
-        self.preferences = [rule for name in unit for rule in rules.preferences(name)]
+        self.preferences = [rule for name in self.ruled for rule in rules.preferences(name)]
         self.strict = [rule for rule in self.preferences if rule.strict]
-        self.strict += [Preference("", {vm.node: 0}, True) for vm in unit.values() if vm.node is not None]
+        self.strict += [Preference("", {vm.node: 0}, True) for vm in self.ruled.values() if vm.node is not None]
         self.followed = self._followed()
         self.avoided = self._avoided()
 
@@ -181,8 +202,8 @@ class _Question:
             nodes = [node for node in nodes if node in self.followed]
         if self.avoided:
             nodes = [node for node in nodes if node not in self.avoided]
-        if there:
-            return [node for node in nodes if room[node] >= memory - there[node]]
+        if there or not memory:
+            return [node for node in nodes if room[node] >= memory - there[node] or memory <= there[node]]
         return [node for node in nodes if room[node] >= memory]
 
     def preferred(self, nodes: list[str]) -> tuple[list[str], str]:
@@ -198,11 +219,17 @@ class _Question:
                 if len(kept) < len(nodes):
                     why = f"preferred by rule {rule.rule}"
                 nodes = kept
+        if len(nodes) > 1 and self.there:
+            most = max(self.there[node] for node in nodes)
+            kept = [node for node in nodes if self.there[node] == most]
+            if len(kept) < len(nodes):
+                why = "where most of them are" if len(self.unit) > 1 else "where it is"
+            nodes = kept
         return nodes, why
 
     def why(self, best: str, nodes: Sequence[str], preferred: str) -> str:
         """The reason for a choice: what decided, and what removed the other nodes."""
-        if any(vm.node is not None for vm in self.unit.values()):
+        if any(vm.node is not None for vm in self.ruled.values()):
             return "bound to it by its option node"
         parts = []
         if self.followed:
@@ -248,7 +275,7 @@ class _Question:
         if node in self.avoided:
             return self.avoided[node]
         left, needed = placement.room[node], self.memory - self.there[node]
-        return f"has {max(left, 0)} MiB free, {needed} are needed" if left < needed else ""
+        return f"has {max(left, 0)} MiB free, {needed} are needed" if left < needed and needed > 0 else ""
 
     def _less(self, node: str) -> str:
         """Why a node that fits was not even compared with the best one."""
@@ -263,18 +290,18 @@ class _Question:
         """Where the rest of their group is: by node, how many of it. Nodes that take no VM are not followed to."""
         found = Counter[str]()
         groups = self.placement.rules.groups
-        for name in self.unit:
+        for name in self.ruled:
             if name in groups:
                 for other in groups[name].vms - self.unit.keys():
-                    places = self.placement.places(other)
-                    if places and places[-1] not in self.placement.closed:
-                        found[places[-1]] += 1
+                    spot = self.placement.spot(other)
+                    if spot and spot not in self.placement.closed:
+                        found[spot] += 1
         return found
 
     def _avoided(self) -> dict[str, str]:
         """Nodes with VMs that these are kept apart from, each with the reason."""
         found: dict[str, str] = {}
-        for name in self.unit:
+        for name in self.ruled:
             for rule in self.placement.rules.apart(name):
                 for node, vms in self.placement.kept_from(rule).items():
                     others = vms - self.unit.keys()
@@ -286,7 +313,7 @@ class _Question:
         """Why these VMs can never be on one node, empty if they can."""
         rules = self.placement.rules
         if len(self.unit) > 1:
-            apart = Counter(rule for name in self.unit for rule in rules.apart(name))
+            apart = Counter(rule for name in self.ruled for rule in rules.apart(name))
             for rule, count in apart.items():
                 if count > 1:
                     group = " and ".join(rules.groups[next(iter(self.unit))].rules)
@@ -295,10 +322,10 @@ class _Question:
 
     def _group_there(self, node: str) -> str:
         groups = self.placement.rules.groups
-        for name in self.unit:
+        for name in self.ruled:
             if name in groups:
                 others = groups[name].vms - self.unit.keys()
-                there = sorted(other for other in others if node in self.placement.places(other)[-1:])
+                there = sorted(other for other in others if self.placement.spot(other) == node)
                 if there:
                     return f"{there[0]} (rule {', '.join(groups[name].rules)})"
         return ""

@@ -20,7 +20,7 @@ class Change:
     """One object before and after.
 
     Attributes:
-        kind: ``vm`` or ``node``.
+        kind: ``vm``, ``node``, ``settings`` or ``declared dead``. name: of the object; empty where there is only one.
         before, after: as views show desired state; None where the object does not exist, or is to be deleted.
         why: one sentence: what happens and for what reason.
     """
@@ -65,7 +65,7 @@ class Plan:
         before: dict[str, Any] = {}
         after: dict[str, Any] = {}
         for change in self.changes:
-            label = f"{change.kind} {change.name}"
+            label = f"{change.kind} {change.name}".rstrip()
             old, new = change.before or {}, change.after or {}
             keys = [key for key in {**old, **new} if old.get(key, _MISSING) != new.get(key, _MISSING)]
             if change.before is not None:

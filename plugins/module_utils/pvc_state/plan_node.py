@@ -14,15 +14,19 @@ from typing import Any
 from . import paths
 from .codec import Stored, encode
 from .errors import DamagedRecord
-from .plan import Change, Plan, guard
-from .records import SCHEMA_VERSION, Node, Schema
+from .node_options import NodeChecker
+from .plan import Change, Plan, guard, sentence
+from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema
 from .requests import UNSET, NodeRequest
 from .snapshot import Snapshot, empty
-from .store import Create, Delete, Op, Set
+from .store import Create, Delete, Op, Set, absent
 from .views import desired_node
 from .vm_options import Checker
 
-MEMORY_RESERVE = range(16 * 1024 * 1024 + 1)
+STATES = ("present", *NODE_STATES, "absent")
+
+#: Options that make sense only for a node that stays.
+_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "declared_dead")
 
 
 def plan_nodes(
@@ -67,12 +71,13 @@ class _Work:
         self.snapshot = snapshot
         self.nodes = dict(snapshot.nodes)
         self.status = dict(snapshot.status)
+        self.declared = dict(snapshot.declared)
         self.changes: list[Change] = []
         self.groups: list[tuple[Op, ...]] = []
         self.why: dict[str, str] = {}
 
     def add(self, request: NodeRequest) -> None:
-        check = Checker(f"node {request.name}")
+        check = NodeChecker(request.name)
         name = check.name(request.name)
         if name in self.why:
             check.refuse("name", "it is in the list twice", "name each node once")
@@ -84,10 +89,15 @@ class _Work:
                 remedy=f"restore {paths.node(name)}, or set it to {{}} for a node with all defaults",
             )
         before = stored.value if stored else None
-        if check.choice("state", request.state, ("present", "absent")) == "absent":
+        state = check.choice("state", request.state, STATES)
+        if state == "absent":
             self._remove(check, request, before)
             return
-        after = self._options(check, request, before or Node())
+        after = check.options(request, before or Node())
+        if state != "present":
+            after = dataclasses.replace(after, state=state)
+        if not after.fence and (before is None or before.fence):
+            self._only_power_off(check)
         if before is None or stored is None:
             ops: tuple[Op, ...] = (Create(paths.node(name), encode(after)), Create(paths.assigned(name)))
             self.nodes[name] = Stored(after, 0)
@@ -97,27 +107,62 @@ class _Work:
         else:
             after = dataclasses.replace(after, generation=before.generation + 1)
             old, new = desired_node(before), desired_node(after)
-            why = ", ".join(f"{key} {old[key]} -> {new[key]}" for key in old if old[key] != new[key])
+            why = ", ".join(_difference(key, old[key], new[key]) for key in old if old[key] != new[key])
             self.nodes[name] = Stored(after, stored.version + 1)
             self._change(name, old, new, why, (Set(paths.node(name), encode(after), stored.version),))
+        if request.declared_dead is not UNSET:
+            self._declare(check, request)
 
     def plan(self) -> Plan:
         after = dataclasses.replace(
-            self.snapshot, nodes=MappingProxyType(self.nodes), status=MappingProxyType(self.status)
+            self.snapshot,
+            nodes=MappingProxyType(self.nodes),
+            status=MappingProxyType(self.status),
+            declared=MappingProxyType(self.declared),
         )
         return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
 
-    def _options(self, check: Checker, request: NodeRequest, base: Node) -> Node:
-        values: dict[str, Any] = {}
-        if request.coordinator is not UNSET:
-            values["coordinator"] = check.truth("coordinator", request.coordinator)
-        if request.memory_reserve is not UNSET:
-            values["memory_reserve"] = check.number("memory_reserve", request.memory_reserve, MEMORY_RESERVE, "MiB")
-        return dataclasses.replace(base, **values)
+    def _only_power_off(self, check: Checker) -> None:
+        if self.snapshot.policy.evidence == ("powered_off",):
+            problem = (
+                "without a fence device nothing could prove that it is off, and the settings accept no other evidence"
+            )
+            check.refuse("fence", problem, "declare a fence device, or accept storage_cut in the settings, too")
+
+    def _declare(self, check: NodeChecker, request: NodeRequest) -> None:
+        """An operator vouches that the node is off: only where a fence waits for it, and nobody has seen it alive."""
+        name, dead = request.name, check.dead(request.declared_dead) if request.declared_dead is not UNSET else None
+        assert dead is not None
+        fence, stored = self.snapshot.fences.get(name), self.snapshot.declared.get(name)
+        if name in self.snapshot.alive:
+            problem = "it is alive: its agent has a session"
+            check.refuse("declared_dead", problem, "power it off first; it is then fenced by itself")
+        if fence is None:
+            problem = "no fence of it stands, so nothing waits for such a declaration"
+            check.refuse(
+                "declared_dead", problem, "wait until the leader has fenced it, as node_info shows, or leave it out"
+            )
+        if fence.value is None:
+            path = paths.fence(name)
+            raise DamagedRecord(
+                f"{path} holds no valid record: {fence.invalid}", obj=check.obj, remedy=f"restore {path}"
+            )
+        if stored is not None and stored.value is not None and stored.value.fence == fence.value.id:
+            self.why[name] = sentence([self.why[name], f"declared dead already by {stored.value.by}"])
+            return
+        word = Declaration(fence.value.id, dead.by, dead.why, dead.at)
+        path, data = paths.declared(name), encode(word)
+        write: Op = Create(path, data) if stored is None else Set(path, data, stored.version)
+        self.declared[name] = Stored(word, 0 if stored is None else stored.version + 1)
+        self.changes.append(Change("declared dead", name, None, {"by": word.by, "why": word.why}, word.why))
+        self.groups.append((*absent(paths.alive(name)), write))
+        said = f"declared dead by {word.by}: {word.why}"
+        known = self.why[name]
+        self.why[name] = said if known == "nothing to change" else sentence([known, said])
 
     def _remove(self, check: Checker, request: NodeRequest, before: Node | None) -> None:
         name = request.name
-        for option in ("coordinator", "memory_reserve"):
+        for option in _PRESENT_OPTIONS:
             if getattr(request, option) is not UNSET:
                 check.refuse(option, "it makes no sense with state absent", "leave it out")
         if before is None:
@@ -133,6 +178,10 @@ class _Work:
             check.refuse("state", f"it holds {listed}", "delete them or move them away first")
         if name in self.snapshot.alive:
             check.refuse("state", "its agent runs", "stop pvc-node-agent on it first")
+        fence = self.snapshot.fences.get(name)
+        if fence is not None and (fence.value is None or fence.value.state != "proven"):
+            remedy = "wait until its fence is proven, as fence_info shows, or declare it dead"
+            check.refuse("state", "it is not certain that it is off", remedy)
         ops: list[Op] = [
             Delete(paths.node(name), self.snapshot.nodes[name].version),
             Delete(paths.assigned(name), 0),
@@ -152,3 +201,11 @@ class _Work:
         self.changes.append(Change("node", name, before, after, why))
         self.groups.append(ops)
         self.why[name] = why
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    """What differs, in words: fence devices by name."""
+    if key == "fence":
+        old, new = (", ".join(device["name"] for device in devices) or "none" for devices in (old, new))
+        return f"fence {old} -> {new}" if old != new else "fence changed"
+    return f"{key} {old} -> {new}"

@@ -10,11 +10,11 @@ A VM that is bound to the dead node, by its option ``node`` or by a strict rule,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from .node_limits import why_down
+from .node_limits import why_closed, why_down
 from .placement import Choice, Placement
 from .records import Claim, Fence, Vm
 from .snapshot import Snapshot
@@ -54,23 +54,38 @@ class Recovery:
     waiting: Mapping[str, str]
 
 
-def plan_recovery(snapshot: Snapshot, node: str, fence: Fence | None = None) -> Recovery:
-    """What becomes of each VM whose claim names the node, which counts as dead whatever the snapshot says of it.
+def plan_recovery(snapshot: Snapshot, node: str) -> Recovery:
+    """What becomes of each VM whose claim names the node: plan_recoveries for one node."""
+    return plan_recoveries(snapshot, [node])[node]
 
-    Args:
-        fence: of the node, as the leader knows it; a VM for which its evidence is not enough waits. None: take it that
-            there is evidence enough.
+
+def plan_recoveries(snapshot: Snapshot, nodes: Collection[str]) -> Mapping[str, Recovery]:
+    """What becomes of each VM whose claim names one of the nodes, by node; they count as dead whatever the snapshot says.
+
+    All are placed in one pass. Where a node has a fence, a VM for which the fence's evidence is not enough waits;
+    where it has none, it is taken that there will be evidence enough.
     """
-    work = _Work(snapshot, node, fence)
+    work = _Work(snapshot, nodes)
     order = work.order(work.pending)
     for name in order:
         work.recover(name)
-    moves = [work.moves[name] for name in order if name in work.moves]
-    return Recovery(tuple(moves), MappingProxyType(work.waiting))
+    return {
+        node: Recovery(
+            tuple(work.moves[name] for name in order if name in work.moves and work.claims[name].node == node),
+            MappingProxyType({name: why for name, (at, why) in work.waiting.items() if at == node}),
+        )
+        for node in nodes
+    }
 
 
-def lacking_evidence(snapshot: Snapshot, node: str, fence: Fence, vm: Vm) -> str:
-    """Why a VM of a fenced node may not run elsewhere yet, as a sentence; empty: the evidence is enough for it."""
+def lacking_evidence(snapshot: Snapshot, node: str, fence: Fence | None, vm: Vm) -> str:
+    """Why a VM of a fenced node may not run elsewhere yet, as a sentence; empty: the evidence is enough for it.
+
+    Args:
+        fence: of the node; None: its record is damaged.
+    """
+    if fence is None:
+        return f"the fence of {node} has a damaged record"
     allowed = ALWAYS | set(snapshot.policy.evidence)
     if vm.ha.power_off:
         allowed -= {"storage_cut"}
@@ -82,24 +97,22 @@ def lacking_evidence(snapshot: Snapshot, node: str, fence: Fence, vm: Vm) -> str
 
 
 def _proven(snapshot: Snapshot, node: str, fence: Fence, kind: str) -> bool:
-    found = [one for one in fence.evidence if one.kind == kind]
-    proven = [one for one in found if one.state == "proven"]
+    states = [one.state == "proven" for one in fence.evidence if one.kind == kind]
     record = snapshot.nodes.get(node)
     if kind == "powered_off" and record is not None and record.value is not None and record.value.fence_together:
-        return bool(proven) and {one.name for one in record.value.fence} <= {one.device for one in proven}
-    return bool(proven)
+        return bool(states) and all(states)
+    return any(states)
 
 
 class _Work:
-    """A recovery in the making."""
+    """Recoveries in the making. ``waiting`` has, by VM, its node and the reason."""
 
-    def __init__(self, snapshot: Snapshot, node: str, fence: Fence | None) -> None:
+    def __init__(self, snapshot: Snapshot, nodes: Collection[str]) -> None:
         self.snapshot = snapshot
-        self.node = node
-        self.fence = fence
         self.moves: dict[str, Move] = {}
-        self.waiting: dict[str, str] = {}
-        self.placement = Placement(snapshot, {node: "is the one that died"})
+        self.waiting: dict[str, tuple[str, str]] = {}
+        self.dead = {node: why_closed(snapshot, node) or "is the one that dies" for node in nodes}
+        self.placement = Placement(snapshot, self.dead)
         self.pending: dict[str, Vm] = {}
         self.claims: dict[str, Claim] = {}
         self._collect()
@@ -116,79 +129,73 @@ class _Work:
         vm = self.pending.get(name)
         if vm is None:
             return
-        claim = self.claims[name]
-        if claim.to:
-            self._recover_moving(name, vm, claim)
-            return
-        unit = self._unit(name)
-        found = self.placement.find(unit)
-        if not isinstance(found, Choice) and len(unit) > 1:
-            unit = {name: vm}
+        rests_on: tuple[str, ...] = ()
+        if to := self.claims[name].to:
+            gone = self.dead.get(to) or why_down(self.snapshot, to)
+            if not gone:
+                self._move({name: vm}, Choice(to, "it was on its way there, and may run there already"), ())
+                return
+            lacking = self._unproven(to, gone, vm)
+            if lacking:
+                self._wait(name, f"it was on its way to {to}, and may run there already: {lacking}")
+                return
+            rests_on = (to,)
+        for unit in (self._unit(name), {name: vm}):
             found = self.placement.find(unit)
-        if isinstance(found, Choice):
-            self._move(unit, found)
-        else:
-            self._wait(name, f"no node can take it: {found.why}")
+            if isinstance(found, Choice):
+                self._move(unit, found, rests_on)
+                return
+        self._wait(name, f"no node can take it: {found.why}")
 
     def _collect(self) -> None:
-        report = self.snapshot.report(self.node)
-        reported = report.vms if report is not None else {}
         for name in sorted(self.snapshot.vms):
             stored, claim = self.snapshot.vms[name], self.snapshot.claims.get(name)
             if claim is None or claim.value is None:
-                if name in reported:
-                    damage = f"damaged ({claim.invalid})" if claim else "missing"
-                    self.waiting[name] = f"its claim is {damage}: nobody knows who may run it"
-                continue
-            if claim.value.node != self.node:
-                continue
-            if stored.value is None:
-                self.waiting[name] = f"its record is damaged ({stored.invalid}): nobody knows what it needs"
-            elif stored.value.state in REHOMED:
-                lacking = lacking_evidence(self.snapshot, self.node, self.fence, stored.value) if self.fence else ""
-                if lacking:
-                    self.waiting[name] = lacking
-                else:
-                    self.pending[name], self.claims[name] = stored.value, claim.value
+                self._collect_unclaimed(name, f"damaged ({claim.invalid})" if claim else "missing")
+            elif claim.value.node in self.dead:
+                self.claims[name] = claim.value
+                if stored.value is None:
+                    self._wait(name, f"its record is damaged ({stored.invalid}): nobody knows what it needs")
+                elif stored.value.state in REHOMED:
+                    self._collect_sound(name, claim.value.node, stored.value)
+
+    def _collect_sound(self, name: str, node: str, vm: Vm) -> None:
+        fence = self.snapshot.fences.get(node)
+        lacking = lacking_evidence(self.snapshot, node, fence.value, vm) if fence else ""
+        if lacking:
+            self._wait(name, lacking)
+        else:
+            self.pending[name] = vm
+
+    def _collect_unclaimed(self, name: str, damage: str) -> None:
+        for node in self.dead:
+            report = self.snapshot.report(node)
+            if report is not None and name in report.vms:
+                self.waiting[name] = (node, f"its claim is {damage}: nobody knows who may run it")
+
+    def _unproven(self, to: str, gone: str, vm: Vm) -> str:
+        """What is missing before a VM that was on its way to a node that is gone too may run anywhere else."""
+        fence = self.snapshot.fences.get(to)
+        if fence is None:
+            return "" if to in self.dead else f"{to} {gone}"
+        if fence.value is not None and fence.value.state != "proven":
+            return f"the fence of {to} is {fence.value.state}"
+        return lacking_evidence(self.snapshot, to, fence.value, vm)
 
     def _unit(self, name: str) -> dict[str, Vm]:
         """The VM, and those of its group that are still to be placed: they go to one node if one has room for all."""
         group = self.placement.rules.groups.get(name)
-        if group is None:
+        if group is None or self.claims[name].to:
             return {name: self.pending[name]}
         others = (other for other in group.vms & self.pending.keys() if not self.claims[other].to)
         return {other: self.pending[other] for other in self.order(others)}
 
-    def _recover_moving(self, name: str, vm: Vm, claim: Claim) -> None:
-        """A VM that was on its way: it may run at the target already, and so it may run nowhere else."""
-        down = why_down(self.snapshot, claim.to) if claim.to != self.node else "died"
-        if not down:
-            self._move({name: vm}, Choice(claim.to, "it was on its way there, and may have arrived"))
-            return
-        fence = self.snapshot.fences.get(claim.to)
-        if fence is None or fence.value is None or fence.value.state != "proven":
-            self._wait(name, f"it was on its way to {claim.to} and may run there already, but {claim.to} {down}")
-            return
-        lacking = lacking_evidence(self.snapshot, claim.to, fence.value, vm)
-        if lacking:
-            self._wait(name, f"it was on its way to {claim.to} and may run there already: {lacking}")
-            return
-        found = self.placement.find({name: vm})
-        if isinstance(found, Choice):
-            self._move(
-                {name: vm},
-                Choice(found.node, f"{found.why}; {claim.to}, where it was going, is fenced too"),
-                (claim.to,),
-            )
-        else:
-            self._wait(name, f"no node can take it: {found.why}")
-
-    def _move(self, unit: Mapping[str, Vm], found: Choice, rests_on: tuple[str, ...] = ()) -> None:
+    def _move(self, unit: Mapping[str, Vm], found: Choice, rests_on: tuple[str, ...]) -> None:
         self.placement.put(unit, found.node)
         for name in unit:
             self.moves[name] = Move(name, found.node, found.why, rests_on)
             del self.pending[name]
 
     def _wait(self, name: str, why: str) -> None:
-        self.waiting[name] = why
-        del self.pending[name]
+        self.waiting[name] = (self.claims[name].node, why)
+        self.pending.pop(name, None)

@@ -77,6 +77,8 @@ class _Work:
             check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
         vm = _with_options(check, request, Vm(uuid=check.derived_uuid(self.users.uuids), memory=request.memory))
         self.users.check(check, name, vm)
+        if vm.ha.power_off:
+            vm_rules.power_can_be_taken(check, self.snapshot, vm)
         if vm.node is None:
             vm_rules.reachable(check, self.snapshot, vm)
         node, reason = placement.choose(self.placement, name, vm)
@@ -102,6 +104,8 @@ class _Work:
         self.users.check(check, name, vm)
         if (vm.disks, vm.nics) != (old.disks, old.nics):
             vm_rules.reachable(check, self.snapshot, vm)
+        if vm.ha.power_off and not old.ha.power_off:
+            vm_rules.power_can_be_taken(check, self.snapshot, vm)
         if (vm.node, vm.state) != (old.node, old.state):
             vm_rules.movable(check, before, vm)
         vm_rules.room(check, self.placement, before, vm)
@@ -177,6 +181,10 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm) -> Vm:
         values["shutdown_timeout"] = check.number(
             "shutdown_timeout", request.shutdown_timeout, SHUTDOWN_TIMEOUT, "seconds"
         )
+    if request.live is not UNSET:
+        values["live"] = check.truth("live", request.live)
+    if request.ha is not UNSET:
+        values["ha"] = check.ha(request.ha, base.ha)
     return dataclasses.replace(base, **values)
 
 
@@ -184,7 +192,10 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """What differs, in words: short values in full, long ones by name."""
     parts = []
     for field in old:
-        if old[field] != new[field]:
+        if field == "ha":
+            changed = ((key, old["ha"][key], new["ha"][key]) for key in old["ha"])
+            parts += [f"ha.{key} {was} -> {now}" for key, was, now in changed if was != now]
+        elif old[field] != new[field]:
             short = field != "description" and all(isinstance(view[field], (str, int)) for view in (old, new))
             parts.append(f"{field} {old[field]} -> {new[field]}" if short else f"{field} changed")
     return ", ".join(parts)

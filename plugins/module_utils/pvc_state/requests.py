@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from .records import Boot
+from .records import Boot, FenceDevice
 
 
 class Unset(Enum):
@@ -51,6 +51,17 @@ class NicRequest:
 
 
 @dataclass(frozen=True)
+class HaRequest:
+    """What happens when something fails, as it is asked for: as in records.Ha."""
+
+    max_local_restarts: int | Unset = UNSET
+    max_moves: int | Unset = UNSET
+    priority: int | Unset = UNSET
+    failback: bool | Unset = UNSET
+    power_off: bool | Unset = UNSET
+
+
+@dataclass(frozen=True)
 class VmRequest:
     """A VM as it is asked for.
 
@@ -59,6 +70,7 @@ class VmRequest:
         node: name of a node that the VM is bound to; None leaves the choice to placement.
         disks, nics: the whole list, in order.
         delete_volumes: only with state absent.
+        ha: what is left out in it keeps its value, too.
         The others: as in records.Vm.
     """
 
@@ -73,14 +85,68 @@ class VmRequest:
     description: str | Unset = UNSET
     tags: Sequence[str] | Unset = UNSET
     shutdown_timeout: int | Unset = UNSET
+    live: bool | Unset = UNSET
+    ha: HaRequest | Unset = UNSET
     delete_volumes: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)
+class DeadRequest:
+    """An operator's word that a node is off: why they know, who they are, and when they say so, by their clock."""
+
+    why: str
+    by: str
+    at: str = ""
+
+
+@dataclass(frozen=True)
 class NodeRequest:
-    """A node as it is asked for; state is ``present`` or ``absent``."""
+    """A node as it is asked for.
+
+    Attributes:
+        state: ``present``, ``absent``, or one of records.NODE_STATES.
+        fence: the whole list, in order.
+        declared_dead: only for a node that is fenced.
+        The others: as in records.Node.
+    """
 
     name: str
     state: str = "present"
     coordinator: bool | Unset = UNSET
     memory_reserve: int | Unset = UNSET
+    fence: Sequence[FenceDevice] | Unset = UNSET
+    fence_together: bool | Unset = UNSET
+    declared_dead: DeadRequest | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class SettingsRequest:
+    """The cluster's settings as they are asked for: as in records.Settings.
+
+    Attributes:
+        ha_budget: the time that session_timeout is derived from, see ha_budget; never together with it.
+    """
+
+    maintenance: bool | Unset = UNSET
+    shutdown_policy: str | Unset = UNSET
+    placement: str | Unset = UNSET
+    evidence: Sequence[str] | Unset = UNSET
+    rejoin: str | Unset = UNSET
+    session_timeout: float | Unset = UNSET
+    ha_budget: float | Unset = UNSET
+    boot_grace: float | Unset = UNSET
+    storm_limit: int | Unset = UNSET
+    early_suspicion: bool | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class MoveRequest:
+    """A VM that is to go to another node now.
+
+    Attributes:
+        to: the node. cold: stop it for that, although it could move while it runs.
+    """
+
+    name: str
+    to: str
+    cold: bool = False

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from .records import Node, Vm, VmStatus
+from . import fence_report, ha_budget
+from .records import Claim, FenceDevice, Node, Service, Settings, Vm, VmStatus
 from .snapshot import Snapshot
 
 #: Observed states in which a QEMU may hold what the VM was started with.
@@ -28,13 +30,46 @@ def desired_vm(vm: Vm) -> dict[str, Any]:
         "description": vm.description,
         "tags": list(vm.tags),
         "shutdown_timeout": vm.shutdown_timeout,
+        "live": vm.live,
+        "ha": asdict(vm.ha),
         "delete_volumes": vm.delete_volumes,
     }
 
 
 def desired_node(node: Node) -> dict[str, Any]:
     """What users decide of a node."""
-    return {"coordinator": node.coordinator, "memory_reserve": node.memory_reserve}
+    return {
+        "state": node.state,
+        "coordinator": node.coordinator,
+        "memory_reserve": node.memory_reserve,
+        "fence": [device_view(device) for device in node.fence],
+        "fence_together": node.fence_together,
+    }
+
+
+def device_view(device: FenceDevice) -> dict[str, Any]:
+    """A fence device as it is declared; the name of its credential is no secret."""
+    return {**asdict(device), "options": dict(device.options)}
+
+
+def desired_settings(settings: Settings) -> dict[str, Any]:
+    """What users decide of the cluster as a whole."""
+    view = asdict(settings)
+    del view["generation"]
+    return {**view, "evidence": list(settings.evidence)}
+
+
+def settings_view(snapshot: Snapshot) -> dict[str, Any]:
+    """The settings that hold now, and what they amount to."""
+    stored, settings = snapshot.settings, snapshot.policy
+    budget = ha_budget.of(settings)
+    return {
+        **desired_settings(settings),
+        "generation": settings.generation,
+        "damaged": stored.invalid if stored else "",
+        "ha_budget": budget.total,
+        "worst_case": asdict(budget),
+    }
 
 
 def vm_status(snapshot: Snapshot, name: str) -> VmStatus | None:
@@ -59,6 +94,8 @@ def settled(snapshot: Snapshot, name: str) -> bool:
         return False
     if vm.node is not None and vm.node != snapshot.owner(name):
         return False
+    if vm.state == "ignored":
+        return True
     if vm.state == "started":
         return observed.state == "running" and reports_now(snapshot, snapshot.owner(name))
     return observed.state == "stopped"
@@ -81,7 +118,8 @@ def vm_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
     if vm is not None:
         view |= {**desired_vm(vm), "uuid": vm.uuid, "generation": vm.generation}
     owner = claim.value if claim else None
-    view["claim"] = {"node": owner.node, "epoch": owner.epoch} if owner else None
+    view["claim"] = _claim(owner) if owner else None
+    view["waiting"] = (fence_report.waiting(snapshot, name, owner.node) if owner else "") or None
     observed = vm_status(snapshot, name)
     view["observed"] = _observed(snapshot, owner.node, observed) if owner and observed else None
     view["kept_volumes"] = (
@@ -103,7 +141,9 @@ def node_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
     node, report = stored.value, status.value if status else None
     if node is not None:
         view |= {**desired_node(node), "generation": node.generation}
+        view["fence"] = [_read(snapshot, name, device) for device in node.fence]
     view["alive"] = name in snapshot.alive
+    view["fenced"] = fence_report.summary(snapshot, name)
     reserved = snapshot.reserved.get(name, 0)
     view["vms"] = sorted(vm for vm in snapshot.vms if snapshot.owner(vm) == name)
     view["observed"] = None
@@ -119,8 +159,47 @@ def node_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
             "pools": list(report.pools),
             "bridges": list(report.bridges),
             "addresses": dict(report.addresses),
+            "storage_address": report.storage_address,
+            "leaving": report.leaving or None,
+            "signed_off": asdict(report.signed_off) if report.signed_off else None,
         }
     return view
+
+
+def _read(snapshot: Snapshot, node: str, device: FenceDevice) -> dict[str, Any]:
+    """A fence device with what the coordinators have read of it last: healthy when one of them can use it."""
+    reads = device_reads(snapshot, node, device.name)
+    bad = [f"{reader}: {service.why}" for reader, service in reads.items() if not service.healthy]
+    healthy = len(bad) < len(reads) if reads else None
+    return {**device_view(device), "healthy": healthy, "why": "; ".join(bad)}
+
+
+def device_reads(snapshot: Snapshot, node: str, device: str) -> Mapping[str, Service]:
+    """What each living coordinator's agent has read of a fence device, by coordinator."""
+    found = {}
+    for reader, stored in sorted(snapshot.health.items()):
+        alive = snapshot.alive.get(reader)
+        if (
+            stored.value is None
+            or alive is None
+            or alive.value is None
+            or alive.value.instance != stored.value.instance
+        ):
+            continue
+        for service in stored.value.services:
+            if service.kind == "fence" and service.name == f"{node}/{device}":
+                found[reader] = service
+    return found
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {
+        "node": claim.node,
+        "epoch": claim.epoch,
+        "to": claim.to or None,
+        "why": claim.why,
+        "home": claim.home or None,
+    }
 
 
 def _observed(snapshot: Snapshot, node: str, observed: VmStatus) -> dict[str, Any]:

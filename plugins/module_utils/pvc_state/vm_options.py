@@ -8,6 +8,7 @@ What depends on the rest of the cluster is plan_vm's.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import uuid
@@ -16,8 +17,8 @@ from typing import Any, NoReturn
 
 from . import paths
 from .errors import InvalidRequest
-from .records import WANTED, Boot, Disk, Nic
-from .requests import DiskRequest, NicRequest
+from .records import WANTED, Boot, Disk, Ha, Nic
+from .requests import UNSET, DiskRequest, HaRequest, NicRequest
 
 NAME_RULE = "use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends"
 
@@ -26,6 +27,11 @@ VCPUS = range(1, 513)
 SHUTDOWN_TIMEOUT = range(1, 86_401)
 DISK_SIZE = range(1024 * 1024, (1 << 60) + 1)
 DISKS, NICS, TAGS = 24, 16, 64
+HA_NUMBERS = {
+    "max_local_restarts": range(-1, 1001),
+    "max_moves": range(1001),
+    "priority": range(-1000, 1001),
+}
 MODELS = ("virtio", "e1000e")
 
 _RBD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -55,6 +61,11 @@ class Checker:
             within = f"give a whole number from {allowed.start} to {allowed.stop - 1}"
             self.refuse(option, f"{value!r} is not possible", f"{within} {unit}".rstrip())
         return value
+
+    def seconds(self, option: str, value: Any, low: float, high: float) -> float:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+            self.refuse(option, f"{value!r} is not possible", f"give a number from {low:g} to {high:g} seconds")
+        return float(value)
 
     def truth(self, option: str, value: Any) -> bool:
         if not isinstance(value, bool):
@@ -132,6 +143,17 @@ class VmChecker(Checker):
         if not boot.kernel and (boot.initrd or boot.cmdline):
             self.refuse("boot.kernel", "it is missing", "name the kernel that initrd and cmdline are for")
         return boot
+
+    def ha(self, request: HaRequest, base: Ha) -> Ha:
+        """What is asked for over what there was."""
+        values: dict[str, Any] = {}
+        for option, allowed in HA_NUMBERS.items():
+            if getattr(request, option) is not UNSET:
+                values[option] = self.number(f"ha.{option}", getattr(request, option), allowed)
+        for option in ("failback", "power_off"):
+            if getattr(request, option) is not UNSET:
+                values[option] = self.truth(f"ha.{option}", getattr(request, option))
+        return dataclasses.replace(base, **values)
 
     def tags(self, values: Sequence[str]) -> tuple[str, ...]:
         self.at_most("tags", values, TAGS)

@@ -140,14 +140,27 @@ def disks_free(check: VmChecker, snapshot: Snapshot, before: Present, vm: Vm) ->
     gone = [f"{disk.pool}/{disk.volume}" for disk in before.vm.disks if (disk.pool, disk.volume) not in kept]
     if gone:
         observed = vm_status(snapshot, before.name)
-        if before.vm.state == "started" or (observed is not None and observed.state != "stopped"):
+        if before.vm.state in ("started", "ignored") or (observed is not None and observed.state != "stopped"):
             problem = f"volume {gone[0]} cannot be taken away while the VM may run"
             check.refuse("disks", problem, "stop the VM first, in a request before this one")
 
 
+def power_can_be_taken(check: VmChecker, snapshot: Snapshot, vm: Vm) -> None:
+    """A VM that needs its dead node off is never recovered if nothing can tell that the node is off."""
+    if "powered_off" not in snapshot.policy.evidence:
+        problem = "the cluster's settings do not accept powered_off as evidence, so it would never be recovered"
+        check.refuse("ha.power_off", problem, "accept powered_off in the settings, too")
+    where = {vm.node} if vm.node is not None else set(snapshot.nodes)
+    if not any(node.value.fence for name, node in snapshot.nodes.items() if name in where and node.value is not None):
+        problem = (
+            f"{f'node {vm.node}' if vm.node else 'every node'} lacks a fence device that could prove that it is off"
+        )
+        check.refuse("ha.power_off", problem, "declare fence devices of the nodes first")
+
+
 def movable(check: VmChecker, before: Present, vm: Vm) -> None:
     """Only a VM that is not to run moves: its owner hands the claim over once it has seen that nothing runs."""
-    if vm.state == "started" and vm.node not in (None, before.owner):
+    if vm.state in ("started", "ignored") and vm.node not in (None, before.owner):
         problem = f"it belongs to {before.owner}, and a VM that is to run cannot be moved to {vm.node}"
         check.refuse("node", problem, "stop it first, and start it once it has moved")
 

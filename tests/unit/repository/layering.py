@@ -17,13 +17,15 @@ from pathlib import Path
 LAYERS = (
     frozenset({"errors", "paths", "store", "codec", "records", "requests", "fence_devices"}),
     frozenset({"staging", "snapshot"}),
+    frozenset({"history"}),
     frozenset(
-        {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm"}
+        {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm", "plan_settings"}
         | {"node_limits", "rule_book", "scores", "placement", "plan_recovery", "plan_moves", "plan_move"}
+        | {"failover_report", "fence_report", "ha_budget", "node_options"}
     ),
 )
 #: Layers of pure functions: what they decide depends on their arguments only.
-PURE = LAYERS[1] | LAYERS[2]
+PURE = LAYERS[1] | LAYERS[2] | LAYERS[3]
 #: What the world can be seen or changed with; a pure layer has no use for them.
 IMPURE = frozenset(
     {"asyncio", "datetime", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}

@@ -49,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     for name, text in (("cut", "cut a node's cables"), ("heal", "mend a node's cables")):
         command = node_command(name, f"{text} to some networks, or to all", many=False)
         command.add_argument("networks", nargs="*", metavar="NETWORK")
+        if name == "cut":
+            text = "one way: lose what comes in to the node, or what goes out from it; until it is mended or the node boots"
+            command.add_argument("--lose", choices=["in", "out"], help=text)
     destroy = node_command("destroy", "remove nodes and their disks; all of them, without names")
     destroy.add_argument("--everything", action="store_true", help="images, packages, keys: the whole state folder")
     ssh = node_command("ssh", "log in to a node, or run a command there", many=False)
@@ -108,6 +111,10 @@ def dispatch(lab: Lab, options: argparse.Namespace) -> None:
         case "ssh":
             login = ssh_command(lab, load_node(lab, options.node))
             os.execvp(login[0], [*login, *options.words])  # noqa: S606
+        case "cut" if options.lose:
+            node = load_node(lab, options.node)
+            power.cut_one_way(lab, node, options.networks, options.lose)
+            say(node.name, f"what goes {options.lose} is lost")
         case "cut" | "heal":
             change = power.cut if command == "cut" else power.heal
             node = load_node(lab, options.node)

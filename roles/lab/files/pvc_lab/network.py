@@ -19,6 +19,14 @@ from .shell import LabError, run
 
 SWITCHES = "pvclab"
 
+# What a switch's end of a cable is set to. A port that learns no address and is flooded with nothing hears nothing; one that
+# is locked as well, but flooded, hears everything and lets nothing in.
+WHOLE = "learning on flood on mcast_flood on bcast_flood on locked off"
+ONE_WAY = {
+    "in": "learning off flood off mcast_flood off bcast_flood off locked off",
+    "out": "learning off flood on mcast_flood on bcast_flood on locked on",
+}
+
 
 def namespaces() -> set[str]:
     """The named network namespaces of this machine."""
@@ -133,6 +141,17 @@ def unplug(lab: Lab, node: Node) -> None:
 
 def set_cables(lab: Lab, node: Node, networks: list[str], *, up: bool) -> None:
     """Cut or heal some of a node's cables at the switch."""
+    batch([f"link set {port} {'up' if up else 'down'}" for port in plugged(lab, node, networks)], SWITCHES)
+
+
+def set_one_way(lab: Lab, node: Node, networks: list[str], lost: str) -> None:
+    """Lose what comes ``in`` to a node or what goes ``out`` from it, on some networks; empty: lose nothing any more."""
+    flags = ONE_WAY[lost] if lost else WHOLE
+    ports = plugged(lab, node, networks)
+    batch([f"link set {port} type bridge_slave {flags} fdb_flush" for port in ports], SWITCHES)
+
+
+def plugged(lab: Lab, node: Node, networks: list[str]) -> list[str]:
+    """The ports of a node on the switches of some networks, as far as they are there."""
     ports = links(SWITCHES) if SWITCHES in namespaces() else {}
-    wanted = [node.switch_port(lab.network(name)) for name in networks]
-    batch([f"link set {port} {'up' if up else 'down'}" for port in wanted if port in ports], SWITCHES)
+    return [port for port in (node.switch_port(lab.network(name)) for name in networks) if port in ports]

@@ -154,7 +154,16 @@ def change_cables(lab: Lab, node: Node, networks: list[str], *, up: bool) -> boo
         after = before - named if up else before | named
         write_cut(node, after)
         network.set_cables(lab, node, sorted(named), up=up)
+        if up:
+            network.set_one_way(lab, node, sorted(named), "")
     return before != after
+
+
+def cut_one_way(lab: Lab, node: Node, networks: list[str], lost: str) -> None:
+    """Lose what comes ``in`` or goes ``out`` on cables of a node, until they are mended or the node boots."""
+    named = sorted(lab.network(name).name for name in networks or [entry.name for entry in lab.networks])
+    with command_lock(node):
+        network.set_one_way(lab, node, named, lost)
 
 
 def set_frozen(node: Node, frozen: bool) -> bool:
@@ -204,6 +213,7 @@ def mend_cables(lab: Lab, node: Node) -> bool:
         if port is not None and (port.get("master") != entry.bridge or not network.is_up(port)):
             network.batch([f"link set {port['ifname']} master {entry.bridge} up"], network.SWITCHES)
             changed = True
+    network.set_one_way(lab, node, [entry.name for entry in lab.networks], "")
     return changed
 
 

@@ -12,16 +12,27 @@ import yaml
 from ansible_collections.pvc.cluster.plugins.doc_fragments import _vm as vm_fragment
 from ansible_collections.pvc.cluster.plugins.doc_fragments import connection as connection_fragment
 from ansible_collections.pvc.cluster.plugins.module_utils import _module, _vm
-from ansible_collections.pvc.cluster.plugins.modules import cluster_info, node, node_info, vm, vm_info
+from ansible_collections.pvc.cluster.plugins.modules import (
+    cluster_info,
+    failover_info,
+    fence_info,
+    node,
+    node_info,
+    settings,
+    settings_info,
+    vm,
+    vm_info,
+)
 
 from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster
 
 MODULES = {
     f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module
-    for module in (cluster_info, node, node_info, vm, vm_info)
+    for module in (cluster_info, failover_info, fence_info, node, node_info, settings, settings_info, vm, vm_info)
 }
 VM = {"name": "web1", "memory": 64, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}], "boot": {"kernel": "/k"}}
+BMC = {"name": "bmc", "kind": "ipmi", "address": "10.0.3.11", "options": {"cipher_suite": 17}}
 
 
 def documented(text: str, key: str) -> dict[str, Any]:
@@ -44,7 +55,9 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
     with agents():
         changed = cluster.ok(vm, VM)
         keys_agree(changed["vm"], documented(vm.RETURN, "vm"))
+        cluster.ok(node, {"name": "node1", "fence": [BMC]})
         keys_agree(cluster.ok(node_info, {})["nodes"][0], documented(node_info.RETURN, "nodes"))
+        keys_agree(cluster.ok(settings, {})["settings"], documented(settings.RETURN, "settings"))
         health = cluster.ok(cluster_info, {})["cluster"]
         contains = documented(cluster_info.RETURN, "cluster")
         keys_agree(health, contains)
@@ -56,6 +69,7 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
 def test_a_module_and_its_reading_twin_say_the_same() -> None:
     assert documented(vm.RETURN, "vm") == documented(vm_info.RETURN, "vms")
     assert documented(node.RETURN, "node") == documented(node_info.RETURN, "nodes")
+    assert documented(settings.RETURN, "settings") == documented(settings_info.RETURN, "settings")
 
 
 @pytest.mark.parametrize(
@@ -83,13 +97,13 @@ def _facts(option: dict[str, Any], below: str) -> dict[str, Any]:
 def test_examples_run(cluster: Cluster, agents: Agents) -> None:
     """One after the other, with the agents of a small cluster that has all that they name."""
     with agents():
-        for text in (cluster_info.EXAMPLES, node.EXAMPLES, vm.EXAMPLES, node_info.EXAMPLES, vm_info.EXAMPLES):
-            for task in yaml.safe_load(text):
+        first = [cluster_info, node, vm]
+        for module in [*first, *(module for module in MODULES.values() if module not in first)]:
+            for task in yaml.safe_load(module.EXAMPLES):
                 for item in task.get("loop", [None]):
-                    for name, module in MODULES.items():
-                        if name in task:
-                            options = {key: _filled_in(value, item) for key, value in (task[name] or {}).items()}
-                            cluster.ok(module, options)
+                    for name in MODULES.keys() & task.keys():
+                        options = {key: _filled_in(value, item) for key, value in (task[name] or {}).items()}
+                        cluster.ok(MODULES[name], options)
 
 
 def _filled_in(value: Any, item: Any) -> Any:

@@ -50,8 +50,8 @@ def test_filters_of_vm_info(cluster: Cluster, agents: Agents, filters: Options, 
     [
         ({}, ["node1", "node2", "node3"]),
         ({"names": ["node3", "missing"]}, ["node3"]),
-        ({"state": "alive"}, ["node1", "node2"]),
-        ({"state": "dead"}, ["node3"]),
+        ({"alive": True}, ["node1", "node2"]),
+        ({"alive": False}, ["node3"]),
         ({"coordinator": True}, ["node3"]),
         ({"coordinator": False, "names": ["node1", "node3"]}, ["node1"]),
     ],
@@ -72,7 +72,8 @@ def test_what_is_shown_of_a_vm(cluster: Cluster, agents: Agents) -> None:
     assert shown["damaged"] == ""
     assert shown["memory"] == 1024
     assert shown["disks"] == [{"pool": "vms", "volume": "web1-disk0", "size": 1 << 30}]
-    assert shown["claim"] == {"node": "node1", "epoch": 1}
+    assert shown["claim"] == {"node": "node1", "epoch": 1, "to": None, "why": "", "home": None}
+    assert shown["waiting"] is None
     assert shown["observed"]["state"] == "running"
     assert shown["observed"]["reason"] == "started, as wanted"
     assert shown["settled"]

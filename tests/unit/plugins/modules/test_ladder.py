@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pvc.cluster.plugins.modules import cluster_info, node, node_info, vm, vm_info
+from ansible_collections.pvc.cluster.plugins.modules import (
+    cluster_info,
+    failover_info,
+    fence_info,
+    node,
+    node_info,
+    settings,
+    settings_info,
+    vm,
+    vm_info,
+)
 
 from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster, Options, Result
@@ -43,6 +53,7 @@ class Ladder:
     reset: Options
 
 
+BMC = {"name": "bmc", "kind": "ipmi", "address": "10.0.3.11", "username": "fence", "credential": "bmc"}
 NAMED = [{"name": "web1"}, {"name": "web2"}]
 LADDERS = {
     "one vm": Ladder(
@@ -61,6 +72,16 @@ LADDERS = {
         },
         change={"description": "the first one"},
         reset={"description": ""},
+    ),
+    "its way through failures": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={"memory": 512, "live": False, "ha": {"priority": 10, "max_local_restarts": -1}},
+        change={"ha": {"failback": False}},
+        reset={"ha": {"failback": True}},
     ),
     "its place": Ladder(
         module=vm,
@@ -91,6 +112,20 @@ LADDERS = {
         create={"coordinator": True},
         change={"memory_reserve": "2G"},
         reset={"memory_reserve": 1024},
+    ),
+    "its devices": Ladder(
+        module=node,
+        info=node_info,
+        objects=("node", "nodes"),
+        names=("node9",),
+        same={"name": "node9"},
+        create={
+            "state": "drained",
+            "fence": [BMC, {**BMC, "name": "bmc2", "credential": "bmc2"}],
+            "fence_together": True,
+        },
+        change={"fence": [BMC]},
+        reset={"fence": []},
     ),
     "many nodes": Ladder(
         module=node,
@@ -177,7 +212,7 @@ def test_ladder(cluster: Cluster, agents: Agents, name: str) -> None:
         assert all(shows(shown, ladder.change) for shown in climber.read())
 
         climber.step({}, changed=False)
-        climber.step(ladder.create, changed=False)
+        climber.step({key: value for key, value in ladder.create.items() if key != field}, changed=False)
         assert all(shows(shown, {**ladder.create, **ladder.change}) for shown in climber.read())
 
         reset = climber.twice(ladder.reset)
@@ -200,8 +235,9 @@ def test_every_module_has_a_ladder() -> None:
     climbed = {
         module.__name__.rpartition(".")[2] for ladder in LADDERS.values() for module in (ladder.module, ladder.info)
     }
-    # the cluster itself is no object that comes and goes
-    assert climbed | {"cluster_info"} == {path.stem for path in MODULES.glob("*.py")}
+    # what is no object that users make and remove; settings have a ladder of their own in test_settings
+    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info"}
+    assert climbed | others == {path.stem for path in MODULES.glob("*.py")}
 
 
 def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
@@ -209,6 +245,11 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
     play = [
         (node, {"cluster_name": "lab", "nodes": [{"name": "node1"}, {"name": "node2"}]}, True),
         (node_info, {}, False),
+        (settings, {}, False),
+        (settings, {"ha_budget": 9}, True),
+        (settings_info, {}, False),
+        (fence_info, {"limit": 1}, False),
+        (failover_info, {"only_problems": True}, False),
         (cluster_info, {"wait_timeout": 60}, False),
         (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
         (vm, {"vms": NAMED, "state": "absent"}, False),

@@ -80,9 +80,9 @@ def test_hardware_of_a_running_vm_waits_for_its_next_start(cluster: Cluster, age
 
 def test_a_stopped_vm_moves_and_then_starts(cluster: Cluster, agents: Agents) -> None:
     with agents():
-        assert cluster.ok(vm, {"name": "web1", "memory": 64})["vm"]["claim"] == {"node": "node1", "epoch": 1}
+        assert cluster.ok(vm, {"name": "web1", "memory": 64})["vm"]["claim"]["node"] == "node1"
         moved = cluster.ok(vm, {"name": "web1", "node": "node2", "state": "stopped"})
-        assert moved["vm"]["claim"] == {"node": "node2", "epoch": 2}
+        assert (moved["vm"]["claim"]["node"], moved["vm"]["claim"]["epoch"]) == ("node2", 2)
         assert cluster.ok(vm, {"name": "web1", "state": "started"})["vm"]["observed"]["node"] == "node2"
 
 

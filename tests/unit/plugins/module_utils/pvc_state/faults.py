@@ -23,8 +23,8 @@ class Wrapped:
     def get(self, path: str, watch: Watch | None = None) -> Znode | None:
         return self.inner.get(path, watch)
 
-    def get_many(self, paths: Sequence[str]) -> list[Znode | None]:
-        return self.inner.get_many(paths)
+    def get_many(self, paths: Sequence[str], watch: Watch | None = None) -> list[Znode | None]:
+        return self.inner.get_many(paths, watch)
 
     def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
         return self.inner.children(path, watch)
@@ -69,11 +69,11 @@ class Crashing(Wrapped):
             raise Crash
         return result
 
-    def get_many(self, paths: Sequence[str]) -> list[Znode | None]:
+    def get_many(self, paths: Sequence[str], watch: Watch | None = None) -> list[Znode | None]:
         last = self._count()
         if last:
             raise Crash
-        return super().get_many(paths)
+        return super().get_many(paths, watch)
 
     def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
         last = self._count()

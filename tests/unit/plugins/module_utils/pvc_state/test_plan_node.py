@@ -116,7 +116,10 @@ def test_a_node_that_runs_stays(cluster: Cluster) -> None:
             "use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends",
         ),
         ([NodeRequest("a"), NodeRequest("a")], "node a, name: it is in the list twice; name each node once"),
-        ([NodeRequest("a", "gone")], "node a, state: 'gone' is not possible; give one of present, absent"),
+        (
+            [NodeRequest("a", "gone")],
+            "node a, state: 'gone' is not possible; give one of present, ready, drained, maintenance, absent",
+        ),
         (
             [NodeRequest("a", memory_reserve=-1)],
             "node a, memory_reserve: -1 is not possible; give a whole number from 0 to 16777216 MiB",

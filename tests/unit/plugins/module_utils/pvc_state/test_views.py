@@ -37,9 +37,12 @@ def test_a_vm_shows_what_is_wanted_claimed_and_observed(cluster: Cluster) -> Non
         "description": "shop",
         "tags": ["a"],
         "shutdown_timeout": 90,
+        "live": True,
+        "ha": {"max_local_restarts": 3, "max_moves": 1, "priority": 0, "failback": True, "power_off": False},
         "delete_volumes": False,
         "kept_volumes": [],
-        "claim": {"node": "node1", "epoch": 1},
+        "claim": {"node": "node1", "epoch": 1, "to": None, "why": "", "home": None},
+        "waiting": None,
         "observed": {
             "node": "node1",
             "node_alive": True,
@@ -154,7 +157,7 @@ def test_a_damaged_vm_shows_its_damage(cluster: Cluster) -> None:
     cluster.overwrite(paths.vm("web1"), b"{}")
     view = vm_view(cluster.snapshot, "web1")
     assert view["damaged"] == "record lacks field memory"
-    assert view["claim"] == {"node": "node1", "epoch": 1}
+    assert view["claim"]["node"] == "node1"
     assert "memory" not in view
     assert not view["settled"]
 
@@ -164,10 +167,14 @@ def test_a_node_shows_what_it_has_and_what_is_left(cluster: Cluster) -> None:
     assert node_view(cluster.snapshot, "node1") == {
         "name": "node1",
         "damaged": "",
+        "state": "ready",
         "coordinator": False,
         "memory_reserve": 1024,
+        "fence": [],
+        "fence_together": False,
         "generation": 1,
         "alive": True,
+        "fenced": None,
         "vms": ["a", "b"],
         "observed": {
             "agent": "0",
@@ -179,6 +186,9 @@ def test_a_node_shows_what_it_has_and_what_is_left(cluster: Cluster) -> None:
             "pools": ["vms"],
             "bridges": ["br0"],
             "addresses": {"cluster": "10.0.0.1"},
+            "storage_address": "",
+            "leaving": None,
+            "signed_off": None,
         },
     }
 
