@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from pvc_state import codec, paths, staging
+from pvc_state.codec import Stored
 from pvc_state.errors import AccessDenied, PvcError, StoreError, StoreUnavailable
-from pvc_state.records import SCHEMA_SUPPORTED, Alive, Claim, Health, Node, NodeStatus, Schema, Vm
-from pvc_state.store import CommitRefused, Create, Delete, Op, SessionState, Store, Znode
+from pvc_state.records import SCHEMA_SUPPORTED, Alive, Claim, Fence, Health, Node, NodeStatus, Schema, Settings, Vm
+from pvc_state.store import CommitRefused, Create, Delete, Op, SessionState, Set, Store, Znode
 
 from .env import Clock, Post
-from .events import Blinded, Enrolled, VmSeen
+from .events import Blinded, Enrolled, FenceSeen, PolicySeen, VmSeen
 from .view import Seen
 
 #: Seconds after which an attempt to reach the store is repeated.
@@ -64,6 +66,7 @@ class Feed:
         self._armed: set[str] = set()
         self._following: frozenset[str] = frozenset()
         self._doubt = ""
+        self._resting = False
         # Only pump() uses these:
         self._enrolled = False
         self._enrolled_once = False
@@ -103,6 +106,13 @@ class Feed:
             self._doubt = reason
         self.work.set()
 
+    def rest(self, resting: bool) -> None:
+        """Leave the store alone: this agent is signing its node off, or has done so. False: go on, it did not work."""
+        with self._lock:
+            self._resting = resting
+            self._doubt = self._doubt or ("" if resting else "this agent could not sign its node off")
+        self.work.set()
+
     def _touch(self, path: str) -> None:
         with self._lock:
             self._touched.add(path)
@@ -127,6 +137,8 @@ class Feed:
     def pump(self) -> float | None:
         """Do all work there is; returns when to come again although nothing happens, None for never."""
         with self._lock:
+            if self._resting:
+                return None
             doubt, self._doubt = self._doubt, ""
             touched = bool(self._touched)
         if doubt and self._enrolled:
@@ -185,6 +197,8 @@ class Feed:
         self._help_at = None
         self._watch_journal(store)
         self._take_over(store)
+        # after the ephemeral: a fence can only be made while there is none
+        fence, shutdown_policy = self._read_fence(store), self._read_policy(store)
         status, health = store.get_many([paths.status(self._node), paths.health(self._node)])
         published = codec.stored(NodeStatus, status).value if status is not None else None
         known = codec.stored(Health, health).value if health is not None else None
@@ -193,7 +207,7 @@ class Feed:
         seen = {vm: self._read_vm(store, vm) for vm in sorted(self._tracked)}
         self._enrolled = self._enrolled_once = True
         self._blinded = None
-        self._post(Enrolled(store.session_id, published, seen, known))
+        self._post(Enrolled(store.session_id, published, seen, known, fence, shutdown_policy))
 
     def _check_schema(self, store: Store) -> None:
         znode = self._read(store, paths.SCHEMA)
@@ -245,8 +259,26 @@ class Feed:
                     remedy="run one agent per node, as unit pvc-node-agent.service does",
                 )
             ops = [Delete(path, znode.version), create]
-        store.commit(ops)
+        store.commit(ops + self._new_life(store))
         self._read(store, path)
+
+    def _new_life(self, store: Store) -> list[Op]:
+        """With a new ephemeral, what the status says of the life before is not true any more."""
+        znode = store.get(paths.status(self._node))
+        status = codec.stored(NodeStatus, znode).value if znode is not None else None
+        if znode is None or status is None:
+            return []
+        fresh = replace(status, signed_off=None, leaving="", clean="")
+        return [Set(paths.status(self._node), codec.encode(fresh), znode.version)] if fresh != status else []
+
+    def _read_fence(self, store: Store) -> Stored[Fence] | None:
+        znode = self._read(store, paths.fence(self._node))
+        return codec.stored(Fence, znode) if znode is not None else None
+
+    def _read_policy(self, store: Store) -> str:
+        znode = self._read(store, paths.SETTINGS)
+        settings = codec.stored(Settings, znode).value if znode is not None else None
+        return (settings or Settings()).shutdown_policy
 
     def _read_touched(self) -> None:
         store = self.store()
@@ -266,6 +298,10 @@ class Feed:
             self._check_membership(store)
         if touched & {paths.JOURNAL, paths.node(self._node)}:
             self._watch_journal(store)
+        if paths.fence(self._node) in touched:
+            self._post(FenceSeen(self._read_fence(store)))
+        if paths.SETTINGS in touched:
+            self._post(PolicySeen(self._read_policy(store)))
         changed = {vm for vm in self._tracked if paths.claim(vm) in touched or paths.vm(vm) in touched}
         if paths.assigned(self._node) in touched:
             assigned = frozenset(self._children(store, paths.assigned(self._node)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from pvc_state.records import Vm
 
-from ..env import EffectFailed
+from ..env import EffectFailed, NotAnswering
 from ..events import DomainGone, DomainSeen, Event, HypervisorDown, HypervisorUp
 from ..view import Domain, DomainState
 
@@ -77,6 +77,7 @@ class SimulatedHypervisor:
     Attributes:
         obedient: whether guests power off when they are asked to.
         failing: why every start fails; empty: none does.
+        breaks: whether moves fail here after the guest has arrived there.
         up: whether libvirt answers.
         starts: all that were started, with their epochs.
         before: called before each start, stop and move, with what it is and its VM: may raise, or let time pass.
@@ -98,6 +99,7 @@ class SimulatedHypervisor:
         self.post: Callable[[Event], None] = lambda _event: None
         self.obedient = True
         self.failing = ""
+        self.breaks = False
         self.up = True
         self.starts: list[tuple[str, int]] = []
         self.before: Callable[[str, str], None] = lambda _what, _vm: None
@@ -147,11 +149,15 @@ class SimulatedHypervisor:
 
     def resume(self, vm: str, uuid: str) -> None:
         self._check()
-        self.say(f"resume {vm}")
-        if self._is(vm, uuid):
-            self.change(vm, DomainState.RUNNING)
+        if not self._is(vm, uuid):
+            return
+        arrived = self.domains[vm].state is DomainState.ARRIVED
+        self.say(f"resume {vm} epoch {self.domains[vm].epoch}" if arrived else f"resume {vm}")
+        if arrived:
+            self.happened("moved_live", vm)
+        self.change(vm, DomainState.RUNNING)
 
-    def migrate(self, vm: str, uuid: str, to: str) -> None:
+    def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
         self.before("migrate", vm)
         self._check()
         if not self._is(vm, uuid):
@@ -163,11 +169,14 @@ class SimulatedHypervisor:
             raise EffectFailed(f"libvirt on {to} cannot be reached")
         assert vm not in target.domains, f"{vm} runs on both ends of a move"
         self.say(f"migrate {vm} to {target.node}")
-        # QEMU lets the target's guest run only when the source's is paused for ever
-        target.domains[vm] = domain
+        # it waits there, paused, until the agent there has its claim
+        paused = domain.state is DomainState.PAUSED
+        there = replace(domain, epoch=epoch, state=DomainState.PAUSED if paused else DomainState.ARRIVED)
+        target.domains[vm] = there
+        target.tell(DomainSeen(vm, there))
+        if self.breaks:
+            raise EffectFailed("the connection broke at the end of the move")
         self.domains.pop(vm)
-        target.happened("moved_live", vm)
-        target.tell(DomainSeen(vm, domain))
         self.tell(DomainGone(vm, f"its guest was moved to {target.node}"))
 
     # --- what happens by itself ---------------------------------------------------------------------------------------
@@ -208,4 +217,4 @@ class SimulatedHypervisor:
 
     def _check(self) -> None:
         if not self.up:
-            raise EffectFailed("libvirt does not answer")
+            raise NotAnswering("libvirt does not answer")

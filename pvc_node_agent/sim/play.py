@@ -50,7 +50,6 @@ class Play(Chronicle):
         self.refused: list[dict[str, str]] = []
         self.removed: dict[str, None] = {}
         self._asked: list[tuple[Op, Callable[[], None]]] = []
-        self._later: list[tuple[float, Callable[[], None]]] = []
         self._build()
 
     # --- the begin ----------------------------------------------------------------------------------------------------
@@ -157,29 +156,12 @@ class Play(Chronicle):
         end = RUN_ON
         for op in self.case.events:
             if op.t > self.clock.time:
-                self.until(op.t)
+                self.advance(op.t - self.clock.time)
             end = max(end, op.t + float(op.args.get("seconds", 0) or 0) + RUN_ON)
             self._line("case", " ".join([op.op, *(f"{key}={value}" for key, value in op.args.items())]))
             # what happens at one moment happens at once: nobody acts in between
             getattr(self, f"_do_{op.op}")(op)
-        self.until(end)
-
-    def until(self, time: float) -> None:
-        """Let time pass up to a time, with what is to be done meanwhile."""
-        while True:
-            self._later.sort(key=lambda entry: entry[0])
-            due = self._later[0][0] if self._later else time
-            self.advance(max(0.0, min(due, time) - self.clock.time))
-            if not self._later or self._later[0][0] > time:
-                if self.clock.time >= time:
-                    return
-                continue
-            self._later.pop(0)[1]()
-            self.settle()
-
-    def after(self, seconds: float, do: Callable[[], None]) -> None:
-        """Do something later."""
-        self._later.append((self.clock.time + seconds, do))
+        self.advance(end - self.clock.time)
 
     def settle(self) -> None:
         super().settle()
@@ -228,14 +210,10 @@ class Play(Chronicle):
         self.nodes[op.node].reconnect()
 
     def _do_node_graceful_reboot(self, op: Op) -> None:
-        self._leave(self.nodes[op.node], reboot=True)
+        self.nodes[op.node].leave(reboot=True)
 
     def _do_node_graceful_shutdown(self, op: Op) -> None:
-        self._leave(self.nodes[op.node], reboot=False)
-
-    def _leave(self, machine: Machine, *, reboot: bool) -> None:
-        if machine.powered:
-            machine.leave(reboot)
+        self.nodes[op.node].leave(reboot=False)
 
     def left(self, machine: Machine, *, reboot: bool) -> None:
         self._off(machine, "graceful_reboot" if reboot else "graceful_shutdown")

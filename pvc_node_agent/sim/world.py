@@ -9,6 +9,7 @@ moves the clock from one thing to do to the next. What happened is in ``log``, i
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,10 +71,13 @@ class World:
         self.ensemble = WatchedEnsemble(self.clock.now, self._tree_changed)
         self.user = self.ensemble.connect()
         self.storage = SimulatedCeph(self.note)
+        self.storage.changed = self._blocklist_changed
         self.storage.quorate = lambda: not self.is_down
         self.power = SimulatedPower(self._behind, self.note)
         self.faults: dict[str, Faults] = {}
         self.nodes: dict[str, Machine] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timed = 0
 
     def __getitem__(self, name: str) -> Machine:
         return self.nodes[name]
@@ -122,6 +126,10 @@ class World:
                 return machine.hypervisor if machine.connected else None
         return None
 
+    def _blocklist_changed(self) -> None:
+        for machine in self.nodes.values():
+            machine.probe()
+
     def _behind(self, address: str) -> Machine:
         """The machine that a fence device belongs to: bmc-NAME."""
         return self.nodes[address.removeprefix("bmc-")]
@@ -136,6 +144,11 @@ class World:
                 return
         raise AssertionError("the agents never come to rest")
 
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
+        """Do something later."""
+        self._timed += 1
+        heapq.heappush(self._timers, (self.clock.time + seconds, self._timed, do))
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen when it is due."""
         end = self.clock.time + seconds
@@ -145,8 +158,12 @@ class World:
             expiry = self.ensemble.next_expiry()
             if expiry is not None:
                 due.append(expiry)
+            if self._timers:
+                due.append(self._timers[0][0])
             self.clock.time = min([end, *(max(time, self.clock.time) for time in due)])
             self.ensemble.tick()
+            while self._timers and self._timers[0][0] <= self.clock.time:
+                heapq.heappop(self._timers)[2]()
             self.settle()
             if self.clock.time >= end:
                 return
