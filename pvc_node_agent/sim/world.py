@@ -23,7 +23,8 @@ from pvc_state.store import Znode
 from ..view import Sentence
 from .ceph import SimulatedCeph
 from .clock import VirtualClock
-from .hypervisor import Faults, SimulatedHypervisor
+from .faults import Faults
+from .hypervisor import SimulatedHypervisor
 from .machine import Machine
 from .power import SimulatedPower
 
