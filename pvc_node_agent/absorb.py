@@ -81,7 +81,7 @@ def absorb(now: float, view: View, event: Event) -> View:
         case LeaveSeen():
             if view.leaving is not None:
                 return view
-            return replace(view, leaving=Leaving(event.reboot, view.shutdown_policy, now))
+            return replace(view, leaving=Leaving(event.reboot, view.shutdown_policy, now, now))
         case Blinded():
             since = view.link.blind_since if view.link.blind_since is not None else now
             return replace(view, link=replace(view.link, blind_since=since, reason=event.reason, detail=event.detail))

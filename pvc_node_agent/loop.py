@@ -99,6 +99,7 @@ class Loop(Turning[Event]):
 
     Args: as of Turning, and
         sign_of_life: called at least every ``idle`` seconds while the loop turns.
+        before_departure: called before the node is signed off, from the thread that does it.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Loop(Turning[Event]):
         frozen_after: float,
         idle: float,
         sign_of_life: Callable[[View], None],
+        before_departure: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__("feed", inbox, clock, feed, frozen_after=frozen_after, idle=idle)
         self.view = view
@@ -122,6 +124,7 @@ class Loop(Turning[Event]):
         self._pools = pools
         self._voice = voice
         self._sign_of_life = sign_of_life
+        self._before_departure = before_departure
         self._due: dict[str, tuple[float, VmEffect]] = {}
 
     def frozen(self, reason: str) -> Event:
@@ -156,6 +159,7 @@ class Loop(Turning[Event]):
     def _perform(self, effect: Effect) -> Done:
         if not isinstance(effect, Depart):
             return self._performer.perform(effect)
+        self._before_departure()
         # the feed would take the end of its ephemeral for somebody else's doing, and join again
         self._feed.rest(True)
         done = self._performer.perform(effect)

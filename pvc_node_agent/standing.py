@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pvc_state.records import Fence
 
-from .view import Leaving, View
+from .view import Leaving, Seen, Settings, View
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,27 @@ def onward(now: float, view: View) -> Leaving | None:
     leaving = view.leaving
     if leaving is None or leaving.stopping_since is not None:
         return leaving
-    gone = not view.domains and not view.busy and not _on_their_way(view)
-    if leaving.policy != "migrate" or gone or now >= leaving.since + view.settings.move_within:
+    on_their_way = any(_on_its_way(vm, seen, view) for vm, seen in view.seen.items())
+    if on_their_way:
+        leaving = replace(leaving, moving_at=now)
+    gone = not view.domains and not view.busy and not on_their_way
+    if leaving.policy != "migrate" or gone or now >= moves_until(leaving, view.settings):
         return replace(leaving, stopping_since=now)
     return leaving
 
 
-def _on_their_way(view: View) -> bool:
-    """Whether a VM whose guest is gone from here still has this node's claim, to be handed over."""
-    claims = (seen.claim.value for seen in view.seen.values() if seen.claim is not None)
-    return any(claim is not None and claim.node == view.node and claim.to for claim in claims)
+def moves_until(leaving: Leaving, settings: Settings) -> float:
+    """When the time to move VMs away is over, should nothing happen meanwhile."""
+    return min(leaving.since + settings.move_within, leaving.moving_at + settings.quiet_within)
+
+
+def _on_its_way(vm: str, seen: Seen, view: View) -> bool:
+    """Whether a VM of this node is to be moved away, and that has not been given up."""
+    claim = seen.claim
+    if claim is None or claim.value is None or claim.value.node != view.node or not claim.value.to:
+        return False
+    memory = view.memory.get(vm)
+    return memory is None or memory.refused != claim.version
 
 
 def clean(view: View) -> str:

@@ -22,7 +22,7 @@ from .case import Case, Decided, Verdict
 from .decide import decide
 from .effects import Depart, Effect, EnsureVolumes, MigrateDomain, StartDomain, VmEffect, WriteHealth, WriteStatus
 from .services import record
-from .standing import Standing, clean, onward, recovers, standing
+from .standing import Standing, clean, moves_until, onward, recovers, standing
 from .view import Leaving, Memory, Outcome, Seen, Sentence, View
 
 _NOTHING_REMEMBERED = Memory()
@@ -137,7 +137,7 @@ def _leave(now: float, view: View, leaving: Leaving, times: list[float]) -> Leav
         return leaving
     settings = view.settings
     if leaving.stopping_since is None:
-        times.append(leaving.since + settings.move_within)
+        times.append(moves_until(leaving, settings))
         return leaving
     last = leaving.stopping_since + settings.stop_within + settings.sign_off_within
     if now >= last:

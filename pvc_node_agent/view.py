@@ -34,7 +34,8 @@ class Settings:
         steady_after: seconds that a guest must run for its earlier crashes to be forgotten.
         shutdown_repeat: seconds after which a guest is asked again to power off: early in its boot it does not listen.
         parallel_moves: how many guests are on their way to other nodes at the same time.
-        move_within: seconds that a node that shuts down waits for its VMs to be moved away.
+        move_within: seconds that a node that shuts down waits for its VMs to be moved away, and quiet_within: those
+            without any that is to be moved, after which it waits no longer.
         stop_within: seconds that its guests then get to power off, whatever their own time is.
         sign_off_within: seconds that it then waits for the store, and for libvirt.
     """
@@ -47,6 +48,7 @@ class Settings:
     shutdown_repeat: float = 5.0
     parallel_moves: int = 2
     move_within: float = 300.0
+    quiet_within: float = 30.0
     stop_within: float = 180.0
     sign_off_within: float = 15.0
 
@@ -102,7 +104,7 @@ class Leaving:
     Attributes:
         reboot: and comes back by itself.
         policy: what becomes of its VMs, one of SHUTDOWN_POLICIES; what it was when it began.
-        since: when it began.
+        since: when it began. moving_at: when one of its VMs was last seen to be on its way.
         stopping_since: since when its guests are being stopped; None while it waits for them to be moved away.
         over: whether it has signed off, or has given that up.
     """
@@ -110,6 +112,7 @@ class Leaving:
     reboot: bool
     policy: str
     since: float
+    moving_at: float
     stopping_since: float | None = None
     over: bool = False
 

@@ -78,8 +78,8 @@ fences:
       type: str
       sample: >-
         node2 was fenced at 2026-01-31T03:00:12Z: its session has ended, and it was proven cut off from its storage by Ceph's osdmap
-        812 at 2026-01-31T03:00:13Z. 2 of its VMs went elsewhere (db1: node1, the most free memory; web1: node3, the most free
-        memory).
+        812 at 2026-01-31T03:00:13Z. 2 of its VMs went elsewhere (db1 to node1: 11264 MiB free, the only node that fits; web1 to
+        node3: 9216 MiB free, the most of 2 nodes that fit).
     state:
       description:
         - V(held) means that nothing is done yet, V(collecting) that evidence is being collected, V(proven) that the node cannot
@@ -114,7 +114,7 @@ fences:
     moves:
       description: Where each VM went and why, by VM.
       type: dict
-      sample: {web1: "node3, the most free memory"}
+      sample: {web1: "to node3: 9216 MiB free, the most of 2 nodes that fit"}
     waiting:
       description: Why a VM has no node yet, by VM.
       type: dict
@@ -131,8 +131,8 @@ fences:
     created_zxid:
       description: ZooKeeper's transaction that created it.
       type: int
-    proven_zxid:
-      description: ZooKeeper's transaction that wrote it as proven. V(null) until it is over.
+    changed_zxid:
+      description: ZooKeeper's transaction that wrote it last.
       type: int
 cluster_name:
   description: Name of the cluster.

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pvc_node_agent import __version__, config, health
-from pvc_state.memory_store import MemoryEnsemble
 from pvc_node_agent.__main__ import main
+from pvc_state.memory_store import MemoryEnsemble
 
 GOOD = """
 node = "node1"

@@ -30,7 +30,7 @@ SESSION_TIMEOUT = 6.0
 
 
 class Node(Machine):
-    """A machine whose services are looked at, too, and whose agent leads nothing."""
+    """A machine whose services are looked at, too."""
 
     world: simulated.World
 
@@ -40,9 +40,14 @@ class Node(Machine):
 
 
 class World(simulated.World):
-    """The cluster."""
+    """The cluster.
 
-    def __init__(self, *nodes: str) -> None:
+    Args:
+        leading: whether its agents also stand for the lead.
+    """
+
+    def __init__(self, *nodes: str, leading: bool = False) -> None:
+        self.leading = leading
         super().__init__(session_timeout=SESSION_TIMEOUT, time=1000.0)
         requests = [NodeRequest(name, coordinator=True) for name in nodes]
         commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, requests, "test"))
@@ -51,7 +56,7 @@ class World(simulated.World):
         self.settle()
 
     def add_machine(self, name: str, *, powered: bool = True) -> Node:
-        self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered, manager=False)
+        self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered, manager=self.leading)
         node.start_agent()
         return node
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from .codec import Stored
 from .history import History
 from .records import Declaration, Fence, Past
 from .snapshot import Snapshot
@@ -29,12 +30,12 @@ def fence_views(snapshot: Snapshot, history: History) -> list[dict[str, Any]]:
     """All fences: those that stand, by node, and then those that are over, the newest first."""
     views = []
     for node, stored in sorted(snapshot.fences.items()):
-        created = history.created.get(node)
+        created, changed = history.standing.get(node, (None, None))
         if stored.value is None:
-            views.append({**_EMPTY, "node": node, "active": True, "damaged": stored.invalid, "created_zxid": created})
+            view = {**_EMPTY, "node": node, "damaged": stored.invalid}
         else:
-            declared = snapshot.declared.get(node)
-            views.append(_standing(node, stored.value, declared.value if declared else None, created))
+            view = _standing(node, stored.value, _answered(stored.value, snapshot.declared.get(node)))
+        views.append({**view, "active": True, "created_zxid": created, "changed_zxid": changed})
     for fence_id, past in history.past.items():
         if past.value is None:
             views.append({**_EMPTY, "id": fence_id, "damaged": past.invalid})
@@ -143,7 +144,10 @@ def _end(past: Past | None) -> str:
 
 def _listed(texts: Mapping[str, str]) -> str:
     """The first few VMs with what is said of them."""
-    named = [f"{vm}: {_clause(text)}" for vm, text in sorted(texts.items())[:_NAMED]]
+    named = [
+        f"{vm} {_clause(text)}" if text.startswith("to ") else f"{vm}: {_clause(text)}"
+        for vm, text in sorted(texts.items())[:_NAMED]
+    ]
     more = len(texts) - len(named)
     return "; ".join([*named, *([f"and {more} more"] if more else [])])
 
@@ -156,10 +160,10 @@ def _label(kind: str, device: str) -> str:
     return f"{kind} by {device}" if device else kind
 
 
-def _answered(fence: Fence, declared: Any) -> Declaration | None:
+def _answered(fence: Fence, declared: Stored[Declaration] | None) -> Declaration | None:
     """The declaration that answers this very fence."""
     word = declared.value if declared is not None else None
-    return word if isinstance(word, Declaration) and word.fence == fence.id else None
+    return word if word is not None and word.fence == fence.id else None
 
 
 _EMPTY: Mapping[str, Any] = {
@@ -181,7 +185,7 @@ _EMPTY: Mapping[str, Any] = {
     "ended": "",
     "how": "",
     "created_zxid": None,
-    "proven_zxid": None,
+    "changed_zxid": None,
     "sentence": "",
 }
 
@@ -208,13 +212,10 @@ def _evidence(fence: Fence) -> Sequence[dict[str, Any]]:
     return [{**asdict(one), "epoch": one.epoch or None} for one in fence.evidence]
 
 
-def _standing(node: str, fence: Fence, declared: Declaration | None, created: int | None) -> dict[str, Any]:
-    word = declared if declared is not None and declared.fence == fence.id else None
+def _standing(node: str, fence: Fence, word: Declaration | None) -> dict[str, Any]:
     return {
         **_plain(node, fence),
-        "active": True,
         "declared_dead": {"by": word.by, "why": word.why, "at": word.at} if word else None,
-        "created_zxid": created,
         "sentence": sentence(node, fence, word),
     }
 
@@ -225,6 +226,6 @@ def _over(past: Past) -> dict[str, Any]:
         "ended": past.ended,
         "how": past.how,
         "created_zxid": past.created or None,
-        "proven_zxid": past.proven or None,
+        "changed_zxid": past.changed or None,
         "sentence": sentence(past.node, past.fence, None, past),
     }

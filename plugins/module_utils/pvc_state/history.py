@@ -20,11 +20,11 @@ class History:
     """What is remembered of fences.
 
     Attributes:
-        created: of each fence that stands, by node: ZooKeeper's transaction that wrote it first.
+        standing: of each fence that stands, by node: ZooKeeper's transactions that wrote it first and last.
         past: fences that are over, by id, the newest first.
     """
 
-    created: Mapping[str, int]
+    standing: Mapping[str, tuple[int, int]]
     past: Mapping[str, Stored[Past]]
 
 
@@ -32,7 +32,7 @@ def load_history(store: Store) -> History:
     """Read it; a fence that comes or goes meanwhile may be in neither part."""
     nodes, ids = (store.children(path) or [] for path in (paths.FENCES, paths.HISTORY))
     znodes = store.get_many([*map(paths.fence, nodes), *map(paths.history, ids)])
-    fences = {node: znode.czxid for node, znode in zip(nodes, znodes, strict=False) if znode is not None}
+    fences = {node: (znode.czxid, znode.mzxid) for node, znode in zip(nodes, znodes, strict=False) if znode is not None}
     over = [(fence, znode) for fence, znode in zip(ids, znodes[len(nodes) :], strict=True) if znode is not None]
     over.sort(key=lambda each: each[1].czxid, reverse=True)
     past = {fence: stored(Past, znode) for fence, znode in over}

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
+from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.pvc.cluster.plugins.module_utils._module import Connect
@@ -63,9 +65,10 @@ def run(module: ModuleType, options: Options, *, check: bool = False, connect: C
     """The result that a module prints."""
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
     printed = io.StringIO()
-    # a module is a process of its own: it knows nothing of the one before
+    # A module is a process of its own: it knows nothing of the one before, and of no controller that a test has loaded.
     warnings._global_warnings.clear()
-    with patch_module_args(arguments), contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
+    process = mock.patch.object(_internal, "is_controller", False)
+    with process, patch_module_args(arguments), contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
         module.main(connect)
     result: Result = json.loads(printed.getvalue())
     return result

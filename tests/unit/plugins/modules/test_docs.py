@@ -14,6 +14,7 @@ from ansible_collections.pvc.cluster.plugins.doc_fragments import connection as 
 from ansible_collections.pvc.cluster.plugins.module_utils import _module, _vm
 from ansible_collections.pvc.cluster.plugins.modules import (
     cluster_info,
+    failover_info,
     fence_info,
     node,
     node_info,
@@ -28,7 +29,7 @@ from tests.unit.plugins.modules.harness import Cluster
 
 MODULES = {
     f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module
-    for module in (cluster_info, fence_info, node, node_info, settings, settings_info, vm, vm_info)
+    for module in (cluster_info, failover_info, fence_info, node, node_info, settings, settings_info, vm, vm_info)
 }
 VM = {"name": "web1", "memory": 64, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}], "boot": {"kernel": "/k"}}
 BMC = {"name": "bmc", "kind": "ipmi", "address": "10.0.3.11", "options": {"cipher_suite": 17}}

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from ansible_collections.pvc.cluster.plugins.modules import (
     cluster_info,
+    failover_info,
     fence_info,
     node,
     node_info,
@@ -235,7 +236,7 @@ def test_every_module_has_a_ladder() -> None:
         module.__name__.rpartition(".")[2] for ladder in LADDERS.values() for module in (ladder.module, ladder.info)
     }
     # what is no object that users make and remove; settings have a ladder of their own in test_settings
-    others = {"cluster_info", "fence_info", "settings", "settings_info"}
+    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info"}
     assert climbed | others == {path.stem for path in MODULES.glob("*.py")}
 
 
@@ -248,6 +249,7 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
         (settings, {"ha_budget": 9}, True),
         (settings_info, {}, False),
         (fence_info, {"limit": 1}, False),
+        (failover_info, {"only_problems": True}, False),
         (cluster_info, {"wait_timeout": 60}, False),
         (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
         (vm, {"vms": NAMED, "state": "absent"}, False),

@@ -43,16 +43,17 @@ def test_a_fence_without_vms() -> None:
 
 
 def test_what_became_of_its_vms() -> None:
-    fence = fenced(moves={"web1": "node1: the most free memory"}, waiting={"db1": "no node has 4096 MiB free."})
+    fence = fenced(moves={"web1": "to node1: the most free memory"}, waiting={"db1": "no node has 4096 MiB free."})
     assert sentence("node2", fence).endswith(
-        "Its VM went elsewhere (web1: node1: the most free memory), and one waits (db1: no node has 4096 MiB free)."
+        "Its VM went elsewhere (web1 to node1: the most free memory), and one waits (db1: no node has 4096 MiB free)."
     )
 
 
 def test_many_vms_are_counted() -> None:
-    fence = fenced(moves={f"vm{index}": "node1" for index in range(8)})
+    fence = fenced(moves={f"vm{index}": "to node1: room" for index in range(8)})
     assert sentence("node2", fence).endswith(
-        "8 of its VMs went elsewhere (vm0: node1; vm1: node1; vm2: node1; vm3: node1; vm4: node1; and 3 more)."
+        "8 of its VMs went elsewhere (vm0 to node1: room; vm1 to node1: room; vm2 to node1: room; "
+        "vm3 to node1: room; vm4 to node1: room; and 3 more)."
     )
 
 
@@ -83,7 +84,7 @@ def test_a_fence_that_is_held() -> None:
 
 
 def test_a_fence_that_is_over() -> None:
-    past = Past("node2", PROVEN, "03:05:00", "the node is back and clean", created=70, proven=72)
+    past = Past("node2", PROVEN, "03:05:00", "the node is back and clean", created=70, changed=72)
     assert sentence("node2", PROVEN, past=past).endswith("The fence ended at 03:05:00: the node is back and clean.")
     early = fenced(proven_by="", state="collecting")
     assert sentence("node2", early, past=dataclasses.replace(past, fence=early, how="it was back at once")) == (
@@ -99,8 +100,8 @@ def test_what_stands_comes_first_then_the_newest(cluster: Cluster) -> None:
     fence = cluster.store.get(paths.fence("node2"))
     assert fence
     views = fence_views(cluster.snapshot, load_history(cluster.store))
-    assert [(view["node"], view["active"], view["created_zxid"], view["proven_zxid"]) for view in views] == [
-        ("node2", True, fence.czxid, None),
+    assert [(view["node"], view["active"], view["created_zxid"], view["changed_zxid"]) for view in views] == [
+        ("node2", True, fence.czxid, fence.mzxid),
         ("", False, None, None),
         ("node2", False, 7, 8),
         ("node1", False, 5, 6),
