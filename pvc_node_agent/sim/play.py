@@ -175,17 +175,6 @@ class Play(Chronicle):
                 self._attempt(op, do)
             super().settle()
 
-    def changed(self) -> None:
-        """The store answers while more than half of all nodes are powered and connected."""
-        reached = sum(machine.connected for machine in self.nodes.values())
-        quorate = 2 * reached > len(self.nodes)
-        if quorate and self.is_down:
-            self.tell("quorum", nodes=reached)
-            self.up()
-        elif not quorate and not self.is_down:
-            self.tell("no_quorum", nodes=reached)
-            self.down()
-
     def recovered(self, vm: str) -> None:
         if self.faults[vm].lock:
             # whoever held it died with the node
