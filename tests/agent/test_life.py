@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from pvc_node_agent.events import LeaveSeen, StorageCutSeen, StorageSeen
 from pvc_node_agent.feed import Superseded
-from pvc_node_agent.sim.hypervisor import Faults
+from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
 from pvc_state import codec, paths
 from pvc_state.records import Claim, Ha, SignOff
+from pvc_state.records import Settings as ClusterSettings
 from pvc_state.requests import DiskRequest, VmRequest
-from pvc_state.store import Set
+from pvc_state.store import Create, Set
 from tests.agent.world import World
 
 WEB = VmRequest("web1", node="node1", memory=512, disks=[DiskRequest(size=1 << 30)])
@@ -857,3 +860,69 @@ def test_nothing_is_started_on_a_node_that_leaves(world: World) -> None:
     world.advance(20)
     assert world["node1"].running == set()
     assert world.log[2:] == []
+
+
+# --- the length of sessions -------------------------------------------------------------------------------------------
+
+
+def set_timeout(world: World, seconds: float) -> None:
+    znode, data = world.znode(paths.SETTINGS), codec.encode(ClusterSettings(session_timeout=seconds))
+    put = Create(paths.SETTINGS, data) if znode is None else Set(paths.SETTINGS, data, znode.version)
+    world.user.commit([put])
+
+
+def test_the_settings_decide_how_long_a_node_may_be_silent(world: World) -> None:
+    seen: list[str] = []
+    world.user.get(paths.alive("node1"), seen.append)
+    set_timeout(world, 20.0)
+    world.settle()
+    assert world["node1"].feed.session_timeout == 20.0
+    assert world["node1"].view.link.sees
+    assert world["node1"].running == {"web1"}
+    znode = world.znode(paths.alive("node1"))
+    assert znode is not None
+    assert seen == [paths.alive("node1")]
+    assert znode.owner == world["node1"].view.link.session
+    world["node1"].kill_agent()
+    world.advance(19)
+    assert world.znode(paths.alive("node1"))
+    world.advance(2)
+    assert world.znode(paths.alive("node1")) is None
+
+
+def test_a_session_is_changed_in_one_transaction_and_the_old_one_ends(world: World) -> None:
+    before = world["node1"].view.link.session
+    gone: list[str] = []
+    ensemble = world.ensemble
+    announce = ensemble._announce
+
+    def watch(events: Sequence[Any]) -> None:
+        if world.znode(paths.alive("node1")) is None:
+            gone.append("the node was without an ephemeral")
+        announce(events)
+
+    ensemble._announce = watch  # type: ignore[method-assign]
+    set_timeout(world, 20.0)
+    world.settle()
+    assert gone == []
+    assert before not in ensemble._sessions
+    assert world["node1"].view.link.session != before
+
+
+def test_a_new_agent_begins_with_what_the_settings_say(world: World) -> None:
+    set_timeout(world, 20.0)
+    world.settle()
+    world["node1"].restart_agent()
+    world.settle()
+    assert world["node1"].feed.session_timeout == 20.0
+    assert world["node1"].view.link.sees
+
+
+def test_settings_that_make_no_sense_change_no_session(world: World) -> None:
+    session = world["node1"].view.link.session
+    set_timeout(world, 0.0)
+    world.settle()
+    assert world["node1"].view.link.session == session
+    world.damage(paths.SETTINGS)
+    world.settle()
+    assert world["node1"].view.link.session == session

@@ -55,7 +55,7 @@ class World(simulated.World):
             self.add_machine(name)
         self.settle()
 
-    def add_machine(self, name: str, *, powered: bool = True) -> Node:
+    def add_machine(self, name: str, *, powered: bool = True, coordinator: bool = True) -> Node:
         self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered, manager=self.leading)
         node.start_agent()
         return node
