@@ -41,7 +41,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "pools":
             cluster.wait_for_latest_osdmap()
             return {"result": cluster.list_pools()}
-        _await_epoch(cluster, request.get("barrier", 0))
+        _await_epoch(cluster, request["conf"], request["user"], request.get("barrier", 0))
         for item in request["items"]:
             if request["do"] == "ensure":
                 _ensure(cluster, *item)
@@ -63,27 +63,44 @@ def _connect(conf: str, user: str) -> Any:
     return cluster
 
 
-def _await_epoch(cluster: Any, epoch: int) -> None:
+def _await_epoch(cluster: Any, conf: str, user: str, epoch: int) -> None:
     """Wait until all monitors that serve clients know an osdmap as new as this one.
 
     Then QEMU's own client, which gets its map from any of them, knows it, too; and it names it in every request, so that
     no OSD serves it before it knows that the last owner is refused. A monitor that is out of the quorum serves nobody.
+    Each is asked on a connection of its own: only an administrator may have one passed on.
     """
     deadline = time.monotonic() + _KNOWN_WITHIN
+    known: set[str] = set()
     while epoch:
-        monitors = _ask(cluster, "quorum_status", None)["quorum_names"]
-        behind = [name for name in monitors if _ask(cluster, "osd stat", name)["epoch"] < epoch]
-        if not behind:
-            cluster.wait_for_latest_osdmap()
+        quorum = set(_ask(cluster, "quorum_status")["quorum_names"])
+        for monitor in _ask(cluster, "mon dump")["mons"]:
+            if monitor["name"] in quorum - known and _epoch_at(monitor, conf, user) >= epoch:
+                known.add(monitor["name"])
+        if quorum <= known:
             return
         if time.monotonic() > deadline:
-            raise _Failed(f"Ceph's monitors {', '.join(behind)} do not know osdmap epoch {epoch} yet")
+            behind = ", ".join(sorted(quorum - known))
+            raise _Failed(f"Ceph's monitors on {behind} do not know osdmap epoch {epoch} yet")
         time.sleep(_ASK_AGAIN)
 
 
-def _ask(cluster: Any, command: str, monitor: str | None) -> Any:
-    request = json.dumps({"prefix": command, "format": "json"})
-    code, answer, words = cluster.mon_command(request, b"", timeout=10, target=monitor)
+def _epoch_at(monitor: Any, conf: str, user: str) -> int:
+    """The osdmap epoch that one monitor knows; 0 when it does not answer."""
+    addresses = ",".join(f"{one['type']}:{one['addr']}" for one in monitor["public_addrs"]["addrvec"])
+    options = {**_OPTIONS, "client_mount_timeout": "3", "mon_host": f"[{addresses}]"}
+    cluster = rados.Rados(conffile=conf, rados_id=user, conf=options)
+    try:
+        cluster.connect(timeout=3)
+        return int(_ask(cluster, "osd stat")["epoch"])
+    except rados.Error:
+        return 0
+    finally:
+        cluster.shutdown()
+
+
+def _ask(cluster: Any, command: str) -> Any:
+    code, answer, words = cluster.mon_command(json.dumps({"prefix": command, "format": "json"}), b"", timeout=5)
     if code:
         raise _Failed(f"Ceph did not answer `ceph {command}`: {words} ({code})")
     return json.loads(answer)
