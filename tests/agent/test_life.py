@@ -12,7 +12,7 @@ import pytest
 
 from pvc_node_agent.events import LeaveSeen, StorageCutSeen, StorageSeen
 from pvc_node_agent.feed import Superseded
-from pvc_node_agent.sim.hypervisor import Faults
+from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
 from pvc_state import codec, paths
 from pvc_state.records import Claim, Ha, SignOff
