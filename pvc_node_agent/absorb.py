@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from .answer import GIVEN_UP
 from .effects import (
     DeleteVolumes,
+    Depart,
     DestroyDomain,
     DestroyStray,
+    DestroyUnasked,
     EnsureVolumes,
     HandOver,
+    MigrateDomain,
     RemoveRecords,
+    StartDomain,
     WriteHealth,
     WriteStatus,
 )
@@ -28,14 +33,19 @@ from .events import (
     Event,
     FactsSeen,
     Failure,
+    FenceSeen,
     HypervisorDown,
     HypervisorUp,
+    LeaveSeen,
     Overdue,
+    PolicySeen,
     ServicesSeen,
+    StorageCutSeen,
+    StorageSeen,
     VmSeen,
 )
 from .services import dated
-from .view import Hypervisor, Link, Memory, View
+from .view import Hypervisor, Leaving, Link, Memory, Storage, View
 
 T = TypeVar("T")
 
@@ -51,8 +61,27 @@ def absorb(now: float, view: View, event: Event) -> View:
             memory = view.memory or _remembered(event)
             services = replace(view.services, published=event.health)
             return replace(
-                view, link=link, seen=event.seen, published=event.published, memory=memory, services=services
+                view,
+                link=link,
+                seen=event.seen,
+                published=event.published,
+                memory=memory,
+                services=services,
+                fence=event.fence,
+                shutdown_policy=event.shutdown_policy,
             )
+        case FenceSeen():
+            return replace(view, fence=event.fence)
+        case PolicySeen():
+            return replace(view, shutdown_policy=event.shutdown_policy)
+        case StorageSeen():
+            return replace(view, storage=Storage(event.address, event.slow))
+        case StorageCutSeen():
+            return replace(view, storage=replace(view.storage, slow="", cut=event.reason))
+        case LeaveSeen():
+            if view.leaving is not None:
+                return view
+            return replace(view, leaving=Leaving(event.reboot, view.shutdown_policy, now, now))
         case Blinded():
             since = view.link.blind_since if view.link.blind_since is not None else now
             return replace(view, link=replace(view.link, blind_since=since, reason=event.reason, detail=event.detail))
@@ -88,9 +117,9 @@ def _remembered(event: Enrolled) -> Mapping[str, Memory]:
     if event.published is None:
         return {}
     return {
-        vm: Memory(restarts=status.restarts)
+        vm: Memory(restarts=status.restarts, given_up=status.reason if status.reason.startswith(GIVEN_UP) else "")
         for vm, status in event.published.vms.items()
-        if status.restarts and vm in event.seen
+        if (status.restarts or status.reason.startswith(GIVEN_UP)) and vm in event.seen
     }
 
 
@@ -98,7 +127,7 @@ def _ended(view: View, vm: str, cause: str) -> View:
     if vm not in view.domains:
         return view
     view = replace(view, domains=_without(view.domains, vm))
-    if isinstance(view.busy.get(vm), (DestroyDomain, DestroyStray)):
+    if isinstance(view.busy.get(vm), (DestroyDomain, DestroyStray, DestroyUnasked, MigrateDomain)):
         return view
     return _remember(view, vm, ended=cause)
 
@@ -115,17 +144,29 @@ def _done(now: float, view: View, event: Done) -> View:
         else:
             services = replace(view.services, writing=False, write_at=now + view.settings.first_pause)
         return replace(view, services=services)
+    if isinstance(effect, Depart):
+        if event.failure is None:
+            leaving = replace(view.leaving, over=True) if view.leaving is not None else None
+            return replace(view, writing=False, published=effect.status, leaving=leaving)
+        return replace(view, writing=False, write_at=now + view.settings.first_pause)
     vm = effect.vm
+    if view.busy.get(vm) not in (None, effect):
+        # the end of a move that was cut short by the end of its domain
+        return view
     view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
     match event.failure:
-        case Failure.FAILED:
+        case Failure.FAILED if isinstance(effect, MigrateDomain):
+            return _remember(view, vm, refused=effect.right.claim_version, refusal=event.reason)
+        case Failure.FAILED | Failure.AWAY:
+            if isinstance(effect, StartDomain) and event.failure is Failure.FAILED:
+                view = _remember(view, vm, failures=view.memory.get(vm, Memory()).failures + 1)
             # whatever was known of the volumes may be what is wrong
             return _remember(view, vm, trouble=event.reason, volumes=())
         case Failure.REFUSED | Failure.BLIND:
             return _stale(view, vm)
     match effect:
         case EnsureVolumes():
-            return _remember(view, vm, volumes=effect.disks)
+            return _remember(view, vm, volumes=effect.disks, barrier=effect.barrier)
         case DeleteVolumes():
             return _remember(view, vm, volumes_gone=True, volumes=())
         case HandOver() | RemoveRecords():

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pvc_state.records import VmStatus
 
 from .effects import VmEffect
+from .standing import Standing
 from .view import Domain, Memory, Seen, Settings
 
 
@@ -22,7 +23,9 @@ class Case(NamedTuple):
         busy: the effect under way for it.
         slot: whether one more start may begin now.
         spare: whether the volumes of one more VM that is not to be started may be looked after now.
+        lane: whether one more guest may set out for another node now.
         hypervisor: empty, or why libvirt cannot be asked.
+        standing: what the node as a whole may do.
         published: what the store shows of it.
     """
 
@@ -36,7 +39,9 @@ class Case(NamedTuple):
     busy: VmEffect | None
     slot: bool
     spare: bool
+    lane: bool
     hypervisor: str
+    standing: Standing
     published: VmStatus | None
 
 

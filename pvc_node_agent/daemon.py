@@ -17,22 +17,29 @@ from pvc_state.kazoo_store import connect as connect_store
 from pvc_state.records import Alive
 from pvc_state.store import Store
 
-from . import __version__, host, journal
+from . import __version__, host, journal, shutdown
 from .config import Config, ZookeeperConfig
 from .env import Clock, EffectFailed, Post, Voice
-from .events import FactsSeen
+from .events import Event, FactsSeen, LeaveSeen
 from .feed import Feed
 from .health import lookout, looks
+from .leading import Leading
 from .libvirt_hypervisor import LibvirtHypervisor
 from .loop import Inbox, Loop, Pools
 from .perform import Performer
 from .rbd_storage import RbdStorage
+from .standing import standing
+from .storage_watch import StorageWatch
 from .view import Facts, Observer, Services, Settings, View
 from .workers import Workers
 
 #: Seconds between two looks at the machine, and between two looks at Ceph's pools, which cost more.
 _LOOK_AROUND = 10.0
 _LOOK_AT_CEPH = 30.0
+#: Seconds that the service manager is asked for while the machine shuts down, again and again until all is done.
+_MORE_TIME = 30
+#: Seconds that the end of the process waits for that of its child.
+_GOODBYE = 3.0
 #: Seconds between two turns of the loop at most.
 _IDLE = 10.0
 
@@ -88,7 +95,7 @@ class Surroundings:
         return pools
 
 
-def connection(config: ZookeeperConfig) -> Connection:
+def connection(config: ZookeeperConfig, session_timeout: float) -> Connection:
     """How to reach the store."""
     return Connection(
         hosts=config.hosts,
@@ -100,7 +107,7 @@ def connection(config: ZookeeperConfig) -> Connection:
         cert_file=config.cert_file,
         key_file=config.key_file,
         connect_timeout=config.connect_timeout,
-        session_timeout=config.session_timeout,
+        session_timeout=session_timeout,
     )
 
 
@@ -112,11 +119,16 @@ def run(config: Config) -> None:
     storage = RbdStorage(config.ceph)
     hypervisor = LibvirtHypervisor(config.libvirt, config.ceph, inbox.put)
 
-    def connect() -> Store:
-        return connect_store(connection(config.zookeeper))
+    def connect(session_timeout: float) -> Store:
+        return connect_store(connection(config.zookeeper, session_timeout))
+
+    def heard(event: Event) -> None:
+        inbox.put(event)
+        leading.candidate.hear(event)
 
     alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
-    feed = Feed(config.node, connect, alive, clock, inbox.put)
+    feed = Feed(config.node, connect, alive, clock, heard, config.zookeeper.session_timeout)
+    leading = Leading(config, alive.instance, feed, clock, lookout.now, voice)
     watchdog = journal.watchdog_interval()
     looked_at = looks(config, feed.store)
     observer = Observer(alive.instance, lookout.now(), frozenset(looked_at)) if config.health is not None else None
@@ -134,47 +146,78 @@ def run(config: Config) -> None:
             hypervisor=Workers("hypervisor", config.parallel_starts + 4),
             storage=Workers("storage", 4),
             store=Workers("store", 1),
+            moves=Workers("moves", Settings.parallel_moves),
+            urgent=Workers("urgent", 8),
         ),
         voice,
-        frozen_after=config.zookeeper.session_timeout / 2,
-        # often enough to notice a pause within the session's time
-        idle=min(config.zookeeper.session_timeout / 3, watchdog / 3 if watchdog else _IDLE),
-        sign_of_life=_SignOfLife(),
+        session_timeout=lambda: feed.session_timeout,
+        idle=watchdog / 3 if watchdog else _IDLE,
+        sign_of_life=_SignOfLife(leading, clock, watchdog),
     )
 
     threading.excepthook = _die
     stopped = threading.Event()
+    told_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.stop())
+        signal.signal(number, lambda *_: told_to_stop.set())
+
+    def end() -> None:
+        """What SIGTERM means is found out beside the loop, which goes on until the node has been signed off."""
+        told_to_stop.wait()
+        reboots = shutdown.reboots()
+        if reboots is None:
+            loop.stop()
+        else:
+            inbox.put(LeaveSeen(reboots))
+
+    threading.Thread(target=end, name="end", daemon=True).start()
     hypervisor.begin()
     surroundings = Surroundings(config, clock, storage, voice, inbox.put)
     threading.Thread(target=surroundings.watch, args=(stopped,), name="surroundings", daemon=True).start()
+    storage_watch = StorageWatch(config.ceph, clock, inbox.put)
+    watching = threading.Thread(target=storage_watch.watch, args=(stopped,), name="storage-watch", daemon=True)
+    watching.start()
     lookout.watch(looked_at, inbox.put, stopped)
+    leading.start()
     journal.notify("READY=1")
     try:
         loop.run()
     finally:
         # The session is left open: the node stays alive for its timeout, in which a restarted agent takes it over.
-        stopped.set()
         journal.notify("STOPPING=1")
+        stopped.set()
+        leading.stop()
+        watching.join(_GOODBYE)
 
 
 class _SignOfLife:
-    """Feeds the service manager's watchdog, and shows the agent's state in `systemctl status`."""
+    """Feeds the service manager's watchdog, and shows the agent's state in `systemctl status`.
 
-    def __init__(self) -> None:
+    A leader's loop that does not turn any more is as bad as this one's: the watchdog gets nothing then, either.
+    """
+
+    def __init__(self, leading: Leading, clock: Clock, watchdog: float | None) -> None:
+        self._leading = leading
+        self._clock = clock
+        self._watchdog = watchdog
         self._shown = ""
 
     def __call__(self, view: View) -> None:
         state = "ready" if view.link.sees else f"blind: {view.link.reason} {view.link.detail}".strip()
         if view.link.sees and not view.hypervisor.up:
             state = view.hypervisor.reason
+        state = standing(view).halt or state
+        if self._leading.epoch is not None:
+            state = f"{state}, leads the cluster under epoch {self._leading.epoch}"
+        if view.leaving is not None:
+            journal.notify(f"EXTEND_TIMEOUT_USEC={_MORE_TIME * 1_000_000}")
         count = len(view.domains)
         text = f"{state}; {count} VM{' runs' if count == 1 else 's run'} here"
         if text != self._shown:
             self._shown = text
             journal.notify(f"STATUS={text}")
-        journal.notify("WATCHDOG=1")
+        if self._watchdog is None or self._clock.now() - self._leading.turned_at < self._watchdog:
+            journal.notify("WATCHDOG=1")
 
 
 def _die(failed: threading.ExceptHookArgs) -> None:

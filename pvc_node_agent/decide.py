@@ -16,11 +16,14 @@ from pvc_state.records import WANTED, Claim, VmStatus
 from .case import Case, Verdict, react
 from .effects import DestroyStray
 from .owned import Owned
+from .sweep import sweep
 from .view import Domain
 
 
 def decide(case: Case) -> Verdict:
     """What to do about the VM."""
+    if case.standing.sweep:
+        return sweep(case)
     claim = case.seen.claim
     if claim is not None and claim.value is None:
         return _hold(case, 0, f"its claim is damaged ({claim.invalid}): nothing is started or stopped")
@@ -40,6 +43,11 @@ def decide(case: Case) -> Verdict:
     return Owned(case, claim.value, claim.version, record.value, record.version).decide()
 
 
+def arriving(claim: Claim, node: str, epoch: int) -> bool:
+    """Whether a domain of this epoch is a guest on its way to the node, whose claim is to follow."""
+    return claim.to == node and claim.node != node and epoch == claim.epoch + 1
+
+
 def _hold(case: Case, epoch: int, reason: str) -> Verdict:
     """Leave everything as it is."""
     state = "running" if case.domain is not None else "failed"
@@ -54,6 +62,8 @@ def _not_ours(case: Case, claim: Stored[Claim] | None) -> Verdict:
         return Verdict(None, None)
     if claim is None or claim.value is None:
         why = "it runs here, but nobody may run it: it has no claim"
+    elif arriving(claim.value, case.node, case.domain.epoch):
+        return Verdict(None, case.memory)
     else:
         why = f"it runs here, but {claim.value.node} holds its claim (epoch {claim.value.epoch})"
     return _destroy_stray(case, case.domain, why, None)

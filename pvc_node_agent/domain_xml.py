@@ -17,6 +17,7 @@ from pvc_state.records import Disk, Nic, Vm
 #: Namespace of the agent's element in a domain's metadata.
 NAMESPACE = "urn:pvc:node-agent:1"
 register_namespace("pvc", NAMESPACE)
+_ELEMENT = f"{{{NAMESPACE}}}vm"
 
 CONSOLE_DIRECTORY = "/var/log/libvirt/qemu"
 
@@ -41,11 +42,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class Mark:
-    """What the metadata of a domain says of its origin."""
+    """What the metadata of a domain says of its origin.
+
+    Attributes:
+        arriving: it was moved here while it ran, and has not run here yet.
+    """
 
     vm: str
     epoch: int
     definition: int
+    arriving: bool = False
 
 
 def console_log(vm: str) -> str:
@@ -61,13 +67,7 @@ def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
     if record.description:
         _text(domain, "description", record.description)
     metadata = SubElement(domain, "metadata")
-    SubElement(
-        metadata,
-        f"{{{NAMESPACE}}}vm",
-        name=vm,
-        epoch=str(epoch),
-        definition=str(record.definition),
-    )
+    metadata.append(_mark_element(Mark(vm, epoch, record.definition)))
     _text(domain, "memory", str(record.memory), unit="MiB")
     _text(domain, "vcpu", str(record.vcpus))
     # what the guest may know: under which claim it was started
@@ -104,6 +104,30 @@ def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
     return tostring(domain, encoding="unicode")
 
 
+def mark_xml(mark: Mark) -> str:
+    """The element that libvirt keeps in a domain's metadata."""
+    return tostring(_mark_element(mark), encoding="unicode")
+
+
+def remarked(domain: str, mark: Mark) -> str:
+    """A domain's XML with another mark."""
+    element = fromstring(domain)  # noqa: S314 - libvirt's own words
+    metadata = element.find("metadata")
+    if metadata is None:
+        metadata = SubElement(element, "metadata")
+    for old in metadata.findall(_ELEMENT):
+        metadata.remove(old)
+    metadata.append(_mark_element(mark))
+    return tostring(element, encoding="unicode")
+
+
+def _mark_element(mark: Mark) -> Element:
+    element = Element(_ELEMENT, name=mark.vm, epoch=str(mark.epoch), definition=str(mark.definition))
+    if mark.arriving:
+        element.set("arriving", "yes")
+    return element
+
+
 def read_mark(metadata: str) -> Mark | None:
     """The mark in a domain's metadata element, None if it is none of ours or damaged."""
     try:
@@ -112,6 +136,7 @@ def read_mark(metadata: str) -> Mark | None:
             vm=element.attrib["name"],
             epoch=int(element.attrib["epoch"]),
             definition=int(element.attrib["definition"]),
+            arriving=element.get("arriving") == "yes",
         )
     except (ParseError, KeyError, ValueError):
         return None

@@ -35,12 +35,14 @@ class EnsureVolumes:
 
     Attributes:
         to_start: because the VM is to be started then; otherwise there is no hurry.
+        barrier: Ceph's osdmap epoch that must be known before a volume is opened, 0 for none.
     """
 
     vm: str
     right: Right
     disks: tuple[Disk, ...]
     to_start: bool = True
+    barrier: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,41 @@ class ResumeDomain:
 
     vm: str
     right: Right
+    uuid: str
+
+
+@dataclass(frozen=True)
+class MigrateDomain:
+    """Move the running guest to the node that the claim names; it waits there, paused, for the claim to follow."""
+
+    vm: str
+    right: Right
+    uuid: str
+    to: str
+
+
+@dataclass(frozen=True)
+class AskUnasked:
+    """Ask the guest to power off without asking the store, since the whole node is shutting down."""
+
+    vm: str
+    uuid: str
+
+
+@dataclass(frozen=True)
+class DestroyUnasked:
+    """End a domain at once without asking the store, since no domain may stay on this node.
+
+    Three reasons lead here: Ceph refuses this node (seen by an operation of its own and confirmed on a fresh connection),
+    the node has a fence, or it is shutting down. It is safe without the store's word, also out of its sight: who may
+    *run* a VM is what the store decides, and ending a QEMU never gives anybody a right. The worst that a wrong decision
+    can do is what a crash of the guest does: it is started again, here or elsewhere, by somebody who holds its claim.
+    And waiting is not safe for its surroundings: a guest without its disks keeps its processors and its addresses, while
+    the next owner may have started it; and what Ceph has refused to it would be written after all when the cut is taken
+    back.
+    """
+
+    vm: str
     uuid: str
 
 
@@ -122,6 +159,13 @@ class WriteStatus:
 
 
 @dataclass(frozen=True)
+class Depart:
+    """End this node's life in the store on purpose: the last status, with its sign-off, and the end of its ephemeral."""
+
+    status: NodeStatus
+
+
+@dataclass(frozen=True)
 class WriteHealth:
     """Publish what this node sees of its services."""
 
@@ -135,11 +179,14 @@ VmEffect = (
     | ShutdownDomain
     | DestroyDomain
     | ResumeDomain
+    | MigrateDomain
+    | AskUnasked
+    | DestroyUnasked
     | DestroyStray
     | DeleteVolumes
     | HandOver
     | RemoveRecords
 )
 #: Effects on what this agent publishes: one of each kind is under way at a time.
-Publication = WriteStatus | WriteHealth
+Publication = WriteStatus | WriteHealth | Depart
 Effect = VmEffect | Publication

@@ -24,6 +24,10 @@ class EffectFailed(Exception):
     """The outside world refused; the text is one sentence that says what and why, and what would help."""
 
 
+class NotAnswering(EffectFailed):
+    """What the effect needs does not answer: that says nothing about the VM."""
+
+
 class Clock(Protocol):
     """The agent's own clock."""
 
@@ -46,11 +50,15 @@ class Hypervisor(Protocol):
     def resume(self, vm: str, uuid: str) -> None:
         """Let a paused domain run on."""
 
-    def migrate(self, vm: str, uuid: str, to: str) -> None:
-        """Move the running domain to another node; returns when it runs there and is gone here.
+    def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
+        """Move the guest to another node while it runs; returns when it is there and gone here. Has a deadline.
 
-        The domain keeps its metadata, the epoch that it was started under included. Args: to: address of the target in
-        the network of the cluster. On failure the domain runs on here.
+        It arrives marked with the epoch, and paused (DomainState.ARRIVED): the agent there lets it run on once the claim
+        has followed, so that no broken connection can leave it running on both nodes. On failure it runs on here. Of a
+        move that is already under way, such as one that an agent before this one began, the end is awaited.
+
+        Args:
+            to: address of the target in the network of the cluster.
         """
 
 

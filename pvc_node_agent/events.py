@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from pvc_state.records import Health, NodeStatus, Service
+from pvc_state.codec import Stored
+from pvc_state.records import Fence, Health, NodeStatus, Service
 
 from .effects import Effect, VmEffect
 from .view import Domain, Facts, Seen
@@ -23,6 +24,49 @@ class Enrolled:
     published: NodeStatus | None
     seen: Mapping[str, Seen]
     health: Health | None = None
+    fence: Stored[Fence] | None = None
+    shutdown_policy: str = "migrate"
+
+
+@dataclass(frozen=True)
+class FenceSeen:
+    """The fence of this node was made, changed or removed (None)."""
+
+    fence: Stored[Fence] | None
+
+
+@dataclass(frozen=True)
+class PolicySeen:
+    """The settings of the cluster were changed, as far as they concern an agent."""
+
+    shutdown_policy: str
+
+
+@dataclass(frozen=True)
+class StorageSeen:
+    """Ceph answers, or has not answered for a while.
+
+    Attributes:
+        address: that Ceph sees its client on this node come from; empty while that is not known.
+        slow: why it does not answer, in words; empty when it does.
+    """
+
+    address: str
+    slow: str = ""
+
+
+@dataclass(frozen=True)
+class StorageCutSeen:
+    """Ceph refuses this node: on a connection that had worked, and on a fresh one, too. The reason in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class LeaveSeen:
+    """The machine shuts down. reboot: and comes back by itself."""
+
+    reboot: bool
 
 
 @dataclass(frozen=True)
@@ -101,6 +145,7 @@ class Failure(Enum):
     REFUSED = "the store does not confirm the right to it"
     BLIND = "the store did not answer"
     FAILED = "it did not work"
+    AWAY = "what it needs does not answer"
 
 
 @dataclass(frozen=True)
@@ -123,6 +168,11 @@ class Overdue:
 Event = (
     Enrolled
     | Blinded
+    | FenceSeen
+    | PolicySeen
+    | StorageSeen
+    | StorageCutSeen
+    | LeaveSeen
     | VmSeen
     | HypervisorUp
     | HypervisorDown

@@ -26,8 +26,8 @@ from pvc_state.records import Vm
 
 from . import ceph_conf, host
 from .config import CephConfig, LibvirtConfig
-from .domain_xml import NAMESPACE, Machine, Mark, domain_xml, read_mark
-from .env import EffectFailed, Post
+from .domain_xml import NAMESPACE, Machine, Mark, domain_xml, mark_xml, read_mark, remarked
+from .env import EffectFailed, NotAnswering, Post
 from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
 from .view import Domain, DomainState
 
@@ -35,6 +35,18 @@ from .view import Domain, DomainState
 _KEEPALIVE = (5, 3)
 #: Seconds between two attempts to connect.
 _RECONNECT = 2.0
+#: Seconds that a guest may be on its way to another node; then it stays. And between two looks at a move that an agent
+#: before this one began.
+_MOVED_WITHIN = 600.0
+_LOOK_AGAIN = 0.5
+_MOVE = (
+    libvirt.VIR_MIGRATE_PEER2PEER
+    | libvirt.VIR_MIGRATE_LIVE
+    | libvirt.VIR_MIGRATE_TLS
+    | libvirt.VIR_MIGRATE_PAUSED
+    | libvirt.VIR_MIGRATE_AUTO_CONVERGE
+    | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
+)
 #: Seconds that a caller waits for the observer to have seen what it did.
 _OBSERVED_WITHIN = 30.0
 
@@ -104,7 +116,7 @@ class LibvirtHypervisor:
         try:
             connection.createXML(domain_xml(vm, record, epoch, machine), libvirt.VIR_DOMAIN_START_VALIDATE)
         except libvirt.libvirtError as err:
-            raise EffectFailed(f"libvirt did not start it: {_text(err)}") from err
+            raise _failed(connection, "start it", err) from err
         finally:
             self._look(vm, record.uuid)
 
@@ -116,7 +128,30 @@ class LibvirtHypervisor:
         self._do(vm, uuid, "destroy it", lambda domain: domain.destroyFlags(0))
 
     def resume(self, vm: str, uuid: str) -> None:
-        self._do(vm, uuid, "resume it", lambda domain: domain.resume())
+        self._do(vm, uuid, "resume it", _resume)
+
+    def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
+        """libvirt moves it by itself, from daemon to daemon: that goes on when this agent is restarted meanwhile."""
+        connection = self._connected()
+        try:
+            domain = connection.lookupByUUIDString(uuid)
+            _await_move(domain)
+            mark = _mark(domain)
+            if mark is None:
+                raise EffectFailed("its domain is not marked as one of this product")
+            arriving = domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED
+            flags = libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE
+            there = remarked(domain.XMLDesc(flags), Mark(vm, epoch, mark.definition, arriving))
+            parameters = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: there}
+            host = f"[{to}]" if ":" in to else to
+            with _bounded(domain):
+                domain.migrateToURI3(f"qemu+tls://{host}/system", parameters, _MOVE)
+        except libvirt.libvirtError as err:
+            if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return
+            raise _failed(connection, f"move it to {to}", err) from err
+        finally:
+            self._look(vm, uuid)
 
     def _do(self, vm: str, uuid: str, what: str, call: Any) -> None:
         connection = self._connected()
@@ -124,7 +159,7 @@ class LibvirtHypervisor:
             call(connection.lookupByUUIDString(uuid))
         except libvirt.libvirtError as err:
             if err.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
-                raise EffectFailed(f"libvirt did not {what}: {_text(err)}") from err
+                raise _failed(connection, what, err) from err
         finally:
             self._look(vm, uuid)
 
@@ -136,7 +171,7 @@ class LibvirtHypervisor:
     def _connected(self) -> Any:
         connection = self._connection
         if connection is None:
-            raise EffectFailed("libvirt does not answer")
+            raise NotAnswering("libvirt does not answer")
         return connection
 
     def _check_surroundings(self, record: Vm) -> None:
@@ -282,6 +317,8 @@ def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
         return None
     if state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_IOERROR:
         what = DomainState.IO_ERROR
+    elif state == libvirt.VIR_DOMAIN_PAUSED and mark.arriving:
+        what = DomainState.ARRIVED
     else:
         what = _STATES.get(state, DomainState.RUNNING)
     return mark.vm, Domain(uuid, what, mark.epoch, mark.definition)
@@ -294,6 +331,62 @@ def _mark(domain: Any) -> Mark | None:
         if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             return None
         raise
+
+
+def _resume(domain: Any) -> None:
+    """Let it run on. A guest that has been moved here is from now on like any other."""
+    mark = _mark(domain)
+    arriving = mark is not None and mark.arriving
+    if arriving and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+        raise EffectFailed("its guest has not wholly arrived")
+    domain.resume()
+    if mark is not None and arriving:
+        text = mark_xml(Mark(mark.vm, mark.epoch, mark.definition))
+        kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+        domain.setMetadata(kind, text, "pvc", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def _await_move(domain: Any) -> None:
+    """Wait for the end of a move that is under way."""
+    began = time.monotonic()
+    while domain.jobInfo()[0] in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED):
+        if time.monotonic() > began + _MOVED_WITHIN:
+            domain.abortJob()
+            raise EffectFailed(f"libvirt did not move it within {_MOVED_WITHIN:g} s")
+        time.sleep(_LOOK_AGAIN)
+
+
+@contextmanager
+def _bounded(domain: Any) -> Iterator[None]:
+    """Within it, a move that takes too long is cancelled."""
+    late = threading.Event()
+
+    def cancel() -> None:
+        late.set()
+        with suppress(libvirt.libvirtError):
+            domain.abortJob()
+
+    timer = threading.Timer(_MOVED_WITHIN, cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except libvirt.libvirtError as err:
+        if late.is_set():
+            raise EffectFailed(f"libvirt did not move it within {_MOVED_WITHIN:g} s") from err
+        raise
+    finally:
+        timer.cancel()
+
+
+def _failed(connection: Any, what: str, err: libvirt.libvirtError) -> EffectFailed:
+    """How to say that libvirt did not do something: whether it is the VM's fault or libvirt's own."""
+    try:
+        alive = connection.isAlive() == 1
+    except libvirt.libvirtError:
+        alive = False
+    kind = EffectFailed if alive else NotAnswering
+    return kind(f"libvirt did not {what}: {_text(err)}")
 
 
 def _text(err: libvirt.libvirtError) -> str:

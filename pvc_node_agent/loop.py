@@ -12,12 +12,16 @@ from typing import Protocol
 
 from .absorb import absorb
 from .effects import (
+    AskUnasked,
     DeleteVolumes,
+    Depart,
     DestroyDomain,
     DestroyStray,
+    DestroyUnasked,
     Effect,
     EnsureVolumes,
     HandOver,
+    MigrateDomain,
     Publication,
     RemoveRecords,
     ResumeDomain,
@@ -42,6 +46,9 @@ DEADLINES: dict[type, tuple[float, str]] = {
     ShutdownDomain: (30.0, "libvirt has not passed the request to power off on within 30 s"),
     DestroyDomain: (30.0, "libvirt has not destroyed it within 30 s"),
     DestroyStray: (30.0, "libvirt has not destroyed it within 30 s"),
+    DestroyUnasked: (30.0, "libvirt has not destroyed it within 30 s"),
+    AskUnasked: (30.0, "libvirt has not passed the request to power off on within 30 s"),
+    MigrateDomain: (660.0, "libvirt has not moved it within 11 minutes"),
     ResumeDomain: (30.0, "libvirt has not resumed it within 30 s"),
     EnsureVolumes: (60.0, "Ceph has not made its volumes ready within 60 s"),
     DeleteVolumes: (600.0, "Ceph has not removed its volumes within 10 minutes"),
@@ -63,13 +70,23 @@ class Submit(Protocol):
 
 @dataclass(frozen=True)
 class Pools:
-    """Who carries out what: a store, a libvirt or a Ceph that hangs must not keep the others waiting."""
+    """Who carries out what: a store, a libvirt or a Ceph that hangs must not keep the others waiting.
+
+    Attributes:
+        moves: for what takes minutes. urgent: for what must not wait for anything. Both may be shared with hypervisor.
+    """
 
     hypervisor: Submit
     storage: Submit
     store: Submit
+    moves: Submit | None = None
+    urgent: Submit | None = None
 
     def of(self, effect: Effect) -> Submit:
+        if isinstance(effect, (AskUnasked, DestroyUnasked)):
+            return self.urgent or self.hypervisor
+        if isinstance(effect, MigrateDomain):
+            return self.moves or self.hypervisor
         if isinstance(effect, (EnsureVolumes, DeleteVolumes)):
             return self.storage
         if isinstance(effect, (Publication, HandOver, RemoveRecords)):
@@ -82,6 +99,7 @@ class Loop(Turning[Event]):
 
     Args: as of Turning, and
         sign_of_life: called at least every ``idle`` seconds while the loop turns.
+        before_departure: called before the node is signed off, from the thread that does it.
     """
 
     def __init__(
@@ -94,17 +112,19 @@ class Loop(Turning[Event]):
         pools: Pools,
         voice: Voice,
         *,
-        frozen_after: float,
+        session_timeout: Callable[[], float],
         idle: float,
         sign_of_life: Callable[[View], None],
+        before_departure: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__("feed", inbox, clock, feed, frozen_after=frozen_after, idle=idle)
+        super().__init__("feed", inbox, clock, feed, session_timeout=session_timeout, idle=idle)
         self.view = view
         self._feed = feed
         self._performer = performer
         self._pools = pools
         self._voice = voice
         self._sign_of_life = sign_of_life
+        self._before_departure = before_departure
         self._due: dict[str, tuple[float, VmEffect]] = {}
 
     def frozen(self, reason: str) -> Event:
@@ -128,11 +148,24 @@ class Loop(Turning[Event]):
         for effect in outcome.effects:
             if not isinstance(effect, Publication):
                 self._due[effect.vm] = (now + DEADLINES[type(effect)][0], effect)
-            self._pools.of(effect).submit(lambda effect=effect: self._inbox.put(self._performer.perform(effect)))  # type: ignore[misc]
+            self._pools.of(effect).submit(lambda effect=effect: self._inbox.put(self._perform(effect)))  # type: ignore[misc]
         times = [due for due, _what in self._due.values()]
         if outcome.wake_at is not None:
             times.append(outcome.wake_at)
+        if self.view.leaving is not None and self.view.leaving.over:
+            self.stop()
         return min(times, default=None)
+
+    def _perform(self, effect: Effect) -> Done:
+        if not isinstance(effect, Depart):
+            return self._performer.perform(effect)
+        self._before_departure()
+        # the feed would take the end of its ephemeral for somebody else's doing, and join again
+        self._feed.rest(True)
+        done = self._performer.perform(effect)
+        if done.failure is not None:
+            self._feed.rest(False)
+        return done
 
     def _overdue(self, now: float) -> list[Event]:
         late = [effect for due, effect in self._due.values() if due <= now]
@@ -146,7 +179,7 @@ class Loop(Turning[Event]):
             self._due.pop(effect.vm, None)
         if done.failure is Failure.BLIND:
             self._feed.doubt(done.reason)
-        elif isinstance(effect, WriteStatus):
+        elif isinstance(effect, (WriteStatus, Depart)):
             if done.failure is not None:
                 self._feed.doubt(f"the status of this node was not written: {done.reason}")
         elif isinstance(effect, WriteHealth):

@@ -5,55 +5,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
-from pvc_state.records import Claim, Disk, Vm, VmStatus
-
-from .case import Case, Verdict, pause, react
-from .domain_xml import console_log
+from .answer import GIVEN_UP, Answer, names, times
+from .case import Verdict
 from .effects import (
     DeleteVolumes,
     DestroyDomain,
     EnsureVolumes,
     HandOver,
+    MigrateDomain,
     RemoveRecords,
     ResumeDomain,
-    Right,
     ShutdownDomain,
     StartDomain,
     VmEffect,
 )
-from .view import Domain, DomainState, Memory
+from .view import Domain, DomainState
+
+#: States in which a guest can travel: a paused one arrives paused.
+_MOVABLE = (DomainState.RUNNING, DomainState.PAUSED)
 
 
-class Owned:
-    """One decision: the case, and the memory as far as the decision has come."""
-
-    def __init__(self, case: Case, claim: Claim, claim_version: int, record: Vm, record_version: int) -> None:
-        self.case = case
-        self.record = record
-        self.epoch = claim.epoch
-        self.right = Right(claim.epoch, claim_version, record_version)
-        memory = case.memory
-        if memory.record_version != record_version:
-            # the user has spoken: what failed before may work now
-            stopping = record.state != "started"
-            memory = Memory(
-                record_version=record_version,
-                running_since=memory.running_since,
-                stopping_since=memory.stopping_since if stopping else None,
-                volumes=memory.volumes,
-                press_at=memory.press_at,
-                restarts=memory.restarts if memory.record_version == -1 else 0,
-                said=memory.said,
-            )
-        self.memory = memory
+class Owned(Answer):
+    """One decision about what the user, or the leader, wants of the VM."""
 
     def decide(self) -> Verdict:
         case = self.case
         if case.hypervisor:
             return self._unknown()
+        if self.record.state == "ignored":
+            return self._ignored()
+        if self.claim.to not in ("", case.node) and self.record.state != "absent" and not case.standing.fixed:
+            return self._move(self.claim.to)
         if self.record.state == "started":
             return self._run() if case.domain is None else self._keep_running(case.domain)
         if case.domain is not None:
@@ -67,14 +49,18 @@ class Owned:
     def _run(self) -> Verdict:
         """Wanted started, and no domain."""
         case = self.case
-        if self.memory.ended:
-            self._note_trouble(self.memory.ended)
-        self._remember(ended="", stopping_since=None, running_since=None)
+        self._note_end()
         bound = self._bound_elsewhere()
         if bound:
             return bound
         if case.busy is not None:
             return self._under_way(case.busy)
+        if self._gives_up():
+            return self._verdict(
+                "failed", self._old_generation(), self.memory.given_up, None, "give up", self.memory.given_up
+            )
+        if case.standing.halt:
+            return self._verdict("backoff", self._old_generation(), f"{case.standing.halt}: it is not started here")
         waiting = self._pause("backoff")
         if waiting:
             return waiting
@@ -89,16 +75,55 @@ class Owned:
         effect = StartDomain(case.vm, self.right, self.record)
         return self._verdict("starting", self._old_generation(), self._starting_reason(), effect, "start", why)
 
+    def _note_end(self) -> None:
+        """There is no domain; when it has ended by itself, that counts."""
+        if self.memory.ended:
+            self._note_trouble(self.memory.ended)
+            self._remember(failures=self.memory.failures + 1)
+        self._remember(ended="", stopping_since=None, running_since=None)
+
+    def _gives_up(self) -> bool:
+        """Whether it has failed more often than its user allows, in a row, under this claim and this record."""
+        limit = self.record.ha.max_local_restarts
+        if not self.memory.given_up and limit >= 0 and self.memory.failures > limit:
+            last = self.memory.trouble or self.memory.reason
+            count = times(self.memory.failures)
+            self._remember(given_up=f"{GIVEN_UP} after it failed {count} in a row on this node, the last time: {last}")
+        return bool(self.memory.given_up)
+
     def _keep_running(self, domain: Domain) -> Verdict:
         """Wanted started, and there is a domain."""
         since = self.memory.running_since
         self._remember(ended="", stopping_since=None)
+        since_long = since is not None and self.case.now - since >= self.case.settings.steady_after
+        if since_long or self.memory.given_up:
+            self._remember(failures=0, given_up="")
         if domain.definition == self.record.definition:
             self._remember(volumes=self.record.disks)
+        if domain.state is DomainState.ARRIVED:
+            return self._welcome(domain)
         if domain.state is DomainState.IO_ERROR:
             return self._resume(domain)
         self._remember(trouble="", running_since=self.case.now if since is None else since)
         return self._verdict("running", self.record.generation, self._running_reason(domain))
+
+    def _welcome(self, domain: Domain) -> Verdict:
+        """Its guest has been moved here, and the claim has followed: it runs on."""
+        generation = self.record.generation
+        arrived = "has arrived here, and is let run on"
+        if self.case.busy is not None or self.case.standing.fixed:
+            return self._verdict("moving", generation, self.memory.overdue or self.case.standing.fixed or arrived)
+        waiting = self._pause("moving", generation)
+        if waiting:
+            return waiting
+        if self.memory.attempts:
+            # its source has died on the way; nobody else has the guest, and it starts anew
+            why = f"it has been moved here, but cannot run on: {self.memory.reason}"
+            return self._verdict(
+                "moving", generation, why, DestroyDomain(self.case.vm, self.right, domain.uuid), "destroy", why
+            )
+        effect = ResumeDomain(self.case.vm, self.right, domain.uuid)
+        return self._verdict("moving", generation, arrived, effect, "resume", arrived)
 
     def _resume(self, domain: Domain) -> Verdict:
         """QEMU has paused the guest, since its storage failed: let it try again, less and less often."""
@@ -109,6 +134,8 @@ class Owned:
         resuming = "paused after an I/O error, and being resumed"
         if self.case.busy is not None:
             return self._verdict("backoff", generation, self.memory.overdue or resuming)
+        if self.case.standing.fixed:
+            return self._verdict("backoff", generation, f"paused after an I/O error; {self.case.standing.fixed}")
         waiting = self._pause("backoff", generation)
         if waiting:
             return waiting
@@ -128,18 +155,73 @@ class Owned:
             return "its guest has crashed and is kept for inspection, and not by the agent"
         parts = ["runs"]
         if self.memory.restarts and self.memory.reason:
-            times = _times(self.memory.restarts)
-            parts.append(f"was started again {times}, the last time because {self.memory.reason}")
+            parts.append(f"was started again {times(self.memory.restarts)}, the last time because {self.memory.reason}")
         if domain.definition != self.record.definition:
             parts.append("its hardware was changed meanwhile: that takes effect when it is stopped and started again")
+        if self._refused():
+            parts.append(f"was not moved to {self.claim.to}: {self.memory.refusal}")
+        if self.case.standing.halt:
+            parts.append(self.case.standing.halt)
         if self.record.node not in (None, self.case.node):
             parts.append(f"is bound to {self.record.node}, and moves there when it has been stopped")
         return "; ".join(parts)
 
-    # --- wanted: stopped, disabled, absent ----------------------------------------------------------------------------
+    # --- wanted elsewhere, by the leader ------------------------------------------------------------------------------
 
-    def _stop(self, domain: Domain) -> Verdict:
-        """Wanted off, and there is a domain: ask, ask again, and destroy it when its time is up."""
+    def _move(self, to: str) -> Verdict:
+        """The claim says where it is to go: its guest goes first if it can, then the claim."""
+        case, domain = self.case, self.case.domain
+        why = f"is to move to {to}" + (f": {self.claim.why}" if self.claim.why else "")
+        if domain is None:
+            return self._give_away(to, why)
+        if self.record.state != "started":
+            return self._stop(domain)
+        if self._refused() or domain.state is DomainState.IO_ERROR:
+            return self._keep_running(domain)
+        if not self.record.live or self.claim.cold or domain.state not in _MOVABLE:
+            return self._stop(domain, why)
+        self._remember(ended="", stopping_since=None)
+        generation = self.record.generation
+        if isinstance(case.busy, MigrateDomain):
+            return self._verdict(
+                "moving", generation, self.memory.overdue or f"its guest moves to {to}: {self.claim.why}"
+            )
+        if case.busy is not None:
+            return self._verdict("moving", generation, self.memory.overdue or why)
+        waiting = self._pause("moving", generation)
+        if waiting:
+            return waiting
+        if not case.lane:
+            return self._verdict("moving", generation, f"{why}; waits until others have been moved")
+        effect = MigrateDomain(case.vm, self.right, domain.uuid, to)
+        return self._verdict("moving", generation, f"its guest moves to {to}: {self.claim.why}", effect, "move", why)
+
+    def _give_away(self, to: str, why: str) -> Verdict:
+        """Nothing of it runs here: the claim goes to the node that it is to move to."""
+        self._remember(ended="", stopping_since=None, running_since=None)
+        started = self.record.state == "started"
+        state, generation = "moving" if started else "stopped", self._old_generation()
+        if self.case.busy is not None:
+            return self._verdict(state, generation, self.memory.overdue or why)
+        waiting = self._pause(state)
+        if waiting:
+            return waiting
+        return self._verdict(state, generation, why, HandOver(self.case.vm, self.right, to), "hand over", why)
+
+    # --- wanted: stopped, disabled, absent, ignored ----------------------------------------------------------------------------
+
+    def _ignored(self) -> Verdict:
+        """Whatever it does is left as it is; what it does is told."""
+        domain = self.case.domain
+        self._remember(ended="", trouble="", stopping_since=None)
+        state = "running" if domain is not None else "stopped"
+        doing = domain.state.value if domain is not None else "does not run"
+        if self.claim.to:
+            self._remember(refused=self.right.claim_version, refusal="it is ignored")
+        return self._verdict(state, self.record.generation, f"ignored: it {doing}, and nothing is done about it")
+
+    def _stop(self, domain: Domain, why: str = "") -> Verdict:
+        """To be off, and there is a domain: ask, ask again, and destroy it when its time is up."""
         case = self.case
         self._remember(ended="", running_since=None)
         begun = self.memory.stopping_since
@@ -148,7 +230,7 @@ class Owned:
             self._remember(stopping_since=begun, press_at=begun, trouble="", retry_at=0.0, attempts=0)
         deadline = begun + self.record.shutdown_timeout
         generation = self._old_generation()
-        wanted = f"wanted {self.record.state}"
+        wanted = why or f"wanted {self.record.state}"
         if case.busy is not None:
             return self._verdict("stopping", generation, self.memory.overdue or self._stopping_reason())
         if case.now >= deadline:
@@ -201,11 +283,11 @@ class Owned:
         if waiting:
             return waiting
         if self.record.delete_volumes and disks and not self.memory.volumes_gone:
-            why = f"deleted together with its volumes {_names(disks)}"
+            why = f"deleted together with its volumes {names(disks)}"
             return self._verdict(
                 "deleting", generation, why, DeleteVolumes(case.vm, self.right, disks), "delete volumes", why
             )
-        kept = f"; its volumes stay: {_names(disks)}" if disks and not self.record.delete_volumes else ""
+        kept = f"; its volumes stay: {names(disks)}" if disks and not self.record.delete_volumes else ""
         why = f"wanted absent, and nothing of it runs{kept}"
         return self._verdict("deleting", generation, why, RemoveRecords(case.vm, self.right), "remove", why)
 
@@ -225,20 +307,24 @@ class Owned:
         return self._verdict("stopped", generation, why, HandOver(self.case.vm, self.right, target), "hand over", why)
 
     def _volumes_missing(self) -> bool:
-        return not set(self.record.disks) <= set(self.memory.volumes)
+        """Whether a volume is not known to exist, or might be opened before the last owner is known to be cut off."""
+        disks, memory = self.record.disks, self.memory
+        return not set(disks) <= set(memory.volumes) or (bool(disks) and memory.barrier < self.claim.barrier)
 
     def _ensure_volumes(self, state: str) -> Verdict:
         disks = self.record.disks
-        reason = f"makes sure that its volumes exist: {_names(disks)}"
-        effect = EnsureVolumes(self.case.vm, self.right, disks, to_start=self.record.state == "started")
+        reason = f"makes sure that its volumes exist: {names(disks)}"
+        effect = EnsureVolumes(
+            self.case.vm, self.right, disks, to_start=self.record.state == "started", barrier=self.claim.barrier
+        )
         why = f"wanted {self.record.state}"
         return self._verdict(state, self._old_generation(), reason, effect, "ensure volumes", why)
 
     def _under_way(self, effect: VmEffect) -> Verdict:
         state, reason = {
-            EnsureVolumes: ("starting", f"makes sure that its volumes exist: {_names(self.record.disks)}"),
+            EnsureVolumes: ("starting", f"makes sure that its volumes exist: {names(self.record.disks)}"),
             StartDomain: ("starting", self._starting_reason()),
-            DeleteVolumes: ("deleting", f"deleted together with its volumes {_names(self.record.disks)}"),
+            DeleteVolumes: ("deleting", f"deleted together with its volumes {names(self.record.disks)}"),
             RemoveRecords: ("deleting", "its records are being removed"),
         }.get(type(effect), ("stopping", "its domain has ended"))
         if self.record.state == "stopped" and state == "starting":
@@ -249,70 +335,3 @@ class Owned:
         if self.memory.attempts:
             return f"is being started again, because {self.memory.reason}"
         return "is being started"
-
-    def _pause(self, state: str, generation: int | None = None) -> Verdict | None:
-        """The answer while a pause after a failure lasts; None when there is none."""
-        self.memory, wake_at = react(self.case._replace(memory=self.memory))
-        if wake_at is None:
-            return None
-        seconds = pause(self.case.settings, self.memory.attempts)
-        reason = f"{self.memory.reason}; tried again after {seconds:g} s"
-        shown = self._old_generation() if generation is None else generation
-        return self._verdict(state, shown, reason, None, "wait", reason, wake_at)
-
-    def _remember(self, **changes: Any) -> None:
-        # most decisions change nothing, and a copy is what they would cost most
-        if any(getattr(self.memory, name) != value for name, value in changes.items()):
-            self.memory = replace(self.memory, **changes)
-
-    def _note_trouble(self, trouble: str) -> None:
-        """A guest that has run well for a while starts with a clean slate when something happens to it."""
-        since = self.memory.running_since
-        steady = since is not None and self.case.now - since >= self.case.settings.steady_after
-        self._remember(trouble=trouble, attempts=0 if steady else self.memory.attempts)
-
-    def _old_generation(self) -> int:
-        """The generation that was true last, while a change is under way."""
-        published = self.case.published
-        return published.generation if published is not None else 0
-
-    def _unknown(self) -> Verdict:
-        """libvirt does not answer: what was true last is the best that can be said."""
-        domain = self.case.domain
-        state = "running" if domain is not None else "backoff"
-        generation = self._old_generation()
-        last = "it ran when libvirt last answered" if domain is not None else "nothing is started or stopped meanwhile"
-        return self._verdict(state, generation, f"{self.case.hypervisor}; {last}")
-
-    def _verdict(
-        self,
-        state: str,
-        generation: int,
-        reason: str,
-        effect: VmEffect | None = None,
-        decision: str = "",
-        why: str = "",
-        wake_at: float | None = None,
-    ) -> Verdict:
-        has_console = self.case.domain is not None or isinstance(effect, StartDomain)
-        status = VmStatus(
-            state,
-            self.epoch,
-            generation,
-            reason,
-            restarts=self.memory.restarts,
-            console=console_log(self.case.vm) if has_console else self._old_console(),
-            definition=self.case.domain.definition if self.case.domain is not None else 0,
-        )
-        return Verdict(status, self.memory, effect, decision, why, wake_at)
-
-    def _old_console(self) -> str:
-        return self.case.published.console if self.case.published is not None else ""
-
-
-def _names(disks: tuple[Disk, ...]) -> str:
-    return ", ".join(f"{disk.pool}/{disk.volume}" for disk in disks)
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"

@@ -10,20 +10,26 @@ ephemeral are still what the decision rested on. So neither a late watch nor a f
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pvc_state import codec, paths
 from pvc_state.errors import PvcError, StoreError
 from pvc_state.records import Claim, Health, NodeStatus
-from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Set, Store, Znode
+from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Refused, Set, Store, Znode
 
 from . import guarded
+from .decide import arriving
 from .effects import (
+    AskUnasked,
     DeleteVolumes,
+    Depart,
     DestroyDomain,
     DestroyStray,
+    DestroyUnasked,
     Effect,
     EnsureVolumes,
     HandOver,
+    MigrateDomain,
     Publication,
     RemoveRecords,
     ResumeDomain,
@@ -33,7 +39,7 @@ from .effects import (
     WriteHealth,
     WriteStatus,
 )
-from .env import EffectFailed, Hypervisor, Storage
+from .env import EffectFailed, Hypervisor, NotAnswering, Storage
 from .events import Done, Failure
 
 
@@ -58,6 +64,8 @@ class Performer:
             return Done(effect, self._kind(effect, err), str(err))
         except StoreError as err:
             return Done(effect, Failure.BLIND, str(err))
+        except NotAnswering as err:
+            return Done(effect, Failure.AWAY, str(err))
         except EffectFailed as err:
             return Done(effect, Failure.FAILED, str(err))
         except PvcError as err:
@@ -77,7 +85,7 @@ class Performer:
         match effect:
             case EnsureVolumes():
                 self._confirm(effect.vm, effect.right)
-                self._storage.ensure(effect.disks)
+                self._storage.ensure(effect.disks, effect.barrier)
             case StartDomain():
                 self._confirm(effect.vm, effect.right)
                 self._hypervisor.start(effect.vm, effect.record, effect.right.epoch)
@@ -90,6 +98,12 @@ class Performer:
             case ResumeDomain():
                 self._confirm(effect.vm, effect.right)
                 self._hypervisor.resume(effect.vm, effect.uuid)
+            case MigrateDomain():
+                self._migrate(effect)
+            case AskUnasked():
+                self._hypervisor.shutdown(effect.vm, effect.uuid)
+            case DestroyUnasked():
+                self._hypervisor.destroy(effect.vm, effect.uuid)
             case DestroyStray():
                 self._confirm_stray(effect)
                 self._hypervisor.destroy(effect.vm, effect.uuid)
@@ -102,6 +116,8 @@ class Performer:
                 self._remove_records(effect)
             case WriteStatus():
                 self._write_status(effect.status)
+            case Depart():
+                self._sign_off(effect.status)
             case WriteHealth():
                 self._write_health(effect.health)
 
@@ -130,37 +146,76 @@ class Performer:
         claim = codec.stored(Claim, znode).value
         if claim is None:
             raise EffectFailed("its claim is damaged")
-        if (claim.node, claim.epoch) == (self._node, effect.epoch):
+        if (claim.node, claim.epoch) == (self._node, effect.epoch) or arriving(claim, self._node, effect.epoch):
             raise EffectFailed("its claim allows it after all")
 
+    def _migrate(self, effect: MigrateDomain) -> None:
+        """The target has a session, and has said where it is to be reached."""
+        store = self._store()
+        target = Check(paths.alive(effect.to), 0)
+        store.commit([*self._held(effect.vm, effect.right), target])
+        znode = store.get(paths.status(effect.to))
+        status = codec.stored(NodeStatus, znode).value if znode is not None else None
+        address = status.addresses.get("cluster", "") if status is not None else ""
+        if not address:
+            raise EffectFailed(f"node {effect.to} does not say what its address in the network cluster is")
+        self._hypervisor.migrate(effect.vm, effect.uuid, address, effect.right.epoch + 1)
+
     def _hand_over(self, effect: HandOver) -> None:
-        successor = codec.encode(Claim(effect.to, effect.right.epoch + 1))
-        guarded.commit(
-            self._store(),
-            [
-                self._own(),
-                Check(paths.vm(effect.vm), effect.right.record_version),
-                Set(paths.claim(effect.vm), successor, effect.right.claim_version),
-                Delete(paths.assigned(self._node, effect.vm), 0),
-                Create(paths.assigned(effect.to, effect.vm)),
-            ],
-        )
+        store = self._store()
+        old = self._claim(store, effect.vm, effect.right)
+        successor = replace(old, node=effect.to, epoch=old.epoch + 1, to="", why="", cold=False)
+        ops: list[Op] = [
+            self._own(),
+            Check(paths.vm(effect.vm), effect.right.record_version),
+            Set(paths.claim(effect.vm), codec.encode(successor), effect.right.claim_version),
+            Delete(paths.assigned(self._node, effect.vm), 0),
+        ]
+        if old.to and old.to not in (effect.to, self._node):
+            ops += self._unless_gone(store, paths.assigned(old.to, effect.vm))
+        if store.get(paths.assigned(effect.to, effect.vm)) is None:
+            ops.append(Create(paths.assigned(effect.to, effect.vm)))
+        guarded.commit(store, ops)
 
     def _remove_records(self, effect: RemoveRecords) -> None:
-        guarded.commit(
-            self._store(),
-            [
-                self._own(),
-                Delete(paths.vm(effect.vm), effect.right.record_version),
-                Delete(paths.claim(effect.vm), effect.right.claim_version),
-                Delete(paths.assigned(self._node, effect.vm), 0),
-            ],
-        )
+        store = self._store()
+        old = self._claim(store, effect.vm, effect.right)
+        ops: list[Op] = [
+            self._own(),
+            Delete(paths.vm(effect.vm), effect.right.record_version),
+            Delete(paths.claim(effect.vm), effect.right.claim_version),
+            Delete(paths.assigned(self._node, effect.vm), 0),
+        ]
+        if old.to and old.to != self._node:
+            ops += self._unless_gone(store, paths.assigned(old.to, effect.vm))
+        guarded.commit(store, ops)
+
+    def _claim(self, store: Store, vm: str, right: Right) -> Claim:
+        """The claim that the right names; raises CommitRefused when it has changed."""
+        check = Check(paths.claim(vm), right.claim_version)
+        znode = store.get(check.path)
+        if znode is None:
+            raise CommitRefused(check, Refused.NO_NODE)
+        if znode.version != right.claim_version:
+            raise CommitRefused(check, Refused.BAD_VERSION)
+        return codec.decode(Claim, znode.data)
+
+    def _unless_gone(self, store: Store, path: str) -> list[Op]:
+        return [] if store.get(path) is None else [Delete(path, 0)]
 
     def _write_status(self, status: NodeStatus) -> None:
         store = self._store()
         znode = store.get(paths.status(self._node))
         store.commit([self._own(), _put(paths.status(self._node), codec.encode(status), znode)])
+
+    def _sign_off(self, status: NodeStatus) -> None:
+        """The last words, and the end of everything that this session holds: all of it or nothing."""
+        store = self._store()
+        znode, leader = store.get_many([paths.status(self._node), paths.LEADER])
+        ops = [_put(paths.status(self._node), codec.encode(status), znode), Delete(paths.alive(self._node), 0)]
+        if leader is not None and leader.owner == store.session_id:
+            ops.append(Delete(paths.LEADER, leader.version))
+        store.commit(ops)
 
     def _write_health(self, health: Health) -> None:
         store = self._store()

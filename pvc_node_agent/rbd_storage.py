@@ -38,8 +38,8 @@ class RbdStorage:
         self._config = config
         self._command = command
 
-    def ensure(self, disks: Sequence[Disk]) -> None:
-        self._call("ensure", [[disk.pool, disk.volume, disk.size] for disk in disks])
+    def ensure(self, disks: Sequence[Disk], barrier: int = 0) -> None:
+        self._call("ensure", [[disk.pool, disk.volume, disk.size] for disk in disks], barrier=barrier)
 
     def remove(self, disks: Sequence[Disk]) -> None:
         self._call("remove", [[disk.pool, disk.volume] for disk in disks])
@@ -48,8 +48,14 @@ class RbdStorage:
         """Names of the pools that exist. Raises EffectFailed."""
         return tuple(sorted(self._call("pools", [])))
 
-    def _call(self, what: str, items: list[list[Any]], deadline: float | None = None) -> Any:
-        request = {"conf": self._config.conf, "user": self._config.user, "do": what, "items": items}
+    def _call(self, what: str, items: list[list[Any]], deadline: float | None = None, barrier: int = 0) -> Any:
+        request = {
+            "conf": self._config.conf,
+            "user": self._config.user,
+            "do": what,
+            "items": items,
+            "barrier": barrier,
+        }
         seconds = _DEADLINES[what] if deadline is None else deadline
         try:
             done = subprocess.run(

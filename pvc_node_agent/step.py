@@ -4,7 +4,9 @@
 """One step of the agent: from what is known to what is to be done, each with its reason. Pure.
 
 Invariants, each held by a test:
-- Without sight of the store nothing is started, stopped, moved or removed.
+- Without sight of the store nothing is started, stopped, moved or removed; only a node whose storage is cut, or that is
+  shutting down, ends its own domains.
+- While the node has a fence nothing is started, and it says that it is clean only when nothing runs.
 - A VM is started only under this node's own claim, for the epoch and the record that were read.
 - One effect per VM is under way at a time.
 - A status, or the health of the services, is written only when it differs from the one in the store.
@@ -14,37 +16,45 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pvc_state.records import NodeStatus, VmStatus
+from pvc_state.records import NodeStatus, SignOff, VmStatus
 
 from .case import Case, Decided, Verdict
 from .decide import decide
-from .effects import Effect, EnsureVolumes, StartDomain, VmEffect, WriteHealth, WriteStatus
+from .effects import Depart, Effect, EnsureVolumes, MigrateDomain, StartDomain, VmEffect, WriteHealth, WriteStatus
 from .services import record
-from .view import Facts, Memory, Outcome, Sentence, View
+from .standing import Standing, clean, moves_until, onward, recovers, standing
+from .view import Leaving, Memory, Outcome, Seen, Sentence, View
 
 _NOTHING_REMEMBERED = Memory()
+_UNSEEN = Seen(None, None)
 
 
 def step(now: float, view: View) -> Outcome:
     """What is to be done now."""
+    view = replace(view, leaving=onward(now, view)) if view.leaving is not None else view
+    stand = standing(view)
     said, sentence = _of_node(view)
     sentences = [sentence] if said != view.said else []
-    if not view.link.sees:
-        return Outcome((), tuple(sentences), view.memory, said, None, {})
+    if not view.link.sees and not stand.unasked:
+        until = moves_until(view.leaving, view.settings) if view.leaving is not None else None
+        return Outcome((), tuple(sentences), view.memory, said, until, {}, view.leaving)
 
     effects: list[Effect] = []
     statuses: dict[str, VmStatus] = {}
     memory: dict[str, Memory] = {}
     decided: dict[str, Decided] = {}
-    wake_at: float | None = None
+    times: list[float] = []
     slots = view.settings.parallel_starts - sum(map(_is_start, view.busy.values()))
     spare = view.settings.parallel_volumes - sum(map(_is_spare, view.busy.values()))
+    lanes = view.settings.parallel_moves - sum(map(_is_move, view.busy.values()))
     published = view.published.vms if view.published is not None else {}
     hypervisor = "" if view.hypervisor.up else view.hypervisor.reason
-    for vm in sorted(view.seen.keys() | view.memory.keys()):
+    # what must go is looked at even if nothing is known of it
+    names = view.seen.keys() | view.memory.keys() | (view.domains.keys() if stand.sweep else set())
+    for vm in sorted(names):
         seen = view.seen.get(vm)
         remembered = view.memory.get(vm, _NOTHING_REMEMBERED)
-        if seen is None or seen.stale:
+        if (seen is None or seen.stale) and not (stand.sweep and vm in view.domains):
             if seen is not None or vm in view.domains or vm in view.busy:
                 memory[vm] = remembered
             if seen is not None and vm in published:
@@ -55,13 +65,15 @@ def step(now: float, view: View) -> Outcome:
             node=view.node,
             settings=view.settings,
             vm=vm,
-            seen=seen,
+            seen=seen or _UNSEEN,
             domain=view.domains.get(vm),
             memory=remembered,
             busy=view.busy.get(vm),
             slot=slots > 0,
             spare=spare > 0,
+            lane=lanes > 0,
             hypervisor=hypervisor,
+            standing=stand,
             published=published.get(vm),
         )
         before = view.decided.get(vm)
@@ -70,6 +82,7 @@ def step(now: float, view: View) -> Outcome:
             effects.append(verdict.effect)
             slots -= _is_start(verdict.effect)
             spare -= _is_spare(verdict.effect)
+            lanes -= _is_move(verdict.effect)
         elif verdict.memory is remembered:
             decided[vm] = Decided(case, verdict)
         if verdict.status is not None:
@@ -77,27 +90,70 @@ def step(now: float, view: View) -> Outcome:
         if verdict.memory is not None:
             memory[vm] = verdict.memory
         if verdict.wake_at is not None:
-            wake_at = verdict.wake_at if wake_at is None else min(wake_at, verdict.wake_at)
+            times.append(verdict.wake_at)
 
-    if view.facts is not None and not view.writing:
-        status = node_status(view.facts, view.published, statuses)
-        if status != view.published and now >= view.write_at:
-            effects.append(WriteStatus(status))
+    leaving = view.leaving
+    if view.link.sees:
+        _publish(now, view, statuses, stand, effects, times)
+    if leaving is not None:
+        leaving = _leave(now, view, leaving, times)
+    return Outcome(tuple(effects), tuple(sentences), memory, said, min(times, default=None), decided, leaving)
+
+
+def _publish(
+    now: float, view: View, vms: dict[str, VmStatus], stand: Standing, effects: list[Effect], times: list[float]
+) -> None:
+    """Write what is not in the store yet; the sign-off takes the place of the status once nothing runs any more."""
+    status = node_status(view, vms)
+    if status is not None and not view.writing:
+        leaving = view.leaving
+        empty = leaving is not None and leaving.stopping_since is not None and _empty(view)
+        if leaving is not None and empty and not leaving.over:
+            if now >= view.write_at:
+                effects.append(Depart(replace(status, signed_off=SignOff(recovers(leaving), stand.halt))))
+            else:
+                times.append(view.write_at)
         elif status != view.published:
-            wake_at = view.write_at if wake_at is None else min(wake_at, view.write_at)
+            if now >= view.write_at:
+                effects.append(WriteStatus(status))
+            else:
+                times.append(view.write_at)
     services = view.services
     health = record(services)
     if health is not None and health != services.published and not services.writing:
         if now >= services.write_at:
             effects.append(WriteHealth(health))
         else:
-            wake_at = services.write_at if wake_at is None else min(wake_at, services.write_at)
-    return Outcome(tuple(effects), tuple(sentences), memory, said, wake_at, decided)
+            times.append(services.write_at)
+
+
+def _empty(view: View) -> bool:
+    """Whether nothing runs here, as far as anybody can tell."""
+    return view.hypervisor.up and not view.domains and not view.busy
+
+
+def _leave(now: float, view: View, leaving: Leaving, times: list[float]) -> Leaving:
+    """When the machine's shutdown is to go on, whatever has come of it here."""
+    if leaving.over:
+        return leaving
+    settings = view.settings
+    if leaving.stopping_since is None:
+        times.append(moves_until(leaving, settings))
+        return leaving
+    last = leaving.stopping_since + settings.stop_within + settings.sign_off_within
+    if now >= last:
+        return replace(leaving, over=True)
+    times.append(last)
+    return leaving
 
 
 def _is_start(effect: VmEffect) -> bool:
     """Whether it takes one of the node's slots for starts."""
     return isinstance(effect, StartDomain) or (isinstance(effect, EnsureVolumes) and effect.to_start)
+
+
+def _is_move(effect: VmEffect) -> bool:
+    return isinstance(effect, MigrateDomain)
 
 
 def _is_spare(effect: VmEffect) -> bool:
@@ -132,16 +188,25 @@ def _still_so(before: Decided, case: Case) -> bool:
         and then.published is case.published
         and then.slot == case.slot
         and then.spare == case.spare
+        and then.lane == case.lane
+        and then.standing == case.standing
         and then.hypervisor == case.hypervisor
         and (wake_at is None or case.now < wake_at)
     )
 
 
-def node_status(facts: Facts, published: NodeStatus | None, vms: dict[str, VmStatus]) -> NodeStatus:
-    """What the node publishes of itself; the pools are those known last while Ceph has yet to answer."""
+def node_status(view: View, vms: dict[str, VmStatus]) -> NodeStatus | None:
+    """What the node publishes of itself, None before it knows itself.
+
+    The pools are those known last while Ceph has yet to answer, and so is the address that it sees.
+    """
+    facts, published = view.facts, view.published
+    if facts is None:
+        return None
     pools = facts.pools
     if pools is None:
         pools = published.pools if published is not None else ()
+    leaving = view.leaving
     return NodeStatus(
         agent=facts.agent,
         boot_id=facts.boot_id,
@@ -151,12 +216,17 @@ def node_status(facts: Facts, published: NodeStatus | None, vms: dict[str, VmSta
         bridges=facts.bridges,
         addresses=facts.addresses,
         vms=vms,
+        storage_address=view.storage.address or (published.storage_address if published is not None else ""),
+        leaving=leaving.policy if leaving is not None else "",
+        clean=clean(view),
     )
 
 
 def _of_node(view: View) -> tuple[str, Sentence]:
     """The node's own state in words, and what about it is worth saying again when it changes."""
-    link, hypervisor = view.link, view.hypervisor
+    link, hypervisor, stand = view.link, view.hypervisor, standing(view)
+    if stand.sweep:
+        return stand.sweep, Sentence("", "sweep", f"{stand.sweep}; no VM may stay here")
     if not link.sees:
         why = f"{link.reason} ({link.detail})" if link.detail else link.reason
         return f"blind {link.reason}", Sentence(
@@ -164,4 +234,8 @@ def _of_node(view: View) -> tuple[str, Sentence]:
         )
     if not hypervisor.up:
         return "without hypervisor", Sentence("", "without hypervisor", hypervisor.reason)
+    if stand.halt:
+        return stand.halt, Sentence("", "hold", f"{stand.halt}; nothing is started here")
+    if view.storage.slow:
+        return "slow storage", Sentence("", "slow storage", view.storage.slow)
     return "ready", Sentence("", "ready", "")

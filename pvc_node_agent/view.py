@@ -14,9 +14,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, Disk, Health, NodeStatus, Service, Vm
+from pvc_state.records import Claim, Disk, Fence, Health, NodeStatus, Service, Vm
 
-from .effects import Effect, VmEffect, WriteHealth, WriteStatus
+from .effects import Depart, Effect, VmEffect, WriteHealth, WriteStatus
 
 if TYPE_CHECKING:
     from .case import Decided
@@ -33,6 +33,11 @@ class Settings:
         longest_pause: its upper limit.
         steady_after: seconds that a guest must run for its earlier crashes to be forgotten.
         shutdown_repeat: seconds after which a guest is asked again to power off: early in its boot it does not listen.
+        parallel_moves: how many guests are on their way to other nodes at the same time.
+        move_within: seconds that a node that shuts down waits for its VMs to be moved away, and quiet_within: those
+            without any that is to be moved, after which it waits no longer.
+        stop_within: seconds that its guests then get to power off, whatever their own time is.
+        sign_off_within: seconds that it then waits for the store, and for libvirt.
     """
 
     parallel_starts: int = 4
@@ -41,6 +46,11 @@ class Settings:
     longest_pause: float = 60.0
     steady_after: float = 120.0
     shutdown_repeat: float = 5.0
+    parallel_moves: int = 2
+    move_within: float = 300.0
+    quiet_within: float = 30.0
+    stop_within: float = 180.0
+    sign_off_within: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,41 @@ class Hypervisor:
     reason: str = "libvirt has not answered yet"
 
 
+@dataclass(frozen=True)
+class Storage:
+    """Whether Ceph serves this node.
+
+    Attributes:
+        address: that Ceph sees it come from; empty while that is not known.
+        slow: why it does not answer; empty when it does, or has not been asked.
+        cut: why it is known to refuse this node; empty when it does not.
+    """
+
+    address: str = ""
+    slow: str = ""
+    cut: str = ""
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """The machine shuts down.
+
+    Attributes:
+        reboot: and comes back by itself.
+        policy: what becomes of its VMs, one of SHUTDOWN_POLICIES; what it was when it began.
+        since: when it began. moving_at: when one of its VMs was last seen to be on its way.
+        stopping_since: since when its guests are being stopped; None while it waits for them to be moved away.
+        over: whether it has signed off, or has given that up.
+    """
+
+    reboot: bool
+    policy: str
+    since: float
+    moving_at: float
+    stopping_since: float | None = None
+    over: bool = False
+
+
 class DomainState(Enum):
     """What libvirt says of a domain, as far as it matters here."""
 
@@ -80,6 +125,7 @@ class DomainState(Enum):
     IO_ERROR = "is paused after an I/O error"
     POWERING_OFF = "is powering off"
     CRASHED = "has crashed"
+    ARRIVED = "has arrived, and waits for its claim"
 
 
 @dataclass(frozen=True)
@@ -176,7 +222,11 @@ class Memory:
         running_since: since when the domain has been running; None while it is paused after an I/O error.
         stopping_since: since when the guest is being stopped.
         press_at: when it is asked again.
-        volumes: those known to exist.
+        epoch: of the claim that the failures belong to, -1 for none.
+        failures: in a row, that count against the VM's ha.max_local_restarts.
+        given_up: why it is not tried any more; empty while it is.
+        refused: version of the claim whose move has failed, -1 for none. refusal: why.
+        volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
         overdue: what takes longer than it should.
         said: the last sentence, so that it is not repeated.
@@ -192,7 +242,13 @@ class Memory:
     running_since: float | None = None
     stopping_since: float | None = None
     press_at: float = 0.0
+    epoch: int = -1
+    failures: int = 0
+    given_up: str = ""
+    refused: int = -1
+    refusal: str = ""
     volumes: tuple[Disk, ...] = ()
+    barrier: int = 0
     volumes_gone: bool = False
     overdue: str = ""
     said: str = ""
@@ -222,6 +278,7 @@ class Outcome:
         said: what the node's own last sentence was about.
         wake_at: when to step again although nothing happens, None for never.
         decided: decisions that need not be made again while their grounds are the same.
+        leaving: replaces what was known of the machine's shutdown.
     """
 
     effects: tuple[Effect, ...]
@@ -230,6 +287,7 @@ class Outcome:
     said: str
     wake_at: float | None
     decided: Mapping[str, Decided]
+    leaving: Leaving | None = None
 
 
 @dataclass(frozen=True)
@@ -248,11 +306,19 @@ class View:
         said: what the node's own last sentence was about, so that it is not repeated.
         decided: what the last step has decided, by VM.
         services: of this node, beside the VMs.
+        fence: of this node; None while there is none. Without a value: it is there, but damaged.
+        shutdown_policy: of the cluster, one of SHUTDOWN_POLICIES, as read last.
+        storage: whether Ceph serves this node.
+        leaving: set when the machine shuts down.
     """
 
     node: str
     settings: Settings = Settings()
     link: Link = Link()
+    fence: Stored[Fence] | None = None
+    shutdown_policy: str = "migrate"
+    storage: Storage = Storage()
+    leaving: Leaving | None = None
     hypervisor: Hypervisor = Hypervisor()
     facts: Facts | None = None
     seen: Mapping[str, Seen] = field(default_factory=dict)
@@ -271,7 +337,7 @@ class View:
         busy = dict(self.busy)
         writing, services = self.writing, self.services
         for effect in outcome.effects:
-            if isinstance(effect, WriteStatus):
+            if isinstance(effect, (WriteStatus, Depart)):
                 writing = True
             elif isinstance(effect, WriteHealth):
                 services = replace(services, writing=True)
@@ -285,4 +351,5 @@ class View:
             said=outcome.said,
             decided=outcome.decided,
             services=services,
+            leaving=outcome.leaving,
         )

@@ -51,7 +51,7 @@ class CephFence:
 
     def warm(self) -> None:
         """Have the child connect, so that the first call need not wait for it. Raises EffectFailed."""
-        self._living()
+        self._living(None)
 
     def cut(self, addresses: Sequence[str]) -> int:
         return int(self._call("cut", addresses=list(addresses)))
@@ -69,19 +69,25 @@ class CephFence:
                 self._child.kill()
                 self._child = None
 
-    def _living(self) -> _Child:
+    def _living(self, useless: _Child | None) -> _Child:
+        """The child, or a new one instead of one that is of no use."""
         with self._lock:
-            if self._child is None or self._child.ended:
+            if self._child is None or self._child is useless or self._child.ended:
                 self._child = _Child(self._command)
             return self._child
 
     def _call(self, what: str, **more: Any) -> Any:
-        child = self._living()
+        request = {"do": what, **more}
+        child = self._living(None)
         try:
-            answer = child.ask({"do": what, **more}, self._deadline)
+            answer = child.ask(request, self._deadline)
+            if answer is _ENDED:
+                # it may have ended long ago, unnoticed
+                child = self._living(child)
+                answer = child.ask(request, self._deadline)
         except TimeoutError:
             child.kill()
-            self.warm()
+            self._living(child)
             raise EffectFailed(
                 f"Ceph's library did not answer within {self._deadline:g} s: its process was replaced"
             ) from None
@@ -153,4 +159,4 @@ class _Child:
             self._requests.close()
 
 
-_ENDED = {"error": "the process that fences through Ceph has ended: the next attempt starts another one"}
+_ENDED = {"error": "the process that fences through Ceph has ended twice: see the agent's journal"}

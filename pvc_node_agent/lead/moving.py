@@ -9,6 +9,7 @@ A move is a field of the claim. The owner carries it out and gives the claim awa
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pvc_state.plan_moves import Wish, plan_moves
@@ -23,12 +24,18 @@ PER_NODE = 2
 IN_ALL = 8
 
 
-def move(work: Work) -> None:
-    """Begin, give up and forget moves."""
-    under_way = _settle(work)
+def move(work: Work, assumed: Mapping[str, str]) -> None:
+    """Begin, give up and forget moves.
+
+    Args:
+        assumed: VMs that are being recovered, with where they go.
+    """
+    under_way = _under_way(work)
     if work.policy.maintenance:
         return
-    plan = plan_moves(work.snapshot)
+    plan = plan_moves(work.snapshot, assumed)
+    for vm in plan.mended:
+        _forget_tries(work, vm)
     for wish in plan.wishes:
         if under_way.total() >= 2 * IN_ALL:
             break
@@ -37,26 +44,31 @@ def move(work: Work) -> None:
         work.say(f"vm {vm}", "cannot be moved", why, vm)
 
 
-def _settle(work: Work) -> Counter[str]:
-    """Moves under way, by each node that they concern; those that failed, and failures that are over, are written off."""
+def _under_way(work: Work) -> Counter[str]:
+    """Moves under way, by each node that they concern; those that their owners have given up are written off."""
     under_way: Counter[str] = Counter()
     for vm, stored in work.snapshot.claims.items():
-        claim, status = stored.value, vm_status(work.snapshot, vm)
-        if claim is None or (not claim.to and not claim.tried):
+        claim = stored.value
+        if claim is None or not claim.to:
             continue
-        if claim.to and status is not None and status.refused == claim.to:
+        status = vm_status(work.snapshot, vm)
+        if status is not None and status.refused == claim.to:
             _give_up(work, vm, claim, stored.version, status)
-        elif claim.to:
+        else:
             under_way.update((claim.node, claim.to))
             work.keep(f"vm {vm}")
-        elif status is not None and status.state == "running":
-            _change(work, vm, replace(claim, tried=(), generation=0), claim, stored.version)
     return under_way
+
+
+def _forget_tries(work: Work, vm: str) -> None:
+    stored = work.snapshot.claims[vm]
+    if stored.value is not None:
+        _change(work, vm, replace(stored.value, tried=(), generation=0), stored.value, stored.version)
 
 
 def _give_up(work: Work, vm: str, claim: Claim, version: int, status: VmStatus) -> None:
     home = "" if claim.home == claim.node else claim.home
-    if _change(work, vm, replace(claim, to="", why="", home=home), claim, version):
+    if _change(work, vm, replace(claim, to="", why="", cold=False, home=home), claim, version):
         work.say(f"vm {vm}", f"stays on {claim.node}", status.reason, vm)
 
 
@@ -67,10 +79,9 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
     if max(under_way[claim.node], under_way[wish.to]) >= PER_NODE or not work.free(f"move {wish.vm}"):
         work.keep(f"vm {wish.vm}")
         return
-    tried = wish.tried if wish.tried is not None else claim.tried
     record = work.snapshot.vms[wish.vm].value
-    generation = record.generation if record is not None and tried else 0
-    changed = replace(claim, to=wish.to, why=wish.why, home=wish.home, tried=tried, generation=generation)
+    generation = record.generation if record is not None and wish.tried else 0
+    changed = replace(claim, to=wish.to, why=wish.why, home=wish.home, tried=wish.tried, generation=generation)
     if _change(work, wish.vm, changed, claim, stored.version):
         under_way.update((claim.node, wish.to))
         work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)

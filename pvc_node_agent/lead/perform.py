@@ -48,6 +48,7 @@ class LeadPerformer:
 
     Args:
         store: returns the store that this agent is enrolled with; raises StoreUnavailable when there is none.
+        ceph, power: None for an agent that was not told by what to fence: whatever needs them fails, and says so.
         doubt: told when the store says that this agent may not lead any more.
     """
 
@@ -55,8 +56,8 @@ class LeadPerformer:
         self,
         node: str,
         store: Callable[[], Store],
-        ceph: CephFence,
-        power: PowerFence,
+        ceph: CephFence | None,
+        power: PowerFence | None,
         voice: Voice,
         doubt: Callable[[str], None],
     ) -> None:
@@ -96,17 +97,22 @@ class LeadPerformer:
         self._commit(store, [*self._leads(epoch), Check(paths.fence(effect.node), znode.version)])
 
     def _act(self, effect: DeviceEffect) -> DeviceResult:
+        ceph, power = self._ceph, self._power
+        if ceph is None or power is None:
+            raise EffectFailed(
+                f"the agent of {self._node} leads, but its configuration does not say by what to fence: add section [fence]"
+            )
         match effect:
             case CutStorage():
-                return StorageCut(effect.node, effect.fence, self._ceph.cut(effect.addresses))
+                return StorageCut(effect.node, effect.fence, ceph.cut(effect.addresses))
             case RestoreStorage():
-                self._ceph.restore(effect.addresses)
+                ceph.restore(effect.addresses)
                 return StorageRestored(effect.node, effect.fence)
             case PowerOff():
-                said = self._power.off(effect.device)
+                said = power.off(effect.device)
                 return PowerRead(effect.node, effect.fence, effect.device.name, True, said)
             case MarkDown():
-                return MarkedDown(effect.node, effect.fence, self._ceph.mark_down(effect.node))
+                return MarkedDown(effect.node, effect.fence, ceph.mark_down(effect.node))
 
     # --- the store ----------------------------------------------------------------------------------------------------
 
@@ -175,7 +181,8 @@ class LeadPerformer:
     def _recover(self, store: Store, grounds: Sequence[Op], effect: Recover) -> None:
         """In as few transactions as fit: each notes in the fence what it has moved."""
         path, left = paths.fence(_name(effect)), list(effect.claims)
-        base = staging.size([*grounds, Set(path, codec.encode(effect.fence), effect.version)])
+        note = Set(path, codec.encode(effect.fence), effect.version)
+        base = staging.size([Check(paths.JOURNAL, 0), *grounds, note])
         for count, chunk in enumerate(_chunks(effect.claims, staging.LIMIT - base)):
             left = left[len(chunk) :]
             later = {each.vm for each in left}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pvc_state import paths
-from pvc_state.plan_recovery import Move, plan_recovery
+from pvc_state.plan_recovery import Move, Recovery, plan_recoveries
 from pvc_state.records import Claim, Fence
 
 from .effects import Recover, Rehome, UpdateFence
@@ -22,20 +22,26 @@ from .work import Work
 BATCH = 50
 
 
-def recover(work: Work) -> None:
-    """Give the claims of fenced nodes to others, as far as there is room for them."""
-    for node in sorted(work.snapshot.fences):
-        stored = work.snapshot.fences[node]
-        if stored.value is None or stored.value.state != "proven":
-            continue
-        if work.policy.maintenance:
+def recover(work: Work) -> Mapping[str, str]:
+    """Give the claims of fenced nodes to others, as far as there is room; returns which VMs go where."""
+    proven = {
+        node: (stored.value, stored.version)
+        for node, stored in sorted(work.snapshot.fences.items())
+        if stored.value is not None and stored.value.state == "proven"
+    }
+    if not proven:
+        return {}
+    if work.policy.maintenance:
+        for node in proven:
             work.say(f"recovery {node}", f"hold what ran on {node}", "the cluster is in maintenance")
-            continue
-        _recover_node(work, node, stored.value, stored.version)
+        return {}
+    plans = plan_recoveries(work.snapshot, proven)
+    for node, (fence, version) in proven.items():
+        _recover_node(work, node, fence, version, plans[node])
+    return {move.vm: move.to for plan in plans.values() for move in plan.moves}
 
 
-def _recover_node(work: Work, node: str, fence: Fence, version: int) -> None:
-    plan = plan_recovery(work.snapshot, node, fence)
+def _recover_node(work: Work, node: str, fence: Fence, version: int, plan: Recovery) -> None:
     subject = f"node {node}"
     if not plan.moves:
         _wait(work, node, fence, version, plan.waiting)

@@ -25,6 +25,5 @@ def step(now: float, view: LeadView) -> LeadOutcome:
         return LeadOutcome((), (), view.said, None)
     work = Work(now, view, view.snapshot)
     fence(work)
-    recover(work)
-    move(work)
+    move(work, recover(work))
     return work.outcome()

@@ -19,7 +19,7 @@ class SimulatedCeph:
         volumes: those that exist. epoch: of the osdmap. blocklist: addresses whose clients are refused.
         failing: why every operation on volumes fails; empty: none does.
         fence_failing: the same for what a leader asks.
-        quorate: whether the monitors have a quorum.
+        quorate: whether the monitors have a quorum. changed: called when the blocklist has changed.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -30,6 +30,7 @@ class SimulatedCeph:
         self.failing = ""
         self.fence_failing = ""
         self.quorate: Callable[[], bool] = lambda: True
+        self.changed: Callable[[], None] = lambda: None
 
     def refuses(self, address: str) -> bool:
         """Whether clients on an address are refused."""
@@ -91,6 +92,7 @@ class SimulatedCephFence:
         for address in addresses:
             self.ceph.blocklist.setdefault(address, self.ceph.epoch)
         self.ceph.say(f"ceph: refuses {', '.join(addresses)} since epoch {self.ceph.epoch}")
+        self.ceph.changed()
         return self.ceph.epoch
 
     def restore(self, addresses: Sequence[str]) -> None:
@@ -99,6 +101,7 @@ class SimulatedCephFence:
         if gone:
             self.ceph.epoch += 1
             self.ceph.say(f"ceph: admits {', '.join(gone)} again since epoch {self.ceph.epoch}")
+            self.ceph.changed()
 
     def mark_down(self, node: str) -> str:
         self._check()

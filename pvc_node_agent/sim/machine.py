@@ -15,8 +15,9 @@ from pvc_state.memory_store import MemoryStore
 from pvc_state.records import Alive, Service
 from pvc_state.store import Op, SessionState, Store, Watch, Znode
 
-from ..effects import Effect
-from ..events import DomainSeen, Done, Event, FactsSeen, ServicesSeen
+from ..effects import Effect, Publication, StartDomain
+from ..env import EffectFailed
+from ..events import DomainSeen, Done, Event, FactsSeen, LeaveSeen, ServicesSeen, StorageCutSeen, StorageSeen
 from ..feed import Feed
 from ..lead.candidate import Candidate
 from ..lead.effects import LeadEffect
@@ -75,6 +76,10 @@ class FragileStore:
         self._store.close()
 
 
+#: Seconds between two operations on Ceph that show whether it still serves a node.
+PROBE = 1.0
+
+
 class Dies(BaseException):
     """The agent's process ends here and now: nothing that it was about to do is done."""
 
@@ -90,6 +95,17 @@ class _Performer(Performer):
         done = super().perform(effect)
         self._machine.performed(effect)
         return done
+
+    def _perform(self, effect: Effect) -> None:
+        faults = None if isinstance(effect, Publication) else self._machine.world.faults.get(effect.vm)
+        if faults is not None:
+            try:
+                faults.check(effect, self._machine.name)
+            except EffectFailed:
+                if isinstance(effect, StartDomain):
+                    self._machine.hypervisor.happened("start_failed", effect.vm)
+                raise
+        super()._perform(effect)
 
 
 class _LeadPerformer(LeadPerformer):
@@ -109,7 +125,7 @@ class Machine:
     """A machine, with or without a running agent.
 
     Args:
-        manager: whether its agent may lead.
+        manager: whether its agent may lead. coordinator: whether a server of the store runs on it.
 
     Attributes:
         powered: its power. reaches_store, reaches_ceph: its networks, as far as they matter.
@@ -118,7 +134,16 @@ class Machine:
         sentences: what its agents have said. troubles: what went wrong with them.
     """
 
-    def __init__(self, world: World, name: str, number: int, *, powered: bool = True, manager: bool = True) -> None:
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        number: int,
+        *,
+        powered: bool = True,
+        manager: bool = True,
+        coordinator: bool = True,
+    ) -> None:
         self.world = world
         self.name = name
         self.address = f"10.0.0.{number}"
@@ -127,13 +152,18 @@ class Machine:
         self.powered = powered
         self.reaches_store = self.reaches_ceph = powered
         self.manager = manager
+        self.coordinator = coordinator
         self.performed: Callable[[object], None] = lambda _effect: None
         self.paused_at: float | None = None
+        self.probe_at: float | None = None
+        self.cut_seen = False
+        self.rebooting: bool | None = None
         self.store_faulty = False
         self.boots = 1
         self.agents = 0
         self.boot_id = f"boot-1-of-{name}"
-        self.hypervisor = SimulatedHypervisor(name, self.say, world.faults, world.hypervisor_at)
+        self.hypervisor = SimulatedHypervisor(name, self.say, world.hypervisor_at)
+        self.hypervisor.before = lambda what, vm: world.about(what, self, vm)
         self.hypervisor.happened = lambda what, vm: world.happened(what, self, vm)
         self.storage = NodeStorage(world.storage, self.storage_address, lambda: self.reaches_ceph)
         addresses = {"cluster": self.address, "storage": self.storage_address}
@@ -164,7 +194,9 @@ class Machine:
         self.lead_jobs = Later()
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
         instance = f"agent-{self.agents}-of-{self.name}"
-        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard)
+        self.feed = Feed(
+            self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard, world.session_timeout
+        )
         self.performer = _Performer(self, self.name, self.feed.store, self.hypervisor, self.storage)
         kinds = frozenset(service.kind for service in self.services)
         observer = Observer(instance, world.clock.wall(), kinds) if kinds else None
@@ -176,7 +208,7 @@ class Machine:
             self.performer,
             Pools(hypervisor=self.hypervisor_jobs, storage=self.later, store=self.later),
             self,
-            frozen_after=world.session_timeout / 2,
+            session_timeout=lambda: self.feed.session_timeout,
             idle=10.0,
             sign_of_life=lambda _view: None,
         )
@@ -188,8 +220,30 @@ class Machine:
         )
         self.hypervisor.attach(self.inbox.put)
         self.inbox.put(FactsSeen(self.facts))
+        self.cut_seen = False
+        self.probe()
         if self.services:
             self.see(*self.services)
+
+    def probe(self) -> None:
+        """It tries an operation on Ceph within a second, and until Ceph has answered."""
+        self.probe_at = self.world.clock.now() + PROBE
+
+    def _probe(self) -> bool:
+        now = self.world.clock.now()
+        if self.probe_at is None or now < self.probe_at:
+            return False
+        answered = self.reaches_ceph and self.world.storage.quorate()
+        self.probe_at = None if answered else now + PROBE
+        if not answered:
+            return False
+        cut = self.world.storage.refuses(self.storage_address)
+        if cut and not self.cut_seen:
+            self.inbox.put(StorageCutSeen("its clients are on Ceph's blocklist"))
+        elif not cut:
+            self.inbox.put(StorageSeen(self.storage_address))
+        self.cut_seen = cut
+        return True
 
     def _heard(self, event: Event) -> None:
         self.inbox.put(event)
@@ -203,7 +257,7 @@ class Machine:
         self.lead_performer = _LeadPerformer(
             self, self.name, self.feed.store, ceph, world.power, self, self.candidate.doubt
         )
-        self.lead = LeadLoop(
+        self.lead: LeadLoop = LeadLoop(
             LeadView(self.name),
             self.lead_inbox,
             self.clock,
@@ -212,7 +266,7 @@ class Machine:
             LeadPools(ceph=self.lead_jobs, power=self.lead_jobs, store=self.lead_jobs),
             self,
             wall=self.clock.wall,
-            frozen_after=world.session_timeout / 2,
+            session_timeout=lambda: self.feed.session_timeout,
             idle=10.0,
         )
 
@@ -221,10 +275,10 @@ class Machine:
         self.services = services
         self.inbox.put(ServicesSeen("ceph", services, self.world.clock.wall()))
 
-    def _connect(self) -> Store:
+    def _connect(self, session_timeout: float) -> Store:
         if not self.reaches_store:
             raise StoreUnavailable("no server of the ensemble answers")
-        self.store = self.world.ensemble.connect(self.world.session_timeout)
+        self.store = self.world.ensemble.connect(session_timeout)
         return FragileStore(self.store, lambda: self.store_faulty)
 
     def kill_agent(self) -> None:
@@ -270,7 +324,7 @@ class Machine:
         if not self.powered:
             return
         self.powered = self.reaches_store = self.reaches_ceph = False
-        self.paused_at = None
+        self.paused_at = self.rebooting = None
         self.kill_agent()
         self.hypervisor.domains.clear()
         self.world.changed()
@@ -287,12 +341,23 @@ class Machine:
         self.world.changed()
         self.start_agent()
 
-    def leave(self, reboot: bool) -> None:
-        """Its service manager shuts it down."""
-        self.kill_agent()
+    def leave(self, *, reboot: bool) -> None:
+        """Its service manager shuts it down, or reboots it: its agent is told first, and waited for."""
+        if not self.powered or self.rebooting is not None:
+            return
+        self.rebooting = reboot
+        if self.loop is not None:
+            self.inbox.put(LeaveSeen(reboot))
+
+    def _left(self) -> bool:
+        """Whether its agent has nothing left to do before the power goes."""
+        if self.rebooting is None or (self.loop is not None and not (self.view.leaving and self.view.leaving.over)):
+            return False
+        reboot, self.rebooting = self.rebooting, None
         for vm in sorted(self.running):
             self.hypervisor.end(vm, "its machine was shut down")
         self.world.left(self, reboot=reboot)
+        return True
 
     def reboot(self) -> None:
         """Power off and on: another boot, and no domains."""
@@ -328,7 +393,7 @@ class Machine:
         if self.loop is not None:
             # what had been decided before is carried out first: threads do not wait for the loop
             self._run_jobs()
-        if self.loop is not None and slept > self.world.session_timeout / 2:
+        if self.loop is not None and slept > self.feed.session_timeout / 2:
             reason = f"this agent did not run for {slept:.0f} s"
             self.inbox.put(self.loop.frozen(reason))
             self.feed.doubt(reason)
@@ -356,7 +421,9 @@ class Machine:
 
     def turn(self) -> bool:
         """One turn of everything that this machine has to do; returns whether there was anything."""
-        if self.loop is None or self.paused:
+        if self.paused or self._left():
+            return False
+        if self.loop is None:
             return False
         try:
             return self._turn()
@@ -365,10 +432,11 @@ class Machine:
             return True
 
     def _turn(self) -> bool:
+        probed = self._probe()
         before = sum(each.turns for each in self.turned)
         busy = [each.turn() for each in self.turned]
         self.world.steps += sum(each.turns for each in self.turned) - before
-        return self._run_jobs() or any(busy)
+        return self._run_jobs() or any(busy) or probed
 
     def _run_jobs(self) -> bool:
         waiting = (self.later, self.hypervisor_jobs, self.lead_jobs)
@@ -381,7 +449,7 @@ class Machine:
         """When it has something to do although nothing happens."""
         if self.loop is None or self.paused:
             return None
-        times = (self.clock.when(each.next_at()) for each in self.turned)
+        times = [self.probe_at, *(self.clock.when(each.next_at()) for each in self.turned)]
         return min((time for time in times if time is not None), default=None)
 
     @property
@@ -391,11 +459,13 @@ class Machine:
 
     @property
     def running(self) -> set[str]:
-        return set(self.hypervisor.domains)
+        """The VMs whose guests run here, or could; not those that wait for their claim, having been moved here."""
+        domains = self.hypervisor.domains
+        return {vm for vm, domain in domains.items() if domain.state is not DomainState.ARRIVED}
 
     def writes(self, vm: str) -> bool:
         """Whether the VM's guest on this machine can write to its volumes, now or when a network is whole again."""
-        return self.powered and vm in self.hypervisor.domains and not self.world.storage.refuses(self.storage_address)
+        return self.powered and vm in self.running and not self.world.storage.refuses(self.storage_address)
 
     @property
     def serves(self) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pvc_node_agent import __version__, config, health
-from pvc_state.memory_store import MemoryEnsemble
 from pvc_node_agent.__main__ import main
+from pvc_state.memory_store import MemoryEnsemble
 
 GOOD = """
 node = "node1"
@@ -128,7 +128,11 @@ def test_the_password_is_not_shown(text: str) -> None:
             "health.patroni: '10.0.0.1:8008' is not right; give a URL such as https://10.0.0.1:8008",
         ),
         ("[addresses]", "[health]\nceph = 1\n[addresses]", "health.ceph: it is int; give true or false"),
-        ("[addresses]", '[fence]\nkeyring = "x"\n[addresses]', "fence.keyring: 'x' is not right; give an absolute path"),
+        (
+            "[addresses]",
+            '[fence]\nkeyring = "x"\n[addresses]',
+            "fence.keyring: 'x' is not right; give an absolute path",
+        ),
         ("[addresses]", "[fence]\nipmi = true\n[addresses]", "fence.ipmi: no such option"),
         ("[addresses]", "[health]\nlibvirt = true\n[addresses]", "health.libvirt: no such option"),
     ],

@@ -4,14 +4,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from pvc_node_agent.events import LeaveSeen, StorageCutSeen, StorageSeen
 from pvc_node_agent.feed import Superseded
+from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
-from pvc_state import paths
+from pvc_state import codec, paths
+from pvc_state.records import Claim, Ha, SignOff
+from pvc_state.records import Settings as ClusterSettings
 from pvc_state.requests import DiskRequest, VmRequest
+from pvc_state.store import Create, Set
 from tests.agent.world import World
 
 WEB = VmRequest("web1", node="node1", memory=512, disks=[DiskRequest(size=1 << 30)])
@@ -110,6 +117,8 @@ def test_new_hardware_waits_for_the_next_start(world: World) -> None:
 
 
 def test_a_crashed_guest_is_started_again_later_and_later(world: World) -> None:
+    world.want_blindly("web1", ha=Ha(max_local_restarts=-1))
+    world.settle()
     begin = world.clock.time
     times = []
     for _turn in range(8):
@@ -146,7 +155,7 @@ def test_a_start_that_fails_says_why_and_is_tried_again() -> None:
     status = world.vm("web1")
     assert (status.state, status.generation) == ("backoff", 0)
     assert status.reason == "bridge br7 does not exist on this node (there are: br0); tried again after 1 s"
-    world.advance(10)
+    world.advance(4)
     world["node1"].hypervisor.failing = ""
     world.advance(10)
     assert world.vm("web1").state == "running"
@@ -254,6 +263,233 @@ def test_a_volume_in_use_holds_the_removal_up_visibly(world: World) -> None:
     assert world.znode(paths.vm("web1")) is None
 
 
+# --- limits, and what is ignored --------------------------------------------------------------------------------------
+
+
+def test_a_guest_that_crashes_too_often_is_given_up_until_somebody_says_otherwise(world: World) -> None:
+    hypervisor = world["node1"].hypervisor
+    for _turn in range(3):
+        hypervisor.end("web1", "its QEMU died")
+        world.advance(10)
+        assert world["node1"].running == {"web1"}
+    hypervisor.end("web1", "its QEMU died")
+    world.advance(600)
+    assert world["node1"].running == set()
+    status = world.vm("web1")
+    reason = "given up after it failed 4 times in a row on this node, the last time: its QEMU died"
+    assert (status.state, status.reason, status.restarts) == ("failed", reason, 3)
+    world["node1"].restart_agent()
+    world.advance(600)
+    assert world["node1"].running == set()
+    world.want(VmRequest("web1", description="repaired"))
+    world.settle()
+    assert (world.vm("web1").state, world.vm("web1").restarts) == ("running", 0)
+
+
+def test_what_failed_long_ago_does_not_count(world: World) -> None:
+    for _turn in range(20):
+        world["node1"].hypervisor.end("web1", "its QEMU died")
+        world.advance(300)
+    assert world["node1"].running == {"web1"}
+
+
+def test_a_start_that_fails_too_often_is_given_up() -> None:
+    world = World("node1")
+    world["node1"].hypervisor.failing = "no such kernel"
+    world.want(WEB)
+    world.advance(60)
+    assert world.vm("web1").state == "failed"
+    assert world.vm("web1").reason.startswith("given up after it failed 4 times in a row on this node")
+
+
+def test_trouble_with_ceph_is_never_a_reason_to_give_up(world: World) -> None:
+    world.storage.failing = "Ceph did not answer within 60 s: see `ceph status`"
+    world.want(VmRequest("db1", node="node1", memory=512, disks=[DiskRequest(size=1 << 20)]))
+    world.advance(1200)
+    assert world.vm("db1").state == "backoff"
+    world.storage.failing = ""
+    world.advance(60)
+    assert world["node1"].running == {"web1", "db1"}
+
+
+def test_an_ignored_vm_is_left_alone_and_told_of(world: World) -> None:
+    world.want(VmRequest("web1", state="ignored"))
+    world.settle()
+    assert (world.vm("web1").state, world.vm("web1").generation) == ("running", 2)
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.advance(60)
+    assert (world.vm("web1").state, world.vm("web1").reason) == (
+        "stopped",
+        "ignored: it does not run, and nothing is done about it",
+    )
+    world.move("web1", "node2")
+    world.settle()
+    assert world.claim("web1").node == "node1"
+    assert world.vm("web1").refused == "node2"
+    assert world.log[2:] == []
+
+
+# --- moves ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_guest_moves_while_it_runs_and_runs_on_under_its_new_claim(world: World) -> None:
+    world.want_blindly("web1", node=None)
+    world.move("web1", "node2", "node1 is drained", home="node1", barrier=7)
+    world.settle()
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
+    assert world.claim("web1") == Claim("node2", 2, home="node1", barrier=7)
+    assert [world.user.children(paths.assigned(node)) for node in ("node1", "node2")] == [[], ["web1"]]
+    assert (world.vm("web1").state, world.vm("web1").restarts) == ("running", 0)
+    assert world.status("node1").vms == {}
+
+
+def test_a_guest_that_cannot_travel_is_stopped_and_started(world: World) -> None:
+    world.want_blindly("web1", node=None, live=False)
+    world.move("web1", "node2")
+    world.settle()
+    assert world.log[2:] == ["node1: shutdown web1", "node2: start web1 epoch 2"]
+
+
+def test_a_stopped_vm_moves_too_and_does_not_start(world: World) -> None:
+    world.want_blindly("web1", node=None, state="stopped")
+    world.settle()
+    world.move("web1", "node2")
+    world.settle()
+    assert world.log[2:] == ["node1: shutdown web1"]
+    assert world.claim("web1") == Claim("node2", 2)
+    assert world.vm("web1").state == "stopped"
+
+
+def test_a_failed_move_leaves_the_guest_where_it_is(world: World) -> None:
+    world.want_blindly("web1", node=None)
+    world.faults["web1"] = Faults(move_fails=2)
+    world.move("web1", "node2")
+    world.advance(600)
+    status = world.vm("web1")
+    assert (status.state, status.refused) == ("running", "node2")
+    assert status.reason == "runs; was not moved to node2: its move was made to fail (1 of 2)"
+    world.move("web1", "")
+    world.settle()
+    assert (world.vm("web1").reason, world.vm("web1").refused) == ("runs", "")
+    world.move("web1", "node2")
+    world.settle()
+    assert "(2 of 2)" in world.vm("web1").reason
+
+
+def test_a_connection_that_breaks_at_the_worst_moment_leaves_no_guest_running_twice(world: World) -> None:
+    """The source believes that the move has failed and lets the guest run on, but it has arrived."""
+    world.want_blindly("web1", node=None)
+    world["node1"].hypervisor.breaks = True
+    world.move("web1", "node2")
+    world.settle()
+    assert world["node1"].hypervisor.domains["web1"].state is DomainState.RUNNING
+    assert world["node2"].hypervisor.domains["web1"].state is DomainState.ARRIVED
+    world.move("web1", "")
+    world.settle()
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: destroy web1"]
+
+
+def test_an_agent_that_dies_between_the_guests_move_and_the_claims(world: World) -> None:
+    world.want_blindly("web1", node=None)
+    world.settle()
+    hypervisor = world["node1"].hypervisor
+    world["node1"].kill_agent()
+    world.move("web1", "node2")
+    hypervisor.migrate("web1", hypervisor.domains["web1"].uuid, "node2", 2)
+    world.advance(20)
+    assert world["node2"].hypervisor.domains["web1"].state is DomainState.ARRIVED
+    world["node1"].start_agent()
+    world.settle()
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
+
+
+def test_a_vm_that_is_removed_on_its_way_leaves_no_index_behind(world: World) -> None:
+    world.want_blindly("web1", node=None)
+    world.faults["web1"] = Faults(move_fails=1)
+    world.move("web1", "node2")
+    world.settle()
+    world.want_blindly("web1", state="absent")
+    world.settle()
+    assert [world.user.children(paths.assigned(node)) for node in ("node1", "node2")] == [[], []]
+
+
+def test_the_new_owner_waits_for_the_epoch_that_cut_off_the_last(world: World) -> None:
+    world.want_blindly("web1", node=None, live=False)
+    world.move("web1", "node2", barrier=77)
+    world.advance(30)
+    assert world.claim("web1").node == "node2"
+    assert world.vm("web1").reason.startswith("Ceph has not told of osdmap epoch 77 yet")
+    world.storage.epoch = 77
+    world.advance(60)
+    assert world["node2"].running == {"web1"}
+
+
+# --- the node's own fence, and its storage ----------------------------------------------------------------------------
+
+
+def test_a_fenced_node_destroys_everything_says_so_and_starts_again_when_it_may(world: World) -> None:
+    world.fence("node1", "collecting")
+    world.advance(5)
+    assert world.log[2:] == ["node1: destroy web1"]
+    status = world.status("node1")
+    assert status.clean == "1-1"
+    assert status.vms["web1"].reason == "this node has a fence (1-1, collecting): its session has ended"
+    world.fence("node1", "lifting")
+    world.advance(60)
+    assert world.log[2:] == ["node1: destroy web1"]
+    world.fence("node1", None)
+    world.settle()
+    assert world.log[3:] == ["node1: start web1 epoch 1"]
+    assert world.status("node1").clean == ""
+
+
+def test_a_node_that_comes_back_to_its_fence_starts_nothing(world: World) -> None:
+    world["node1"].kill_agent()
+    world.advance(10)
+    world.fence("node1", "proven")
+    world["node1"].reboot()
+    world.advance(60)
+    assert world["node1"].running == set()
+    assert world.status("node1").clean == "1-1"
+
+
+def test_what_a_former_life_said_is_gone_with_a_new_ephemeral(world: World) -> None:
+    world.fence("node1", "collecting")
+    world.advance(5)
+    status = world.znode(paths.status("node1"))
+    signed = replace(world.status("node1"), signed_off=SignOff(True, "it shuts down"), leaving="migrate")
+    world.user.commit([Set(paths.status("node1"), codec.encode(signed), status.version)])
+    world["node1"].hypervisor.stop_answering()
+    world["node1"].reboot()
+    world.advance(7)
+    status = world.status("node1")
+    assert (status.signed_off, status.leaving, status.clean) == (None, "", "")
+
+
+def test_a_held_fence_changes_nothing(world: World) -> None:
+    world.fence("node1", "held")
+    world.advance(60)
+    assert world["node1"].running == {"web1"}
+    assert world.log[2:] == []
+
+
+def test_a_cut_storage_ends_every_domain_even_out_of_sight_of_the_store(world: World) -> None:
+    node = world["node1"]
+    world.ensemble.down()
+    world.advance(10)
+    node.inbox.put(StorageCutSeen("Ceph has blocklisted 10.0.2.1"))
+    world.settle()
+    assert world.log[2:] == ["node1: destroy web1"]
+    world.ensemble.up()
+    world.advance(60)
+    assert node.running == set()
+    assert world.vm("web1").reason == "the storage of this node is cut: Ceph has blocklisted 10.0.2.1"
+    node.inbox.put(StorageSeen("10.0.2.1"))
+    world.settle()
+    assert node.running == {"web1"}
+    assert world.status("node1").storage_address == "10.0.2.1"
+
+
 # --- the agent's own life ---------------------------------------------------------------------------------------------
 
 
@@ -311,11 +547,12 @@ def test_a_guest_that_ended_while_libvirt_was_away(world: World) -> None:
 
 
 def test_a_store_outage_changes_nothing(world: World) -> None:
+    world.advance(5)
     writes = world.znode(paths.status("node1"))
     world.ensemble.down()
     world.advance(600)
-    assert "blind" in world["node1"].sentences[-1]
-    assert world["node1"].sentences[-1].endswith("what runs here runs on, and nothing is started or stopped")
+    said = [sentence for sentence in world["node1"].sentences if sentence.startswith("blind")]
+    assert said[-1].endswith("what runs here runs on, and nothing is started or stopped")
     world.ensemble.up()
     world.advance(5)
     assert world["node1"].view.link.sees
@@ -469,13 +706,20 @@ def test_volumes_of_stopped_vms_do_not_hold_starts_up() -> None:
 def test_nothing_is_written_when_nothing_changes() -> None:
     world = World("node1", "node2")
     world.want(*(VmRequest(f"vm{index:02}", memory=64) for index in range(50)))
-    world.settle()
+    world.advance(5)
     zxid = world.zxid()
     world.advance(3600)
     assert world.zxid() == zxid
 
 
-def test_a_large_plan_whose_writer_died_is_carried_on(world: World) -> None:
+def test_a_large_plan_whose_writer_died_is_carried_on_at_once_by_the_leader() -> None:
+    world = World("node1", "node2", leading=True)
+    world.leave_large_plan_behind([VmRequest(f"vm{index:02}", memory=64, node="node2") for index in range(3)])
+    world.settle()
+    assert world["node2"].running == {"vm00", "vm01", "vm02"}
+
+
+def test_a_large_plan_whose_writer_died_is_carried_on_by_a_coordinator(world: World) -> None:
     world.leave_large_plan_behind([VmRequest(f"vm{index:02}", memory=64, node="node2") for index in range(3)])
     world.advance(1)
     assert world["node2"].running == set()
@@ -512,3 +756,173 @@ def test_a_status_that_cannot_be_written_is_tried_again(world: World) -> None:
     world.ensemble.heal(world["node1"].store)
     world.advance(3)
     assert world.vm("web1").state == "running"
+
+
+# --- the machine's shutdown -------------------------------------------------------------------------------------------
+
+
+def leave(world: World, policy: str, *, reboot: bool) -> None:
+    """The service manager of node1 shuts the machine down."""
+    world.set_policy(policy)
+    world.settle()
+    world["node1"].inbox.put(LeaveSeen(reboot))
+    world.settle()
+
+
+@pytest.mark.parametrize(
+    ("policy", "reboot", "recover"),
+    [
+        ("conditional", True, False),
+        ("conditional", False, True),
+        ("freeze", True, False),
+        ("freeze", False, False),
+        ("failover", True, True),
+        ("failover", False, True),
+    ],
+)
+def test_a_node_that_shuts_down_stops_its_guests_and_signs_off(
+    world: World, policy: str, reboot: bool, recover: bool
+) -> None:
+    leave(world, policy, reboot=reboot)
+    assert world.log[2:] == ["node1: shutdown web1"]
+    assert world.znode(paths.alive("node1")) is None
+    status = world.status("node1")
+    assert status.signed_off == SignOff(recover, "this node reboots" if reboot else "this node shuts down")
+    assert status.vms["web1"].state == ("backoff" if recover else "frozen")
+    world.advance(30)
+    assert world.znode(paths.alive("node1")) is None
+    world["node1"].reboot()
+    world.settle()
+    assert world.status("node1").signed_off is None
+
+
+def test_a_guest_that_does_not_listen_does_not_hold_a_shutdown_up(world: World) -> None:
+    world["node1"].hypervisor.obedient = False
+    world.want(VmRequest("web1", shutdown_timeout=3600))
+    leave(world, "freeze", reboot=True)
+    world.advance(179)
+    assert world["node1"].running == {"web1"}
+    world.advance(2)
+    assert world.log[-1] == "node1: destroy web1"
+    assert world.status("node1").signed_off is not None
+
+
+def test_neither_does_a_store_that_does_not_answer(world: World) -> None:
+    world.ensemble.down()
+    world.advance(10)
+    world["node1"].inbox.put(LeaveSeen(reboot=False))
+    world.advance(60)
+    assert world["node1"].running == set()
+    assert world["node1"].view.leaving.over is False
+    world.advance(200)
+    assert world["node1"].view.leaving.over is True
+    world.ensemble.up()
+    assert world.status("node1").signed_off is None
+
+
+def test_neither_does_a_libvirt_that_does_not_answer(world: World) -> None:
+    world["node1"].hypervisor.stop_answering()
+    leave(world, "failover", reboot=False)
+    world.advance(200)
+    assert world["node1"].view.leaving.over is True
+    assert world.status("node1").signed_off is None
+
+
+def test_guests_are_moved_away_before_the_machine_goes_off(world: World) -> None:
+    world.want_blindly("web1", node=None)
+    leave(world, "migrate", reboot=True)
+    assert world.status("node1").leaving == "migrate"
+    assert world.vm("web1").reason == "runs; this node reboots"
+    world.advance(20)
+    world.move("web1", "node2", "node1 is shutting down", home="node1")
+    world.settle()
+    assert world["node2"].running == {"web1"}
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
+    assert world.status("node1").signed_off == SignOff(False, "this node reboots")
+
+
+def test_what_cannot_be_moved_away_is_stopped(world: World) -> None:
+    world.faults["web1"] = Faults(move_fails=9)
+    leave(world, "migrate", reboot=True)
+    world.move("web1", "node2")
+    world.advance(29)
+    assert world["node1"].running == {"web1"}
+    world.advance(5)
+    assert world["node1"].running == set()
+    assert world.status("node1").vms["web1"].state == "frozen"
+
+
+def test_nothing_is_started_on_a_node_that_leaves(world: World) -> None:
+    world.want(VmRequest("db1", node="node1", state="stopped", memory=512))
+    leave(world, "migrate", reboot=True)
+    world.want_blindly("db1", state="started")
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.advance(20)
+    assert world["node1"].running == set()
+    assert world.log[2:] == []
+
+
+# --- the length of sessions -------------------------------------------------------------------------------------------
+
+
+def set_timeout(world: World, seconds: float) -> None:
+    znode, data = world.znode(paths.SETTINGS), codec.encode(ClusterSettings(session_timeout=seconds))
+    put = Create(paths.SETTINGS, data) if znode is None else Set(paths.SETTINGS, data, znode.version)
+    world.user.commit([put])
+
+
+def test_the_settings_decide_how_long_a_node_may_be_silent(world: World) -> None:
+    seen: list[str] = []
+    world.user.get(paths.alive("node1"), seen.append)
+    set_timeout(world, 20.0)
+    world.settle()
+    assert world["node1"].feed.session_timeout == 20.0
+    assert world["node1"].view.link.sees
+    assert world["node1"].running == {"web1"}
+    znode = world.znode(paths.alive("node1"))
+    assert znode is not None
+    assert seen == [paths.alive("node1")]
+    assert znode.owner == world["node1"].view.link.session
+    world["node1"].kill_agent()
+    world.advance(19)
+    assert world.znode(paths.alive("node1"))
+    world.advance(2)
+    assert world.znode(paths.alive("node1")) is None
+
+
+def test_a_session_is_changed_in_one_transaction_and_the_old_one_ends(world: World) -> None:
+    before = world["node1"].view.link.session
+    gone: list[str] = []
+    ensemble = world.ensemble
+    announce = ensemble._announce
+
+    def watch(events: Sequence[Any]) -> None:
+        if world.znode(paths.alive("node1")) is None:
+            gone.append("the node was without an ephemeral")
+        announce(events)
+
+    ensemble._announce = watch  # type: ignore[method-assign]
+    set_timeout(world, 20.0)
+    world.settle()
+    assert gone == []
+    assert before not in ensemble._sessions
+    assert world["node1"].view.link.session != before
+
+
+def test_a_new_agent_begins_with_what_the_settings_say(world: World) -> None:
+    set_timeout(world, 20.0)
+    world.settle()
+    world["node1"].restart_agent()
+    world.settle()
+    assert world["node1"].feed.session_timeout == 20.0
+    assert world["node1"].view.link.sees
+
+
+def test_settings_that_make_no_sense_change_no_session(world: World) -> None:
+    session = world["node1"].view.link.session
+    set_timeout(world, 0.0)
+    world.settle()
+    assert world["node1"].view.link.session == session
+    world.damage(paths.SETTINGS)
+    world.settle()
+    assert world["node1"].view.link.session == session

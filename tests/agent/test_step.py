@@ -15,9 +15,11 @@ from pvc_node_agent.effects import (
     DeleteVolumes,
     DestroyDomain,
     DestroyStray,
+    DestroyUnasked,
     Effect,
     EnsureVolumes,
     HandOver,
+    MigrateDomain,
     RemoveRecords,
     ResumeDomain,
     Right,
@@ -27,9 +29,9 @@ from pvc_node_agent.effects import (
 )
 from pvc_node_agent.events import Blinded, DomainGone, Done, Failure
 from pvc_node_agent.step import step
-from pvc_node_agent.view import Domain, DomainState, Facts, Hypervisor, Link, Memory, Seen, View
+from pvc_node_agent.view import Domain, DomainState, Facts, Hypervisor, Link, Memory, Seen, Storage, View
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, Disk, NodeStatus, Vm, VmStatus
+from pvc_state.records import Claim, Disk, Fence, Ha, NodeStatus, Vm, VmStatus
 
 NOW = 1000.0
 UUID = "4f0a9c56-40c2-4a1e-9f5e-1f5b0a1f7c11"
@@ -74,6 +76,11 @@ def state(domain_state: DomainState) -> Domain:
 
 
 START = StartDomain("web1", RIGHT, RECORD)
+BLIND = Link(1, NOW - 5, "x")
+MOVES = replace(CLAIM, to="node2", why="node1 is drained")
+MIGRATE = MigrateDomain("web1", RIGHT, UUID, "node2")
+DESTROY = DestroyUnasked("web1", UUID)
+CUT = Storage(cut="Ceph has blocklisted 10.0.2.1")
 STOPPING = {"stopping_since": NOW - 10, "press_at": NOW + 1}
 KNOWN = {"volumes": DISKS}
 
@@ -202,6 +209,140 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         view(wanted("hibernated"), RUNS),
         None,
         "web1: hold: state hibernated is not known to this agent: install a newer one",
+    ),
+    "ignored, and it does not run": (view(wanted("ignored"), remembered=KNOWN), None, None),
+    "ignored, and it runs": (view(wanted("ignored"), RUNS), None, None),
+    "it did not start too often": (
+        view(replace(RECORD, ha=Ha(max_local_restarts=1)), remembered={**KNOWN, "failures": 2, "reason": "no bridge"}),
+        None,
+        "web1: give up: given up after it failed 2 times in a row on this node, the last time: no bridge",
+    ),
+    "the last crash was one too many": (
+        view(replace(RECORD, ha=Ha(max_local_restarts=0)), remembered={**KNOWN, "ended": "its QEMU died"}),
+        None,
+        "web1: give up: given up after it failed once in a row on this node, the last time: its QEMU died",
+    ),
+    "without a limit it is tried for ever": (
+        view(replace(RECORD, ha=Ha(max_local_restarts=-1)), remembered={**KNOWN, "failures": 99}),
+        StartDomain("web1", RIGHT, replace(RECORD, ha=Ha(max_local_restarts=-1))),
+        "web1: start: wanted started, and it does not run",
+    ),
+    "given up, but its claim has been elsewhere since": (
+        view(remembered={**KNOWN, "failures": 9, "given_up": "given up", "epoch": 1}),
+        START,
+        "web1: start: wanted started, and it does not run",
+    ),
+    "to be moved while it runs": (
+        view(domain=RUNS, claim=MOVES),
+        MIGRATE,
+        "web1: move: is to move to node2: node1 is drained",
+    ),
+    "on its way": (view(domain=RUNS, claim=MOVES, busy={"web1": MIGRATE}), None, None),
+    "as many as may be are on their way": (
+        view(domain=RUNS, claim=MOVES, busy={f"vm{index}": MIGRATE for index in range(2)}),
+        None,
+        None,
+    ),
+    "to be moved, and nothing runs": (
+        view(claim=MOVES),
+        HandOver("web1", RIGHT, "node2"),
+        "web1: hand over: is to move to node2: node1 is drained",
+    ),
+    "stopped, and to be moved": (
+        view(wanted("stopped"), claim=MOVES),
+        HandOver("web1", RIGHT, "node2"),
+        "web1: hand over: is to move to node2: node1 is drained",
+    ),
+    "given up, and to be moved": (
+        view(claim=MOVES, remembered={"failures": 9, "given_up": "given up", "epoch": 3}),
+        HandOver("web1", RIGHT, "node2"),
+        "web1: hand over: is to move to node2: node1 is drained",
+    ),
+    "cannot be moved while it runs": (
+        view(replace(RECORD, live=False), RUNS, MOVES),
+        ShutdownDomain("web1", RIGHT, UUID),
+        "web1: shut down: is to move to node2: node1 is drained",
+    ),
+    "its move has failed: it runs on": (
+        view(domain=RUNS, claim=MOVES, remembered={"refused": 11, "refusal": "no route"}),
+        None,
+        None,
+    ),
+    "asked anew after its move has failed": (
+        view(domain=RUNS, claim=MOVES, remembered={"refused": 10, "refusal": "no route"}),
+        MIGRATE,
+        "web1: move: is to move to node2: node1 is drained",
+    ),
+    "absent, and to be moved": (
+        view(wanted("absent"), claim=MOVES),
+        RemoveRecords("web1", RIGHT),
+        "web1: remove: wanted absent, and nothing of it runs; its volumes stay: vms/web1-disk0",
+    ),
+    "on its way here": (
+        view(domain=replace(RUNS, state=DomainState.ARRIVED, epoch=4), claim=Claim("node2", 3, to="node1")),
+        None,
+        None,
+    ),
+    "on its way here, it says, but not from this claim": (
+        view(domain=replace(RUNS, state=DomainState.ARRIVED, epoch=3), claim=Claim("node2", 3, to="node1")),
+        DestroyStray("web1", UUID, 3),
+        "web1: destroy: it runs here, but node2 holds its claim (epoch 3)",
+    ),
+    "arrived, and its claim has followed": (
+        view(domain=state(DomainState.ARRIVED)),
+        ResumeDomain("web1", RIGHT, UUID),
+        "web1: resume: has arrived here, and is let run on",
+    ),
+    "arrived, but broken": (
+        view(domain=state(DomainState.ARRIVED), remembered={"attempts": 1, "reason": "half of it", "epoch": 3}),
+        DestroyDomain("web1", RIGHT, UUID),
+        "web1: destroy: it has been moved here, but cannot run on: half of it",
+    ),
+    "its last owner was cut off": (
+        view(claim=replace(CLAIM, barrier=50), remembered={**KNOWN, "barrier": 49}),
+        EnsureVolumes("web1", RIGHT, DISKS, barrier=50),
+        "web1: ensure volumes: wanted started",
+    ),
+    "the storage is cut": (
+        view(domain=RUNS, storage=CUT, said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1"),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
+    "the storage is cut, and the store is out of sight": (
+        view(
+            domain=RUNS,
+            storage=CUT,
+            link=BLIND,
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
+    "the storage is cut while it moves": (
+        view(
+            domain=RUNS,
+            storage=CUT,
+            claim=MOVES,
+            busy={"web1": MIGRATE},
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
+    "the storage is cut, and it is ignored": (
+        view(
+            wanted("ignored"),
+            domain=RUNS,
+            storage=CUT,
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
+    "a slow storage is not a cut one": (
+        view(domain=RUNS, storage=Storage(slow="Ceph has not answered for 5 s")),
+        None,
+        "slow storage: Ceph has not answered for 5 s",
     ),
     "a node that is blind does nothing": (
         view(remembered=KNOWN, link=Link(1, NOW - 5, "the connection to the store is lost"), said=""),
@@ -332,6 +473,74 @@ def test_the_pools_known_last_are_kept_until_ceph_answers() -> None:
 def test_a_vm_is_described(before: View, expected: tuple[str, int, str]) -> None:
     status = published(before).vms["web1"]
     assert (status.state, status.generation, status.reason) == expected
+
+
+@pytest.mark.parametrize(
+    ("fence", "effects", "decision"),
+    [
+        ("held", [START], "start"),
+        ("collecting", [], "sweep"),
+        ("proven", [], "sweep"),
+        ("lifting", [], "sweep"),
+        ("of a later version", [], "sweep"),
+    ],
+)
+def test_a_fenced_node_starts_nothing(fence: str, effects: list[Effect], decision: str) -> None:
+    fenced = view(remembered=KNOWN, fence=Stored(Fence("7-1", fence, "its session has ended"), 0))
+    outcome = step(NOW, fenced)
+    assert list(outcome.effects) == effects
+    assert outcome.sentences[0].decision == decision
+
+
+@pytest.mark.parametrize("record", [RECORD, wanted("ignored"), wanted("stopped"), None])
+def test_a_fenced_node_destroys_everything(record: Vm | None) -> None:
+    fenced = view(record, RUNS, fence=Stored(Fence("7-1", "collecting", "its session has ended"), 0))
+    assert step(NOW, fenced).effects == (DESTROY,)
+    assert step(NOW, replace(fenced, link=BLIND)).effects == ()
+
+
+def test_a_damaged_fence_starts_and_moves_nothing_and_destroys_nothing() -> None:
+    damaged: Stored[Fence] = Stored(None, 0, "no JSON")
+    assert step(NOW, view(remembered=KNOWN, fence=damaged)).effects == ()
+    assert step(NOW, view(domain=RUNS, claim=MOVES, fence=damaged)).effects == ()
+    assert step(NOW, view(domain=state(DomainState.ARRIVED), fence=damaged)).effects == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "clean"),
+    [
+        ({}, "7-1"),
+        ({"domain": RUNS}, ""),
+        ({"busy": {"web2": replace(START, vm="web2")}}, ""),
+        ({"hypervisor": Hypervisor(False, "away")}, ""),
+        ({"domains": {"strange": RUNS}}, ""),
+    ],
+)
+def test_a_fenced_node_is_clean_when_nothing_runs_or_can(changes: dict[str, Any], clean: str) -> None:
+    fence = Stored(Fence("7-1", "proven", "its session has ended"), 0)
+    assert published(view(facts=FACTS, fence=fence, **changes)).clean == clean
+
+
+def test_a_failed_move_is_told_and_not_repeated() -> None:
+    after = absorb(
+        NOW, view(domain=RUNS, claim=MOVES, busy={"web1": MIGRATE}), Done(MIGRATE, Failure.FAILED, "no route")
+    )
+    status = published(replace(after, facts=FACTS)).vms["web1"]
+    assert (status.state, status.refused) == ("running", "node2")
+    assert status.reason == "runs; was not moved to node2: no route"
+
+
+def test_a_move_that_the_end_of_its_domain_cuts_short_ends_nothing_else() -> None:
+    moving = view(domain=RUNS, claim=MOVES, storage=CUT, busy={"web1": MIGRATE})
+    swept = moving.after(step(NOW, moving))
+    assert swept.busy == {"web1": DESTROY}
+    assert absorb(NOW, swept, Done(MIGRATE, Failure.FAILED, "it is gone")).busy == {"web1": DESTROY}
+
+
+@pytest.mark.parametrize(("failure", "counts"), [(Failure.FAILED, 1), (Failure.AWAY, 0)])
+def test_only_the_vms_own_failures_count(failure: Failure, counts: int) -> None:
+    after = absorb(NOW, view(remembered=KNOWN, busy={"web1": START}), Done(START, failure, "x"))
+    assert after.memory["web1"].failures == counts
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

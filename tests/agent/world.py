@@ -21,7 +21,7 @@ from pvc_state.errors import InvalidRequest, StoreUnavailable
 from pvc_state.memory_store import MemoryStore
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Claim, Health, NodeStatus, Schema, Service, Vm, VmStatus
+from pvc_state.records import Claim, Fence, Health, NodeStatus, Schema, Service, Settings, Vm, VmStatus
 from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import load
 from pvc_state.store import Check, Create, Delete, Op, Set, Znode
@@ -30,7 +30,7 @@ SESSION_TIMEOUT = 6.0
 
 
 class Node(Machine):
-    """A machine whose services are looked at, too, and whose agent leads nothing."""
+    """A machine whose services are looked at, too."""
 
     world: simulated.World
 
@@ -40,9 +40,14 @@ class Node(Machine):
 
 
 class World(simulated.World):
-    """The cluster."""
+    """The cluster.
 
-    def __init__(self, *nodes: str) -> None:
+    Args:
+        leading: whether its agents also stand for the lead.
+    """
+
+    def __init__(self, *nodes: str, leading: bool = False) -> None:
+        self.leading = leading
         super().__init__(session_timeout=SESSION_TIMEOUT, time=1000.0)
         requests = [NodeRequest(name, coordinator=True) for name in nodes]
         commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, requests, "test"))
@@ -50,8 +55,8 @@ class World(simulated.World):
             self.add_machine(name)
         self.settle()
 
-    def add_machine(self, name: str, *, powered: bool = True) -> Node:
-        self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered, manager=False)
+    def add_machine(self, name: str, *, powered: bool = True, coordinator: bool = True) -> Node:
+        self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered, manager=self.leading)
         node.start_agent()
         return node
 
@@ -87,6 +92,40 @@ class World(simulated.World):
             ]
         )
 
+    def move(self, vm: str, to: str, why: str = "test", **changes: Any) -> None:
+        """Have a VM moved, as a leader does: the claim says where, the index has it for both. Nowhere: no more."""
+        znode = self.znode(paths.claim(vm))
+        assert znode is not None
+        before = codec.decode(Claim, znode.data)
+        after = replace(before, to=to, why=why if to else "", **changes)
+        ops: list[Op] = [Set(paths.claim(vm), codec.encode(after), znode.version)]
+        if before.to and before.to != to:
+            ops.append(Delete(paths.assigned(before.to, vm), 0))
+        if to and to != before.to:
+            ops.append(Create(paths.assigned(to, vm)))
+        self.user.commit(ops)
+
+    def fence(self, node: str, state: str | None, **changes: Any) -> None:
+        """Make a node's fence, change it, or take it away (None), as a leader does; with it goes the node's session."""
+        path = paths.fence(node)
+        znode = self.znode(path)
+        if state is None:
+            assert znode is not None
+            self.user.commit([Delete(path, znode.version)])
+        elif znode is not None:
+            record = replace(codec.decode(Fence, znode.data), state=state, **changes)
+            self.user.commit([Set(path, codec.encode(record), znode.version)])
+        else:
+            alive = self.znode(paths.alive(node))
+            ops: list[Op] = [Delete(paths.alive(node), alive.version)] if alive is not None else []
+            record = Fence(id="1-1", state=state, why="its session has ended", **changes)
+            self.user.commit([*ops, Create(path, codec.encode(record))])
+
+    def set_policy(self, shutdown_policy: str) -> None:
+        """Say what becomes of the VMs of a node that shuts down."""
+        data, znode = codec.encode(Settings(shutdown_policy=shutdown_policy)), self.znode(paths.SETTINGS)
+        self.user.commit([Create(paths.SETTINGS, data) if znode is None else Set(paths.SETTINGS, data, znode.version)])
+
     def damage(self, path: str) -> None:
         znode = self.znode(path)
         assert znode is not None
@@ -98,11 +137,11 @@ class World(simulated.World):
         schema = replace(codec.decode(Schema, znode.data), version=version)
         self.user.commit([Set(paths.SCHEMA, codec.encode(schema), znode.version)])
 
-    def want_blindly(self, vm: str, **changes: str | None) -> None:
+    def want_blindly(self, vm: str, **changes: Any) -> None:
         """Change a record as other software might, past the library's rules."""
         znode = self.znode(paths.vm(vm))
         assert znode is not None
-        record = replace(codec.decode(Vm, znode.data), **changes)  # type: ignore[arg-type]
+        record = replace(codec.decode(Vm, znode.data), **changes)
         self.user.commit([Set(paths.vm(vm), codec.encode(record), znode.version)])
 
     def leave_large_plan_behind(self, requests: Sequence[VmRequest]) -> None:

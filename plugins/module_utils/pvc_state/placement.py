@@ -124,6 +124,17 @@ class Placement:
         """How much the VMs prefer a node: the lower the better."""
         return tuple(rule.rank(node) for name in unit for rule in self.rules.preferences(name))
 
+    def preferred(self, unit: Mapping[str, Vm], here: str, against: Mapping[str, str] | None = None) -> Choice | None:
+        """The node to which VMs return by themselves from ``here``, since they prefer it and it can take them."""
+        if not all(vm.ha.failback for vm in unit.values()) or all(vm.state != "started" for vm in unit.values()):
+            return None
+        rank = self.ranks(unit, here)
+        named = {node for name in unit for rule in self.rules.preferences(name) for node in rule.nodes}
+        if not any(self.ranks(unit, node) < rank for node in named - self.closed.keys() - (against or {}).keys()):
+            return None
+        found = self.find(unit, against)
+        return found if isinstance(found, Choice) and self.ranks(unit, found.node) < rank else None
+
     def reaching(self, unit: Mapping[str, Vm]) -> list[str]:
         """The open nodes that have every pool and bridge of these VMs, by name."""
         pools = frozenset(disk.pool for vm in unit.values() for disk in vm.disks)

@@ -145,7 +145,7 @@ class _Work:
         here = self.claims[next(iter(unit))].node
         avoided = {node: "is where it did not start" for name, vm in unit.items() for node in self._tried(name, vm)}
         home = next((home for name in unit if self._open_home(name, home := self.claims[name].home)), "")
-        best = self._preferred(unit, here, avoided)
+        best = self.placement.preferred(unit, here, avoided)
         rank = self.placement.ranks(unit, best.node if best else here)
         if home and home not in avoided and self.placement.ranks(unit, home) <= rank:
             against = self.placement.why_not(unit, home)
@@ -268,20 +268,6 @@ class _Work:
         why = f"it is bound to {', '.join(bound)} by its option node" if bound else f"no node can take it: {found.why}"
         self.blocked.update(dict.fromkeys(unit, f"{trouble}, but {why}"))
         return False
-
-    def _preferred(self, unit: Unit, here: str, avoided: Mapping[str, str]) -> Choice | None:
-        """A node that is preferred to the one where the VMs are, if they return by themselves and one can take them."""
-        if not all(vm.ha.failback for vm in unit.values()) or all(vm.state != "started" for vm in unit.values()):
-            return None
-        named = {node for name in unit for rule in self.placement.rules.preferences(name) for node in rule.nodes}
-        rank = self.placement.ranks(unit, here)
-        better = named - avoided.keys() - self.placement.closed.keys()
-        if not any(self.placement.ranks(unit, node) < rank for node in better):
-            return None
-        found = self.placement.find(unit, avoided)
-        if isinstance(found, Choice) and self.placement.ranks(unit, found.node) < rank:
-            return found
-        return None
 
     def _open_home(self, name: str, home: str) -> bool:
         return (

@@ -137,3 +137,16 @@ class SettingsRequest:
     boot_grace: float | Unset = UNSET
     storm_limit: int | Unset = UNSET
     early_suspicion: bool | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class MoveRequest:
+    """A VM that is to go to another node now.
+
+    Attributes:
+        to: the node. cold: stop it for that, although it could move while it runs.
+    """
+
+    name: str
+    to: str
+    cold: bool = False

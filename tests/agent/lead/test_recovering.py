@@ -12,7 +12,6 @@ from pvc_node_agent.lead.recovering import BATCH
 from pvc_state.codec import Stored
 from pvc_state.records import Claim, Evidence, Fence, Ha
 from pvc_state.snapshot import Snapshot
-
 from tests.agent.lead.builders import Led, cluster, fenced, policy, with_vms
 
 TWO = ("node1", "node2")
@@ -62,7 +61,7 @@ def test_nothing_is_recovered_while_the_cluster_is_in_maintenance() -> None:
 
 
 def test_many_claims_change_in_batches_and_none_twice() -> None:
-    led = Led(dead(2 * BATCH + 1))
+    led = Led(dead(2 * BATCH + 1, memory=16))
     moved: list[str] = []
     for size in (BATCH, BATCH, 1):
         (recover,) = (effect for effect in led.effects() if isinstance(effect, Recover))

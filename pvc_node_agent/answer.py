@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a decision about a VM of this node is put together: what is remembered, what is published, and why. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pvc_state.records import Claim, Disk, Vm, VmStatus
+
+from .case import Case, Verdict, pause, react
+from .domain_xml import console_log
+from .effects import Right, StartDomain, VmEffect
+from .view import Memory
+
+#: How the reason of a state begins that an agent keeps to after its own restart: it does not try any more.
+GIVEN_UP = "given up"
+
+
+class Answer:
+    """One decision: the case, and the memory as far as the decision has come."""
+
+    def __init__(self, case: Case, claim: Claim, claim_version: int, record: Vm, record_version: int) -> None:
+        self.case = case
+        self.claim = claim
+        self.record = record
+        self.epoch = claim.epoch
+        self.right = Right(claim.epoch, claim_version, record_version)
+        memory = case.memory
+        if memory.record_version != record_version:
+            # the user has spoken: what failed before may work now
+            stopping = record.state != "started"
+            restarted = memory.record_version == -1
+            memory = Memory(
+                record_version=record_version,
+                running_since=memory.running_since,
+                stopping_since=memory.stopping_since if stopping else None,
+                volumes=memory.volumes,
+                barrier=memory.barrier,
+                press_at=memory.press_at,
+                restarts=memory.restarts if restarted else 0,
+                given_up=memory.given_up if restarted else "",
+                failures=memory.failures if restarted else 0,
+                refused=memory.refused,
+                refusal=memory.refusal,
+                said=memory.said,
+            )
+        if memory.epoch != claim.epoch:
+            # it has been elsewhere meanwhile, or somebody has decided that it is to be tried here again
+            if memory.epoch != -1:
+                memory = replace(memory, failures=0, given_up="", attempts=0, retry_at=0.0)
+            memory = replace(memory, epoch=claim.epoch)
+        self.memory = memory
+
+    def _pause(self, state: str, generation: int | None = None) -> Verdict | None:
+        """The answer while a pause after a failure lasts; None when there is none."""
+        self.memory, wake_at = react(self.case._replace(memory=self.memory))
+        if wake_at is None:
+            return None
+        seconds = pause(self.case.settings, self.memory.attempts)
+        reason = f"{self.memory.reason}; tried again after {seconds:g} s"
+        shown = self._old_generation() if generation is None else generation
+        return self._verdict(state, shown, reason, None, "wait", reason, wake_at)
+
+    def _remember(self, **changes: Any) -> None:
+        # most decisions change nothing, and a copy is what they would cost most
+        if any(getattr(self.memory, name) != value for name, value in changes.items()):
+            self.memory = replace(self.memory, **changes)
+
+    def _note_trouble(self, trouble: str) -> None:
+        """A guest that has run well for a while starts with a clean slate when something happens to it."""
+        since = self.memory.running_since
+        steady = since is not None and self.case.now - since >= self.case.settings.steady_after
+        if steady:
+            self._remember(attempts=0, failures=0)
+        self._remember(trouble=trouble)
+
+    def _old_generation(self) -> int:
+        """The generation that was true last, while a change is under way."""
+        published = self.case.published
+        return published.generation if published is not None else 0
+
+    def _unknown(self) -> Verdict:
+        """libvirt does not answer: what was true last is the best that can be said."""
+        domain = self.case.domain
+        state = "running" if domain is not None else "backoff"
+        generation = self._old_generation()
+        last = "it ran when libvirt last answered" if domain is not None else "nothing is started or stopped meanwhile"
+        return self._verdict(state, generation, f"{self.case.hypervisor}; {last}")
+
+    def _verdict(
+        self,
+        state: str,
+        generation: int,
+        reason: str,
+        effect: VmEffect | None = None,
+        decision: str = "",
+        why: str = "",
+        wake_at: float | None = None,
+    ) -> Verdict:
+        has_console = self.case.domain is not None or isinstance(effect, StartDomain)
+        status = VmStatus(
+            state,
+            self.epoch,
+            generation,
+            reason,
+            restarts=self.memory.restarts,
+            console=console_log(self.case.vm) if has_console else self._old_console(),
+            definition=self.case.domain.definition if self.case.domain is not None else 0,
+            refused=self.claim.to if self._refused() else "",
+        )
+        return Verdict(status, self.memory, effect, decision, why, wake_at)
+
+    def _refused(self) -> bool:
+        """Whether the move that the claim asks for has been given up."""
+        return bool(self.claim.to) and self.memory.refused == self.right.claim_version
+
+    def _old_console(self) -> str:
+        return self.case.published.console if self.case.published is not None else ""
+
+
+def names(disks: tuple[Disk, ...]) -> str:
+    return ", ".join(f"{disk.pool}/{disk.volume}" for disk in disks)
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
