@@ -41,7 +41,13 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import
     Store,
 )
 
-SETTLED = {"started": "running", "stopped": "stopped", "disabled": "stopped", "absent": "deleting"}
+SETTLED = {
+    "started": "running",
+    "stopped": "stopped",
+    "disabled": "stopped",
+    "ignored": "stopped",
+    "absent": "deleting",
+}
 
 
 COUNTED = dict.fromkeys(
