@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """A node's agent without a hypervisor: what is wanted of its VMs is true at once. It speaks the protocol of claims.
+Nobody leads: where a VM that runs is bound to another node, its owner gives it away by itself.
 
 It learns of changes by the store's watches, like the real one, so the modules' waiting is tested with the real thing.
 """
@@ -190,7 +191,7 @@ class Agent:
                 Delete(paths.vm(name), vm_znode.version), Delete(paths.claim(name), claim_znode.version), assigned
             )
             return None
-        if vm.node not in (None, self._node) and vm.state != "started":
+        if vm.node not in (None, self._node):
             mine = Claim(vm.node, claim.epoch + 1)
             handed = Create(paths.assigned(vm.node, name))
             self._commit(Set(paths.claim(name), encode(mine), claim_znode.version), assigned, handed)
