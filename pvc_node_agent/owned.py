@@ -178,7 +178,7 @@ class Owned(Answer):
             return self._stop(domain)
         if self._refused() or domain.state is DomainState.IO_ERROR:
             return self._keep_running(domain)
-        if not self.record.live or domain.state not in _MOVABLE:
+        if not self.record.live or self.claim.cold or domain.state not in _MOVABLE:
             return self._stop(domain, why)
         self._remember(ended="", stopping_since=None)
         generation = self.record.generation

@@ -164,7 +164,7 @@ class Performer:
     def _hand_over(self, effect: HandOver) -> None:
         store = self._store()
         old = self._claim(store, effect.vm, effect.right)
-        successor = replace(old, node=effect.to, epoch=old.epoch + 1, to="", why="")
+        successor = replace(old, node=effect.to, epoch=old.epoch + 1, to="", why="", cold=False)
         ops: list[Op] = [
             self._own(),
             Check(paths.vm(effect.vm), effect.right.record_version),

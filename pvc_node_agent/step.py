@@ -36,7 +36,8 @@ def step(now: float, view: View) -> Outcome:
     said, sentence = _of_node(view)
     sentences = [sentence] if said != view.said else []
     if not view.link.sees and not stand.unasked:
-        return Outcome((), tuple(sentences), view.memory, said, None, {}, view.leaving)
+        until = moves_until(view.leaving, view.settings) if view.leaving is not None else None
+        return Outcome((), tuple(sentences), view.memory, said, until, {}, view.leaving)
 
     effects: list[Effect] = []
     statuses: dict[str, VmStatus] = {}

@@ -50,7 +50,7 @@ class Agent:
         self.hypervisor = SimulatedHypervisor("node1", lambda _text: None)
         storage = NodeStorage(SimulatedCeph(lambda _text: None), "10.0.1.1", lambda: True)
         alive = Alive("boot", instance)
-        feed = Feed("node1", ensemble.connect, alive, self.clock, self.inbox.put)
+        feed = Feed("node1", ensemble.connect, alive, self.clock, self.inbox.put, 6.0)
         self.loop = Loop(
             View(node="node1"),
             self.inbox,
@@ -59,7 +59,7 @@ class Agent:
             Performer("node1", feed.store, self.hypervisor, storage),
             Pools(hypervisor=Workers("hypervisor", 2), storage=Workers("storage", 1), store=Workers("store", 1)),
             self,
-            frozen_after=3.0,
+            session_timeout=lambda: 6.0,
             idle=0.2,
             sign_of_life=lambda _view: self.signs.release(),
         )
