@@ -58,6 +58,11 @@ emulated:  ## the scenarios for what containers cannot do: bonds and VLANs; disk
 	@$(MAKE) molecule SCENARIO=network
 	@$(MAKE) molecule SCENARIO=emulated
 
+SECONDS ?= 120
+.PHONY: chaos
+chaos: venv  ## simulated clusters in which everything goes wrong; SECONDS=600 for longer; prints the seed of what it finds
+	@PYTHONPATH=.:plugins/module_utils python -m pvc_node_agent.sim.chaos --seconds $(SECONDS) --first $$RANDOM
+
 .PHONY: bench
 bench: venv  ## measure what the budgets are about, into build/bench.json; BENCHMARKS=bulk runs one
 	@PYTHONPATH=collections python -m tests.bench.run $(BENCHMARKS)
