@@ -460,8 +460,10 @@ def test_what_a_former_life_said_is_gone_with_a_new_ephemeral(world: World) -> N
     signed = replace(world.status("node1"), signed_off=SignOff(True, "it shuts down"), leaving="migrate")
     world.user.commit([Set(paths.status("node1"), codec.encode(signed), status.version)])
     world["node1"].hypervisor.stop_answering()
+    world.jobs_run = False
     world["node1"].reboot()
     world.advance(7)
+    assert world.znode(paths.alive("node1")) is not None
     status = world.status("node1")
     assert (status.signed_off, status.leaving, status.clean) == (None, "", "")
 
