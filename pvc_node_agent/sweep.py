@@ -34,6 +34,10 @@ _TIME = 90
 
 def sweep(case: Case) -> Verdict:
     """What to do about the VM."""
+    if case.memory.swept != case.standing.sweep:
+        # what failed before is no reason to wait now
+        memory = replace(case.memory, swept=case.standing.sweep, trouble="", attempts=0, retry_at=0.0)
+        case = case._replace(memory=memory)
     if case.domain is None:
         memory = replace(case.memory, ended="", running_since=None, stopping_since=None)
         return Verdict(_status(case, "stopped"), memory)

@@ -350,6 +350,16 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         None,
         None,
     ),
+    "the storage is cut, and what failed before is not waited for": (
+        view(
+            domain=state(DomainState.IO_ERROR),
+            storage=CUT,
+            remembered={"reason": "its storage failed", "attempts": 7, "retry_at": NOW + 60},
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
     "the storage is cut, and it is ignored": (
         view(
             wanted("ignored"),
