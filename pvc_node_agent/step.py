@@ -95,6 +95,9 @@ def step(now: float, view: View) -> Outcome:
     leaving = view.leaving
     if view.link.sees:
         _publish(now, view, statuses, stand, effects, times)
+    if any(isinstance(effect, Depart) for effect in effects):
+        fate = "its VMs wait for it" if stand.frozen else "its VMs are to run elsewhere"
+        sentences.append(Sentence("", "sign off", f"{stand.halt}, and nothing runs here any more; {fate}"))
     if leaving is not None:
         leaving = _leave(now, view, leaving, times)
     return Outcome(tuple(effects), tuple(sentences), memory, said, min(times, default=None), decided, leaving)

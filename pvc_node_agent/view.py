@@ -256,11 +256,18 @@ class Memory:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One decision and its reason, for the journal."""
+    """One decision and its reason, for the journal.
+
+    Attributes:
+        vm, node: which it is about; empty for none. A node only when another one decides about it.
+        evidence: the kind that proves a node's fence, where the decision rests on it.
+    """
 
     vm: str
     decision: str
     reason: str
+    node: str = ""
+    evidence: str = ""
 
     def __str__(self) -> str:
         text = f"{self.decision}: {self.reason}" if self.reason else self.decision

@@ -12,12 +12,13 @@ from typing import Any
 from pvc_state import codec, paths
 from pvc_state.commit import commit_nodes
 from pvc_state.errors import StoreError
+from pvc_state.placement import Placement
 from pvc_state.plan import guard
 from pvc_state.plan_node import plan_nodes
 from pvc_state.records import Claim, Disk, Fence, FenceDevice, Ha, Node, NodeStatus, Rule, Settings, Vm
 from pvc_state.requests import NodeRequest
 from pvc_state.snapshot import load
-from pvc_state.store import CommitRefused, Create, Set
+from pvc_state.store import CommitRefused, Create, Op, Set
 
 from .faults import Faults
 from .machine import Dies, Machine
@@ -49,6 +50,7 @@ class Stage(Witness):
         rules: Sequence[Rule] = (),
         **settings: Any,
     ) -> None:
+        self._stalls: dict[str, float] = {}
         super().__init__(session_timeout=SESSION)
         names = [f"node{number}" for number in range(1, coordinators + hypervisors + 1)]
         requests = [
@@ -119,6 +121,39 @@ class Stage(Witness):
 
         machine.performed = performed
 
+    def stall(self, node: str, seconds: float) -> None:
+        """The next start of a node stands still between the store's word and libvirt, and the whole machine with it."""
+        self._stalls[node] = seconds
+
+    def about(self, what: str, machine: Machine, vm: str) -> None:
+        seconds = self._stalls.pop(machine.name, 0.0) if what == "start" else 0.0
+        if not seconds:
+            super().about(what, machine, vm)
+            return
+        boots = machine.boots
+        machine.pause()
+        self._pass(seconds)
+        if machine.boots != boots or not machine.powered:
+            raise Dies
+        machine.thaw(jobs=False)
+
+    def move(self, vm: str, to: str) -> bool:
+        """A user wants a running VM to move."""
+        try:
+            snapshot = load(self.user)
+            stored, record = snapshot.claims[vm], snapshot.vms[vm]
+            claim = stored.value
+            assert claim is not None
+            assert record.value is not None
+            if claim.to or claim.node == to or Placement(snapshot).why_not({vm: record.value}, to):
+                return False
+            moving = replace(claim, to=to, why="a user wants it there", home="")
+            ops: list[Op] = [Set(paths.claim(vm), codec.encode(moving), stored.version), Create(paths.assigned(to, vm))]
+            self.user.commit([*guard(snapshot), *ops])
+        except (StoreError, CommitRefused):
+            return False
+        return True
+
     def store(self, on: bool) -> None:
         """All servers of the store are stopped, or started."""
         self.switched_off = not on
@@ -155,6 +190,7 @@ class Stage(Witness):
         self.storage.failing = self.storage.fence_failing = ""
         self.power.moods.clear()
         for machine in self.nodes.values():
+            self._stalls.clear()
             machine.performed = lambda _effect: None
             machine.store_faulty = False
             machine.hypervisor.failing, machine.hypervisor.obedient = "", True

@@ -27,6 +27,7 @@ from .records import (
     Declaration,
     Fence,
     Health,
+    Leader,
     Node,
     NodeStatus,
     Rule,
@@ -34,7 +35,7 @@ from .records import (
     Settings,
     Vm,
 )
-from .store import Store, Znode
+from .store import Store, Watch, Znode
 
 T = TypeVar("T")
 
@@ -165,6 +166,13 @@ def load_schema(store: Store) -> tuple[Schema, int]:
             remedy="use a release of pvc.cluster that knows it, on the controller and on every node",
         )
     return schema.value, schema.version
+
+
+def load_leader(store: Store, watch: Watch | None = None) -> str:
+    """The node whose agent leads, empty for none. No decision rests on it, so no snapshot holds it."""
+    znode = store.get(paths.LEADER, watch)
+    leader = stored(Leader, znode).value if znode is not None else None
+    return leader.node if leader is not None else ""
 
 
 def _read(store: Store, schema: Schema, schema_version: int, journal: int, only: Collection[str] | None) -> Snapshot:

@@ -12,6 +12,7 @@ import pytest
 from pvc_node_agent.lead.effects import BeginFence, LeadEffect, Write
 from pvc_node_agent.lead.perform import LeadPerformer
 from pvc_node_agent.sim.machine import Dies, Machine
+from pvc_node_agent.view import Sentence
 from pvc_state import codec, paths
 from pvc_state.records import Leader, Past
 from pvc_state.requests import DiskRequest, VmRequest
@@ -24,6 +25,13 @@ VMS = tuple(f"vm{index}" for index in range(4))
 class Watched(World):
     """No VM is started while another guest of it can still write."""
 
+    def __init__(self, *nodes: str) -> None:
+        self.decisions: list[Sentence] = []
+        super().__init__(*nodes, leading=True)
+
+    def told(self, machine: Machine, sentence: Sentence) -> None:
+        self.decisions.append(sentence)
+
     def happened(self, what: str, machine: Machine, vm: str) -> None:
         if what == "start":
             others = [other.name for other in self.nodes.values() if other is not machine and other.writes(vm)]
@@ -32,7 +40,7 @@ class Watched(World):
 
 def cluster(nodes: int = 3) -> tuple[Watched, str, str]:
     """A cluster whose VMs run on one node, that node, and the one that leads, which is another."""
-    world = Watched(*(f"node{index + 1}" for index in range(nodes)), leading=True)
+    world = Watched(*(f"node{index + 1}" for index in range(nodes)))
     leader = leading(world)
     victim = next(name for name in world.nodes if name != leader)
     world.want(*(VmRequest(vm, memory=64, node=victim, disks=[DiskRequest(size=1 << 20)]) for vm in VMS))
@@ -67,6 +75,10 @@ def test_the_vms_of_a_dead_node_run_elsewhere() -> None:
     assert fence is not None
     assert (fence.state, fence.proven_by) == ("proven", "storage_cut")
     assert set(fence.moves) == set(VMS)
+    told = [sentence for sentence in world.decisions if sentence.node == victim]
+    assert [sentence.decision for sentence in told][:2] == [f"fence {victim}", f"{victim} is fenced"]
+    assert told[1].evidence == "storage_cut"
+    assert {sentence.vm for sentence in told[2:]} >= set(VMS)
 
 
 def test_the_vms_of_the_leaders_dead_node_run_elsewhere() -> None:
