@@ -891,7 +891,7 @@ def test_the_settings_decide_how_long_a_node_may_be_silent(world: World) -> None
 
 
 def test_a_session_is_changed_in_one_transaction_and_the_old_one_ends(world: World) -> None:
-    before = world["node1"].view.link.session
+    before, said = world["node1"].view.link.session, len(world["node1"].sentences)
     gone: list[str] = []
     ensemble = world.ensemble
     announce = ensemble._announce
@@ -906,6 +906,8 @@ def test_a_session_is_changed_in_one_transaction_and_the_old_one_ends(world: Wor
     world.settle()
     assert gone == []
     assert before not in ensemble._sessions
+    blind = [sentence for sentence in world["node1"].sentences[said:] if sentence.startswith("blind")]
+    assert len(blind) == 1, "the end of the old session is nobody's concern"
     assert world["node1"].view.link.session != before
 
 
