@@ -141,7 +141,7 @@ def run(config: Config) -> None:
         inbox,
         clock,
         feed,
-        Performer(config.node, feed.store, hypervisor, storage),
+        Performer(config.node, feed.store, hypervisor, storage, feed.enrolment),
         Pools(
             hypervisor=Workers("hypervisor", config.parallel_starts + 4),
             storage=Workers("storage", 4),
@@ -153,6 +153,7 @@ def run(config: Config) -> None:
         session_timeout=lambda: feed.session_timeout,
         idle=watchdog / 3 if watchdog else _IDLE,
         sign_of_life=_SignOfLife(leading, clock, watchdog),
+        before_departure=leading.stop,
     )
 
     threading.excepthook = _die

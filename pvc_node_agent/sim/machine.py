@@ -197,7 +197,9 @@ class Machine:
         self.feed = Feed(
             self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard, world.session_timeout
         )
-        self.performer = _Performer(self, self.name, self.feed.store, self.hypervisor, self.storage)
+        self.performer = _Performer(
+            self, self.name, self.feed.store, self.hypervisor, self.storage, self.feed.enrolment
+        )
         kinds = frozenset(service.kind for service in self.services)
         observer = Observer(instance, world.clock.wall(), kinds) if kinds else None
         self.loop = Loop(
@@ -385,13 +387,16 @@ class Machine:
             self._meet()
             self.world.changed()
 
-    def thaw(self) -> None:
-        """It runs on, and does not know for how long it has stood still."""
+    def thaw(self, *, jobs: bool = True) -> None:
+        """It runs on, and does not know for how long it has stood still.
+
+        Args:
+            jobs: whether what had been decided before is carried out first: threads do not wait for the loop.
+        """
         if self.paused_at is None:
             return
         slept, self.paused_at = self.clock.now() - self.paused_at, None
-        if self.loop is not None:
-            # what had been decided before is carried out first: threads do not wait for the loop
+        if self.loop is not None and jobs:
             self._run_jobs()
         if self.loop is not None and slept > self.feed.session_timeout / 2:
             reason = f"this agent did not run for {slept:.0f} s"

@@ -12,12 +12,13 @@ from typing import Any
 from pvc_state import codec, paths
 from pvc_state.commit import commit_nodes
 from pvc_state.errors import StoreError
+from pvc_state.placement import Placement
 from pvc_state.plan import guard
 from pvc_state.plan_node import plan_nodes
 from pvc_state.records import Claim, Disk, Fence, FenceDevice, Ha, Node, NodeStatus, Rule, Settings, Vm
 from pvc_state.requests import NodeRequest
 from pvc_state.snapshot import load
-from pvc_state.store import CommitRefused, Create, Set
+from pvc_state.store import CommitRefused, Create, Op, Set
 
 from .faults import Faults
 from .machine import Dies, Machine
@@ -26,6 +27,8 @@ from .witness import Witness
 
 #: Seconds of a session; a leader waits so long for nodes that it has never seen.
 SESSION, BOOT_GRACE = 6.0, 30.0
+#: Seconds until the last OSD knows of a new osdmap.
+LAG = 3.0
 #: Seconds after which everything that is to come true has come true, once nothing goes wrong any more.
 CALM = 400.0
 
@@ -49,14 +52,16 @@ class Stage(Witness):
         rules: Sequence[Rule] = (),
         **settings: Any,
     ) -> None:
+        self._stalls: dict[str, float] = {}
         super().__init__(session_timeout=SESSION)
+        self.storage.lag = LAG
         names = [f"node{number}" for number in range(1, coordinators + hypervisors + 1)]
         requests = [
             NodeRequest(
                 name,
                 coordinator=number < coordinators,
                 memory_reserve=0,
-                fence=[FenceDevice("bmc", "ipmi", f"bmc-{name}")] if "powered_off" in evidence else [],
+                fence=[FenceDevice("bmc", "ipmi", f"bmc-{name}", "root", "bmc")] if "powered_off" in evidence else [],
             )
             for number, name in enumerate(names)
         ]
@@ -119,6 +124,39 @@ class Stage(Witness):
 
         machine.performed = performed
 
+    def stall(self, node: str, seconds: float) -> None:
+        """The next start of a node stands still between the store's word and libvirt, and the whole machine with it."""
+        self._stalls[node] = seconds
+
+    def about(self, what: str, machine: Machine, vm: str) -> None:
+        seconds = self._stalls.pop(machine.name, 0.0) if what == "start" else 0.0
+        if not seconds:
+            super().about(what, machine, vm)
+            return
+        boots = machine.boots
+        machine.pause()
+        self._pass(seconds)
+        if machine.boots != boots or not machine.powered:
+            raise Dies
+        machine.thaw(jobs=False)
+
+    def move(self, vm: str, to: str) -> bool:
+        """A user wants a running VM to move."""
+        try:
+            snapshot = load(self.user)
+            stored, record = snapshot.claims[vm], snapshot.vms[vm]
+            claim = stored.value
+            assert claim is not None
+            assert record.value is not None
+            if claim.to or claim.node == to or Placement(snapshot).why_not({vm: record.value}, to):
+                return False
+            moving = replace(claim, to=to, why="a user wants it there", home="")
+            ops: list[Op] = [Set(paths.claim(vm), codec.encode(moving), stored.version), Create(paths.assigned(to, vm))]
+            self.user.commit([*guard(snapshot), *ops])
+        except (StoreError, CommitRefused):
+            return False
+        return True
+
     def store(self, on: bool) -> None:
         """All servers of the store are stopped, or started."""
         self.switched_off = not on
@@ -155,6 +193,7 @@ class Stage(Witness):
         self.storage.failing = self.storage.fence_failing = ""
         self.power.moods.clear()
         for machine in self.nodes.values():
+            self._stalls.clear()
             machine.performed = lambda _effect: None
             machine.store_faulty = False
             machine.hypervisor.failing, machine.hypervisor.obedient = "", True

@@ -105,7 +105,7 @@ class World:
         self.clock = VirtualClock(time)
         self.ensemble = WatchedEnsemble(self.clock.now, self._tree_changed)
         self.user = self.ensemble.connect()
-        self.storage = SimulatedCeph(self.note)
+        self.storage = SimulatedCeph(self.note, self.clock.now)
         self.storage.changed = self._blocklist_changed
         self.storage.quorate = lambda: not self.is_down
         self.power = SimulatedPower(self._behind, self.note)
@@ -189,8 +189,12 @@ class World:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen when it is due."""
-        end = self.clock.time + seconds
         self.settle()
+        self._pass(seconds)
+
+    def _pass(self, seconds: float) -> None:
+        end = self.clock.time + seconds
+        restless = 0
         while True:
             due = [time for node in self.nodes.values() if (time := node.next_at()) is not None]
             expiry = self.ensemble.next_expiry()
@@ -198,7 +202,10 @@ class World:
                 due.append(expiry)
             if self._timers:
                 due.append(self._timers[0][0])
-            self.clock.time = min([end, *(max(time, self.clock.time) for time in due)])
+            before = self.clock.time
+            self.clock.time = min([end, *(max(time, before) for time in due)])
+            restless = restless + 1 if self.clock.time == before else 0
+            assert restless < _RESTLESS, f"time stands still at {before:g}"
             self.ensemble.tick()
             while self._timers and self._timers[0][0] <= self.clock.time:
                 heapq.heappop(self._timers)[2]()
