@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import agent_idle, bulk, database, fabric, module_call, site
+from tests.bench import agent_idle, bulk, database, fabric, module_call, placing, site
 from tests.bench.figure import Figure
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "site": site.measure,
     "database": database.measure,
     "fabric": fabric.measure,
+    "placing": placing.measure,
 }
 
 
