@@ -141,7 +141,7 @@ def run(config: Config) -> None:
         inbox,
         clock,
         feed,
-        Performer(config.node, feed.store, hypervisor, storage),
+        Performer(config.node, feed.store, hypervisor, storage, feed.enrolment),
         Pools(
             hypervisor=Workers("hypervisor", config.parallel_starts + 4),
             storage=Workers("storage", 4),

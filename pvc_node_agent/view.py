@@ -59,11 +59,13 @@ class Link:
 
     Attributes:
         session: id of the session whose ephemeral is this agent's, 0 before the first.
+        enrolment: how many ephemerals this agent has made.
         blind_since: when the store was last known to be within reach, None while it is.
         reason, detail: why the agent is blind, in words.
     """
 
     session: int = 0
+    enrolment: int = 0
     blind_since: float | None = 0.0
     reason: str = "the store has not answered yet"
     detail: str = ""

@@ -466,6 +466,21 @@ def test_what_a_former_life_said_is_gone_with_a_new_ephemeral(world: World) -> N
     assert (status.signed_off, status.leaving, status.clean) == (None, "", "")
 
 
+def test_what_was_decided_before_a_fence_is_not_done_after_it(world: World) -> None:
+    """The start is decided, and stalls. Meanwhile the node is fenced on suspicion, and joins again."""
+    world.jobs_run = False
+    world.want(VmRequest("db1", node="node1", memory=512))
+    world.settle()
+    assert "db1" in world["node1"].view.busy
+    world.fence("node1", "collecting")
+    world.settle()
+    world.jobs_run = True
+    world.settle()
+    assert world["node1"].running == set()
+    assert world["node1"].hypervisor.starts == [("web1", 1)]
+    assert world.status("node1").clean == "1-1"
+
+
 def test_a_held_fence_changes_nothing(world: World) -> None:
     world.fence("node1", "held")
     world.advance(60)
