@@ -63,6 +63,15 @@ SECONDS ?= 120
 chaos: venv  ## simulated clusters in which everything goes wrong; SECONDS=600 for longer; prints the seed of what it finds
 	@PYTHONPATH=.:plugins/module_utils python -m pvc_node_agent.sim.chaos --seconds $(SECONDS) --first $$RANDOM
 
+.PHONY: failover
+STAGES ?= power_cut freeze leader_cut cut_cluster cut_both cut_storage deaf mute agent_kill zookeeper_down upgrade reboot poweroff load
+failover: lab  ## every way in which a node can be lost, on the lab: the better part of an hour; STAGES="freeze load" runs some
+	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/failover/verify.yml --extra-vars='{"failover_stages": "$(STAGES)"}'
+
+.PHONY: bench-failover
+bench-failover: lab  ## power cuts in a row on the lab, and where their seconds go; CUTS=20
+	@CUTS='$(CUTS)' PYTHONPATH=collections python -m tests.bench.run failover
+
 .PHONY: bench
 bench: venv  ## measure what the budgets are about, into build/bench.json; BENCHMARKS=bulk runs one
 	@PYTHONPATH=collections python -m tests.bench.run $(BENCHMARKS)

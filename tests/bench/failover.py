@@ -30,7 +30,7 @@ from tests.bench.figure import Figure
 from tests.bench.lab import INVENTORY, require_lab
 from tests.bench.playbook import HERE, ROOT, Results
 
-CUTS = int(os.environ.get("CUTS", "5"))
+CUTS = int(os.environ.get("CUTS") or "5")
 POOL = "vms"
 #: Seconds that are watched after a cut.
 LIMIT = 60.0
