@@ -54,7 +54,7 @@ class Trouble(RuleBasedStateMachine):
 
 TestTrouble = Trouble.TestCase
 TestTrouble.settings = settings(
-    max_examples=3,
+    max_examples=10,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
