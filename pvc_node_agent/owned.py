@@ -56,9 +56,9 @@ class Owned(Answer):
         if case.busy is not None:
             return self._under_way(case.busy)
         if self._gives_up():
-            return self._verdict(
-                "failed", self._old_generation(), self.memory.given_up, None, "give up", self.memory.given_up
-            )
+            # it is this record that has failed: who waits for it, or would try another node, must know
+            generation = self.record.generation
+            return self._verdict("failed", generation, self.memory.given_up, None, "give up", self.memory.given_up)
         if case.standing.halt:
             return self._verdict("backoff", self._old_generation(), f"{case.standing.halt}: it is not started here")
         waiting = self._pause("backoff")
