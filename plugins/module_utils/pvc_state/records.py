@@ -289,6 +289,8 @@ class Claim:
             owner. 0 for none.
         home: the node that it returns to when that takes VMs again, empty for none.
         tried: nodes on which it did not start. generation: of the record that ``tried`` belongs to.
+        with_guest: the epoch with which the last owner has handed over its guest, too. While that is this epoch, a guest
+            that waits at the owner, paused, may run on; otherwise the last owner's may have run on, and it is out of date.
     """
 
     node: str
@@ -300,6 +302,7 @@ class Claim:
     home: str = ""
     tried: tuple[str, ...] = ()
     generation: int = 0
+    with_guest: int = 0
 
 
 @dataclass(frozen=True)
