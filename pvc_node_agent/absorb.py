@@ -57,7 +57,7 @@ def absorb(now: float, view: View, event: Event) -> View:
     """The view after the event."""
     match event:
         case Enrolled():
-            link = Link(session=event.session, blind_since=None, reason="")
+            link = Link(session=event.session, enrolment=event.enrolment, blind_since=None, reason="")
             memory = view.memory or _remembered(event)
             services = replace(view.services, published=event.health)
             return replace(
@@ -151,7 +151,7 @@ def _done(now: float, view: View, event: Done) -> View:
         return replace(view, writing=False, write_at=now + view.settings.first_pause)
     vm = effect.vm
     if view.busy.get(vm) not in (None, effect):
-        # the end of a move that was cut short by the end of its domain
+        # what was not waited for, since its domain had to end
         return view
     view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
     match event.failure:

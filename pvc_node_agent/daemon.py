@@ -141,7 +141,7 @@ def run(config: Config) -> None:
         inbox,
         clock,
         feed,
-        Performer(config.node, feed.store, hypervisor, storage),
+        Performer(config.node, feed.store, hypervisor, storage, feed.enrolment),
         Pools(
             hypervisor=Workers("hypervisor", config.parallel_starts + 4),
             storage=Workers("storage", 4),
@@ -188,6 +188,7 @@ def run(config: Config) -> None:
         journal.notify("STOPPING=1")
         stopped.set()
         leading.stop()
+        storage_watch.hurry()
         watching.join(_GOODBYE)
 
 

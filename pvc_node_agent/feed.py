@@ -86,6 +86,7 @@ class Feed:
         # Only pump() uses these:
         self._enrolled = False
         self._enrolled_once = False
+        self._enrolment = 0
         self._blinded: Blinded | None = None
         self._assigned: frozenset[str] = frozenset()
         self._tracked: set[str] = set()
@@ -99,6 +100,10 @@ class Feed:
         if store is None:
             raise StoreUnavailable("the store has not been reached yet")
         return store
+
+    def enrolment(self) -> int:
+        """How many ephemerals this agent has made; counted before the store is asked for the next one."""
+        return self._enrolment
 
     # --- work for pump(), from any thread ---------------------------------------------------------------------------
 
@@ -229,7 +234,7 @@ class Feed:
         seen = {vm: self._read_vm(store, vm) for vm in sorted(self._tracked)}
         self._enrolled = self._enrolled_once = True
         self._blinded = None
-        self._post(Enrolled(store.session_id, published, seen, known, fence, settings.shutdown_policy))
+        self._post(Enrolled(store.session_id, published, seen, known, fence, self._enrolment, settings.shutdown_policy))
 
     def _open(self, session_timeout: float) -> Store:
         store = self._connect(session_timeout)
@@ -301,6 +306,7 @@ class Feed:
                     remedy="run one agent per node, as unit pvc-node-agent.service does",
                 )
             ops = [Delete(path, znode.version), create]
+        self._enrolment += 1
         store.commit(ops + self._new_life(store))
         self._read(store, path)
 

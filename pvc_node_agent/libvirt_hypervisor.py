@@ -305,12 +305,13 @@ def _list(connection: Any) -> dict[str, Domain]:
 
 def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
     """The VM and its domain; None when it does not run, or is none of ours."""
+    domain = None
     try:
         domain = connection.lookupByUUIDString(uuid)
         mark = _mark(domain)
         state, reason = domain.state()
     except libvirt.libvirtError as err:
-        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or (domain is not None and _has_ended(domain)):
             return None
         raise
     if mark is None or mark.vm != domain.name() or state == libvirt.VIR_DOMAIN_SHUTOFF:
@@ -322,6 +323,14 @@ def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
     else:
         what = _STATES.get(state, DomainState.RUNNING)
     return mark.vm, Domain(uuid, what, mark.epoch, mark.definition)
+
+
+def _has_ended(domain: Any) -> bool:
+    """Whether a domain has ended between two questions: libvirt then answers them with all sorts of errors."""
+    try:
+        return not domain.isActive()
+    except libvirt.libvirtError as err:
+        return bool(err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN)
 
 
 def _mark(domain: Any) -> Mark | None:
@@ -337,13 +346,24 @@ def _resume(domain: Any) -> None:
     """Let it run on. A guest that has been moved here is from now on like any other."""
     mark = _mark(domain)
     arriving = mark is not None and mark.arriving
-    if arriving and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+    if arriving and _comes_in(domain):
         raise EffectFailed("its guest has not wholly arrived")
     domain.resume()
     if mark is not None and arriving:
         text = mark_xml(Mark(mark.vm, mark.epoch, mark.definition))
         kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
         domain.setMetadata(kind, text, "pvc", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def _comes_in(domain: Any) -> bool:
+    """Whether a guest is still on its way here: its source may have died meanwhile."""
+    try:
+        return bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
+    except libvirt.libvirtError as err:
+        # so does libvirt answer at the target of a move
+        if err.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+            return True
+        raise
 
 
 def _await_move(domain: Any) -> None:

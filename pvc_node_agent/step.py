@@ -75,6 +75,7 @@ def step(now: float, view: View) -> Outcome:
             hypervisor=hypervisor,
             standing=stand,
             published=published.get(vm),
+            enrolment=view.link.enrolment,
         )
         before = view.decided.get(vm)
         verdict = before.verdict if before is not None and _still_so(before, case) else _decide(case, sentences)
@@ -194,6 +195,7 @@ def _still_so(before: Decided, case: Case) -> bool:
         and then.lane == case.lane
         and then.standing == case.standing
         and then.hypervisor == case.hypervisor
+        and then.enrolment == case.enrolment
         and (wake_at is None or case.now < wake_at)
     )
 

@@ -59,11 +59,13 @@ class Link:
 
     Attributes:
         session: id of the session whose ephemeral is this agent's, 0 before the first.
+        enrolment: how many ephemerals this agent has made.
         blind_since: when the store was last known to be within reach, None while it is.
         reason, detail: why the agent is blind, in words.
     """
 
     session: int = 0
+    enrolment: int = 0
     blind_since: float | None = 0.0
     reason: str = "the store has not answered yet"
     detail: str = ""
@@ -229,6 +231,7 @@ class Memory:
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
         overdue: what takes longer than it should.
+        swept: why all domains of the node had to end, when it was last decided on; empty when they had not to.
         said: the last sentence, so that it is not repeated.
     """
 
@@ -251,6 +254,7 @@ class Memory:
     barrier: int = 0
     volumes_gone: bool = False
     overdue: str = ""
+    swept: str = ""
     said: str = ""
 
 

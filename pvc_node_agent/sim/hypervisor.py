@@ -103,7 +103,8 @@ class SimulatedHypervisor:
         target = self.peer(to)
         if target is None or not target.up:
             raise EffectFailed(f"libvirt on {to} cannot be reached")
-        assert vm not in target.domains, f"{vm} runs on both ends of a move"
+        if vm in target.domains:
+            raise EffectFailed(f"libvirt did not move it: domain {vm} exists on {target.node} already")
         self.say(f"migrate {vm} to {target.node}")
         # it waits there, paused, until the agent there has its claim
         paused = domain.state is DomainState.PAUSED

@@ -197,7 +197,9 @@ class Machine:
         self.feed = Feed(
             self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard, world.session_timeout
         )
-        self.performer = _Performer(self, self.name, self.feed.store, self.hypervisor, self.storage)
+        self.performer = _Performer(
+            self, self.name, self.feed.store, self.hypervisor, self.storage, self.feed.enrolment
+        )
         kinds = frozenset(service.kind for service in self.services)
         observer = Observer(instance, world.clock.wall(), kinds) if kinds else None
         self.loop = Loop(

@@ -27,6 +27,8 @@ from .witness import Witness
 
 #: Seconds of a session; a leader waits so long for nodes that it has never seen.
 SESSION, BOOT_GRACE = 6.0, 30.0
+#: Seconds until the last OSD knows of a new osdmap.
+LAG = 3.0
 #: Seconds after which everything that is to come true has come true, once nothing goes wrong any more.
 CALM = 400.0
 
@@ -52,13 +54,14 @@ class Stage(Witness):
     ) -> None:
         self._stalls: dict[str, float] = {}
         super().__init__(session_timeout=SESSION)
+        self.storage.lag = LAG
         names = [f"node{number}" for number in range(1, coordinators + hypervisors + 1)]
         requests = [
             NodeRequest(
                 name,
                 coordinator=number < coordinators,
                 memory_reserve=0,
-                fence=[FenceDevice("bmc", "ipmi", f"bmc-{name}")] if "powered_off" in evidence else [],
+                fence=[FenceDevice("bmc", "ipmi", f"bmc-{name}", "root", "bmc")] if "powered_off" in evidence else [],
             )
             for number, name in enumerate(names)
         ]

@@ -129,7 +129,7 @@ class Witness(Chronicle):
         machine = self.nodes[node]
         if fence is None:
             self._seen_fences.pop(node, None)
-            if before is not None and before.cut and self.storage.refuses(machine.storage_address):
+            if before is not None and before.cut and machine.storage_address in self.storage.blocklist:
                 self.violated("L7", f"the fence of {node} is over, and its storage is still cut")
             return
         self._seen_fences[node] = fence
@@ -142,7 +142,7 @@ class Witness(Chronicle):
 
     def _witness_proof(self, machine: Machine, fence: Fence) -> None:
         truth = {
-            "storage_cut": self.storage.refuses(machine.storage_address),
+            "storage_cut": machine.storage_address in self.storage.blocklist,
             "powered_off": not machine.powered or machine.boot_id != fence.boot_id,
             "signed_off": not machine.running,
             "declared_dead": True,
@@ -175,7 +175,8 @@ class Witness(Chronicle):
                 self.violated("S8", f"the claim of {vm} was given away by somebody who may not")
             elif fence is None or fence.state != "proven":
                 self.violated("S2", f"{vm} was taken from {before.node}, whose fence is not proven")
-        if self.nodes[before.node].writes(vm):
+        old = self.nodes[before.node]
+        if old.writes(vm) and old.storage_address not in self.storage.blocklist:
             self.violated("S2", f"{vm} was given to {claim.node} while it writes on {before.node}")
 
     def _witness_rules(self, vm: str, before: Claim, claim: Claim) -> None:

@@ -105,7 +105,7 @@ class World:
         self.clock = VirtualClock(time)
         self.ensemble = WatchedEnsemble(self.clock.now, self._tree_changed)
         self.user = self.ensemble.connect()
-        self.storage = SimulatedCeph(self.note)
+        self.storage = SimulatedCeph(self.note, self.clock.now)
         self.storage.changed = self._blocklist_changed
         self.storage.quorate = lambda: not self.is_down
         self.power = SimulatedPower(self._behind, self.note)

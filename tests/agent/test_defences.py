@@ -28,8 +28,8 @@ BUGS = {
     ),
     "decides while blind": (
         "step.py",
-        "    if not view.link.sees and not stand.unasked:\n        return",
-        "    if False:\n        return",
+        "    if not view.link.sees and not stand.unasked:\n        until",
+        "    if False:\n        until",
     ),
     "starts under its fence": ("standing.py", 'fence.state != "held" else None', "False else None"),
     "says that it is clean while something runs": (
@@ -44,6 +44,7 @@ BUGS = {
         "        znode = self._read(store, paths.fence(self._node))",
         "        znode = None",
     ),
+    "does what it decided before its fence": ("perform.py", "if right.enrolment != self._enrolment():", "if False:"),
     "keeps what a former life has said": ("feed.py", "ops + self._new_life(store)", "ops"),
     "takes a guest on its way here for a stray": ("decide.py", "epoch == claim.epoch + 1", "False"),
     "opens volumes before the last owner is known to be cut off": (

@@ -56,7 +56,7 @@ class Agent:
             self.inbox,
             self.clock,
             feed,
-            Performer("node1", feed.store, self.hypervisor, storage),
+            Performer("node1", feed.store, self.hypervisor, storage, feed.enrolment),
             Pools(hypervisor=Workers("hypervisor", 2), storage=Workers("storage", 1), store=Workers("store", 1)),
             self,
             session_timeout=lambda: 6.0,

@@ -163,7 +163,7 @@ def test_of_two_agents_that_make_the_parent_at_once_one_tries_again(world: World
             world.user.commit([Create(paths.HEALTH)])
             return found
 
-    slow = Performer("node1", Slow, performer._hypervisor, performer._storage)
+    slow = Performer("node1", Slow, performer._hypervisor, performer._storage, performer._enrolment)
     effect = WriteHealth(Health("me"))
     assert slow.perform(effect).failure is Failure.REFUSED
     assert performer.perform(effect).failure is None

@@ -76,7 +76,7 @@ def state(domain_state: DomainState) -> Domain:
 
 
 START = StartDomain("web1", RIGHT, RECORD)
-BLIND = Link(1, NOW - 5, "x")
+BLIND = Link(1, blind_since=NOW - 5, reason="x")
 MOVES = replace(CLAIM, to="node2", why="node1 is drained")
 MIGRATE = MigrateDomain("web1", RIGHT, UUID, "node2")
 DESTROY = DestroyUnasked("web1", UUID)
@@ -329,6 +329,37 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         DESTROY,
         "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
     ),
+    "the storage is cut while the store is asked for something else": (
+        view(
+            domain=RUNS,
+            storage=CUT,
+            link=BLIND,
+            busy={"web1": ShutdownDomain("web1", RIGHT, UUID)},
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
+    "the storage is cut while it starts": (
+        view(
+            domain=RUNS,
+            storage=CUT,
+            busy={"web1": START},
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        None,
+        None,
+    ),
+    "the storage is cut, and what failed before is not waited for": (
+        view(
+            domain=state(DomainState.IO_ERROR),
+            storage=CUT,
+            remembered={"reason": "its storage failed", "attempts": 7, "retry_at": NOW + 60},
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
     "the storage is cut, and it is ignored": (
         view(
             wanted("ignored"),
@@ -345,12 +376,14 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         "slow storage: Ceph has not answered for 5 s",
     ),
     "a node that is blind does nothing": (
-        view(remembered=KNOWN, link=Link(1, NOW - 5, "the connection to the store is lost"), said=""),
+        view(
+            remembered=KNOWN, link=Link(1, blind_since=NOW - 5, reason="the connection to the store is lost"), said=""
+        ),
         None,
         "blind: the connection to the store is lost; what runs here runs on, and nothing is started or stopped",
     ),
     "blind, and it runs without a right": (
-        view(domain=RUNS, claim=None, link=Link(1, NOW - 5, "x"), said="blind x"),
+        view(domain=RUNS, claim=None, link=Link(1, blind_since=NOW - 5, reason="x"), said="blind x"),
         None,
         None,
     ),

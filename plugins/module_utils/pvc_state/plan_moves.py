@@ -10,6 +10,7 @@ VMs that are kept together are looked at as one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -144,17 +145,11 @@ class _Work:
             return
         here = self.claims[next(iter(unit))].node
         avoided = {node: "is where it did not start" for name, vm in unit.items() for node in self._tried(name, vm)}
-        home = next((home for name in unit if self._open_home(name, home := self.claims[name].home)), "")
         best = self.placement.preferred(unit, here, avoided)
-        rank = self.placement.ranks(unit, best.node if best else here)
-        if home and home not in avoided and self.placement.ranks(unit, home) <= rank:
-            against = self.placement.why_not(unit, home)
-            if not against:
-                self._wish(unit, Choice(home, ""), f"{home} takes VMs again, and is its home")
-                return
-            if best is None:
-                self.blocked.update(dict.fromkeys(unit, f"it cannot return to its home: {home} {against}"))
-        if best is not None:
+        home = self._home(unit, best.node if best else here, avoided)
+        if home:
+            self._wish(unit, Choice(home, ""), f"{home} takes VMs again, and is its home")
+        elif best is not None:
             self._wish(unit, best, f"{best.node} is preferred to {here}")
 
     def mended(self) -> Iterator[str]:
@@ -225,7 +220,7 @@ class _Work:
         reason = f" ({status.reason})" if status is not None and status.reason else ""
         trouble = f"it does not start on {self.claims[name].node}{reason}"
         if isinstance(found, Choice):
-            self._wish(unit, found, trouble, failed=True)
+            self._wish(unit, self._homeward(unit, found, against), trouble, failed=True)
         else:
             self.blocked.update(dict.fromkeys(unit, f"{trouble}, and no other node can take it: {found.why}"))
 
@@ -262,26 +257,43 @@ class _Work:
         """Move VMs to where nothing is wrong; returns whether there is such a node."""
         found = self.placement.find(unit)
         if isinstance(found, Choice):
-            self._wish(unit, found, trouble)
+            self._wish(unit, self._homeward(unit, found, {}), trouble)
             return True
         bound = sorted({vm.node for vm in unit.values() if vm.node is not None})
         why = f"it is bound to {', '.join(bound)} by its option node" if bound else f"no node can take it: {found.why}"
         self.blocked.update(dict.fromkeys(unit, f"{trouble}, but {why}"))
         return False
 
-    def _open_home(self, name: str, home: str) -> bool:
-        return (
-            home not in ("", self.claims[name].node)
-            and home in self.placement.room
-            and home not in self.placement.closed
-        )
+    def _homeward(self, unit: Unit, found: Choice, avoided: Mapping[str, str]) -> Choice:
+        """The home of VMs that must go somewhere, if that is as good as what was found."""
+        home = self._home(unit, found.node, avoided)
+        return Choice(home, f"{home} is its home") if home else found
+
+    def _home(self, unit: Unit, other: str, avoided: Mapping[str, str]) -> str:
+        """The home of VMs, if it takes VMs and they prefer no other node to it; if it cannot take them, says so.
+
+        A VM without a home is at home where it is; of a group, that of most counts.
+        """
+        homes = Counter(self.claims[name].home or self.claims[name].node for name in unit)
+        home = max(sorted(homes), key=lambda node: (homes[node], node == other))
+        if home in avoided or home == other or home not in self.placement.room or home in self.placement.closed:
+            return ""
+        if self.placement.ranks(unit, home) > self.placement.ranks(unit, other):
+            return ""
+        against = self.placement.why_not(unit, home)
+        if against and all(self.claims[name].node == other for name in unit):
+            self.blocked.update(dict.fromkeys(unit, f"it cannot return to its home: {home} {against}"))
+        return "" if against else home
 
     def _wish(self, unit: Unit, found: Choice, trouble: str, *, failed: bool = False) -> None:
         for name, vm in unit.items():
             claim = self.claims[name]
             if claim.node == found.node:
                 continue
-            home = (claim.home or claim.node) if claim.node in self.draining else ""
+            # a home that takes VMs was considered just now: whoever did not go there stays where it goes
+            home = claim.home if claim.home in self.placement.closed else ""
+            if not home and claim.node in self.draining and not failed:
+                home = claim.node
             status = vm_status(self.snapshot, name)
             if status is not None and status.refused == found.node:
                 self.blocked[name] = f"its move to {found.node} has failed: {status.reason}"
@@ -290,7 +302,7 @@ class _Work:
                 name,
                 found.node,
                 f"{trouble}; {found.why}" if found.why else trouble,
-                home if home != found.node else "",
+                home if found.node not in (home, claim.home) else "",
                 (*self._tried(name, vm), *((claim.node,) if failed else ())),
             )
         self.placement.put(unit, found.node)

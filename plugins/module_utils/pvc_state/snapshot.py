@@ -114,6 +114,11 @@ class Snapshot:
         claim = self.claims.get(name)
         return claim.value.node if claim and claim.value else None
 
+    def target(self, name: str) -> str | None:
+        """The node that a VM is on its way to, None if it stays."""
+        claim = self.claims.get(name)
+        return (claim.value.to or None) if claim and claim.value else None
+
 
 def empty(schema: Schema) -> Snapshot:
     """A cluster that holds nothing yet."""

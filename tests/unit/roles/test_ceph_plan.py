@@ -157,7 +157,9 @@ def test_the_client_may_use_each_pool_and_no_other(plan: ModuleType) -> None:
 
 def test_the_client_that_fences_may_say_what_the_agent_says_and_nothing_else(plan: ModuleType) -> None:
     (command,) = commands(plan.plan_fence_client(Cluster(auth_get=None), wanted()))
-    assert command.startswith('ceph auth add client.pvc-fence mon allow command "osd blocklist", allow command "osd down"')
+    assert command.startswith(
+        'ceph auth add client.pvc-fence mon allow command "osd blocklist", allow command "osd down"'
+    )
     allowed = re.findall('allow command "([^"]+)"', command)
     assert command.count("allow") == len(allowed)
     agent = Path(__file__).resolve().parents[3] / "pvc_node_agent" / "fence" / "blocklist.py"

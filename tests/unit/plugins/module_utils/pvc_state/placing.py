@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pvc_state.codec import Stored
+from pvc_state.codec import Stored, encode
 from pvc_state.records import (
     Alive,
     Claim,
@@ -32,7 +32,7 @@ from pvc_state.snapshot import Snapshot
 RESERVE = 1024
 
 
-@dataclass
+@dataclass(repr=False)
 class Situation:
     """A cluster that a test describes. All nodes are alive, of 4 GiB with 1 GiB reserved, unless it says otherwise."""
 
@@ -44,6 +44,24 @@ class Situation:
     rules: dict[str, Stored[Rule]] = field(default_factory=dict)
     fences: dict[str, Stored[Fence]] = field(default_factory=dict)
     settings: Settings = field(default_factory=lambda: Settings(placement="fewest_vms"))
+
+    def __repr__(self) -> str:
+        """What differs from the usual, for a failed test to be read."""
+        lines = [
+            f"node {name} {encode(stored.value)!r} {encode(self.status[name].value)!r}"
+            for name, stored in self.nodes.items()
+        ]
+        lines += [f"no session of {name}" for name in self.nodes if name not in self.alive]
+        lines += [
+            f"vm {name} {encode(stored.value)!r} {encode(self.claims[name].value)!r}"
+            for name, stored in self.vms.items()
+        ]
+        lines += [f"rule {name} {encode(stored.value)!r}" for name, stored in self.rules.items()]
+        lines += [f"fence {name} {encode(stored.value)!r}" for name, stored in self.fences.items()]
+        return "\n".join([f"settings {encode(self.settings)!r}", *lines])
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(repr(self))
 
     def node(self, name: str, memory: int = 4096, cpus: int = 4, **options: Any) -> None:
         """One more node. Options: of Node; pools, bridges: what it reaches; leaving: as in its status."""

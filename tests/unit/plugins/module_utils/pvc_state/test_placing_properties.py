@@ -110,13 +110,14 @@ def goes(plan: Recovery | Moves) -> dict[str, str]:
 
 def done(snapshot: Snapshot, moves: Moves) -> Snapshot:
     """The wishes have come true."""
-    return moved(snapshot, goes(moves), **{one.vm: {"home": one.home, "tried": one.tried} for one in moves.wishes})
+    claims = {one.vm: {"home": one.home, "tried": one.tried, "generation": 1} for one in moves.wishes}
+    return moved(snapshot, goes(moves), **claims)
 
 
 # --- recovery -------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(situations(), st.data())
 def test_a_recovery_keeps_its_promises(made: Situation, data: st.DataObject) -> None:
     dead = data.draw(st.sampled_from(sorted(made.nodes)), label="dead")
@@ -132,7 +133,9 @@ def test_a_recovery_keeps_its_promises(made: Situation, data: st.DataObject) -> 
     made.die(dead)
     after = moved(made.snapshot, goes(recovery))
     chosen = {name for name in goes(recovery) if not before.claims[name].value.to and vms[name].state != "absent"}  # type: ignore[union-attr]
-    given = {goes(recovery)[name] for name in chosen}
+    given = {goes(recovery)[name] for name in chosen} - {
+        to for name, to in goes(recovery).items() if name not in chosen
+    }
     assert not given & overcommitted(after).keys()
     assert not given & {node for node in made.nodes if why_closed(after, node)}
     new = {one for one in broken(after) - broken(before) if chosen & set(one[1:])}
@@ -142,7 +145,7 @@ def test_a_recovery_keeps_its_promises(made: Situation, data: st.DataObject) -> 
         assert before.claims[name].value.to or not hasattr(still_open, "node"), f"{name} waits, but {still_open}"  # type: ignore[union-attr]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(situations(), st.data())
 def test_an_idle_node_more_never_makes_a_recovery_worse(made: Situation, data: st.DataObject) -> None:
     dead = data.draw(st.sampled_from(sorted(made.nodes)), label="dead")
@@ -155,7 +158,7 @@ def test_an_idle_node_more_never_makes_a_recovery_worse(made: Situation, data: s
 # --- moves ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(situations())
 def test_moves_break_nothing(made: Situation) -> None:
     before = made.snapshot
@@ -182,7 +185,7 @@ def test_moves_break_nothing(made: Situation) -> None:
     assert not {one for one in new if after.rules[one[0]].value.kind != "together"}  # type: ignore[union-attr]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(situations(roomy=True))
 def test_where_there_is_room_one_plan_is_enough(made: Situation) -> None:
     snapshot = made.snapshot
@@ -190,7 +193,7 @@ def test_where_there_is_room_one_plan_is_enough(made: Situation) -> None:
     assert plan_moves(after).wishes == ()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(situations(), st.randoms(use_true_random=False))
 def test_moves_come_to_an_end_in_whatever_order_they_are_made(made: Situation, random: Any) -> None:
     snapshot = made.snapshot
@@ -206,7 +209,7 @@ def test_moves_come_to_an_end_in_whatever_order_they_are_made(made: Situation, r
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(situations(), st.data())
 def test_the_order_in_which_records_were_read_does_not_matter(made: Situation, data: st.DataObject) -> None:
     snapshot = made.snapshot

@@ -92,8 +92,8 @@ def test_the_first_home_is_kept_through_several_drains() -> None:
     (wish,) = plan_moves(made.snapshot).wishes
     assert (wish.to, wish.home) == ("node2", "node3")
     made.node("node3")
-    (wish,) = plan_moves(made.snapshot).wishes
-    assert wish.home == ("" if wish.to == "node3" else "node3")
+    (wish,) = settled(made.snapshot).wishes
+    assert (wish.to, wish.home, wish.why) == ("node3", "", "node1 is in maintenance; node3 is its home")
 
 
 def test_a_home_without_room_is_waited_for_and_says_so() -> None:
@@ -330,6 +330,15 @@ def test_each_node_is_tried_once_and_no_more_than_wanted() -> None:
     assert moves.blocked["a"].startswith(
         "it does not start on node1 (its kernel is missing), and no other node can take it: node1 was tried: it does not"
     )
+
+
+def test_a_home_is_tried_first_and_remembered_while_it_takes_no_vms() -> None:
+    made = failing(home="node3")
+    (wish,) = plan_moves(made.snapshot).wishes
+    assert (wish.to, wish.home) == ("node3", "")
+    made.node("node3", state="maintenance")
+    (wish,) = plan_moves(made.snapshot).wishes
+    assert (wish.to, wish.home) == ("node2", "node3")
 
 
 def test_a_change_by_its_user_begins_anew() -> None:

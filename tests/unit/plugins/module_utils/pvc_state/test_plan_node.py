@@ -9,12 +9,13 @@ import pytest
 
 from pvc_state import paths
 from pvc_state.codec import encode
-from pvc_state.commit import Committed, commit_nodes
+from pvc_state.commit import Committed, commit, commit_nodes
 from pvc_state.errors import DamagedRecord, InvalidRequest, SchemaMismatch
 from pvc_state.memory_store import MemoryEnsemble
+from pvc_state.plan_move import plan_move
 from pvc_state.plan_node import plan_nodes
 from pvc_state.records import Fence, FenceDevice, Node
-from pvc_state.requests import DeadRequest, NodeRequest, VmRequest
+from pvc_state.requests import DeadRequest, MoveRequest, NodeRequest, VmRequest
 from pvc_state.snapshot import NotInitialised, load
 from pvc_state.store import CommitRefused, Create, Store
 from tests.unit.plugins.module_utils.pvc_state.builders import Cluster, request
@@ -99,6 +100,14 @@ def test_a_node_that_holds_vms_stays(cluster: Cluster) -> None:
 def test_a_node_that_a_vm_is_bound_to_stays(cluster: Cluster) -> None:
     cluster.apply(request(state="stopped"))
     cluster.apply(VmRequest("web1", node="node2"))
+    cluster.agents["node2"].die()
+    assert "it holds web1" in refused(cluster, NodeRequest("node2", state="absent"))
+
+
+def test_a_node_that_a_vm_is_on_its_way_to_stays(cluster: Cluster) -> None:
+    cluster.apply(request(node="node1"))
+    cluster.apply(VmRequest("web1", node=None))
+    commit(cluster.store, lambda snapshot: plan_move(snapshot, [MoveRequest("web1", "node2")]))
     cluster.agents["node2"].die()
     assert "it holds web1" in refused(cluster, NodeRequest("node2", state="absent"))
 
