@@ -58,6 +58,15 @@ emulated:  ## the scenarios for what containers cannot do: bonds and VLANs; disk
 	@$(MAKE) molecule SCENARIO=network
 	@$(MAKE) molecule SCENARIO=emulated
 
+.PHONY: failover
+STAGES ?= power_cut freeze leader_cut cut_cluster cut_both cut_storage deaf mute agent_kill zookeeper_down upgrade reboot poweroff load
+failover: lab  ## every way in which a node can be lost, on the lab: the better part of an hour; STAGES="freeze load" runs some
+	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/failover/verify.yml --extra-vars='{"failover_stages": "$(STAGES)"}'
+
+.PHONY: bench-failover
+bench-failover: lab  ## power cuts in a row on the lab, and where their seconds go; CUTS=20
+	@CUTS='$(CUTS)' PYTHONPATH=collections python -m tests.bench.run failover
+
 .PHONY: bench
 bench: venv  ## measure what the budgets are about, into build/bench.json; BENCHMARKS=bulk runs one
 	@PYTHONPATH=collections python -m tests.bench.run $(BENCHMARKS)

@@ -57,7 +57,7 @@ def absorb(now: float, view: View, event: Event) -> View:
     """The view after the event."""
     match event:
         case Enrolled():
-            link = Link(session=event.session, blind_since=None, reason="")
+            link = Link(session=event.session, enrolment=event.enrolment, blind_since=None, reason="")
             memory = view.memory or _remembered(event)
             services = replace(view.services, published=event.health)
             return replace(

@@ -27,7 +27,7 @@ class Answer:
         self.claim = claim
         self.record = record
         self.epoch = claim.epoch
-        self.right = Right(claim.epoch, claim_version, record_version)
+        self.right = Right(claim.epoch, claim_version, record_version, case.enrolment)
         memory = case.memory
         if memory.record_version != record_version:
             # the user has spoken: what failed before may work now

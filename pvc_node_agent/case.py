@@ -19,7 +19,7 @@ class Case(NamedTuple):
     """One VM as a decision sees it.
 
     Attributes:
-        node: name of this node.
+        node: name of this node. enrolment: of its agent.
         busy: the effect under way for it.
         slot: whether one more start may begin now.
         spare: whether the volumes of one more VM that is not to be started may be looked after now.
@@ -43,6 +43,7 @@ class Case(NamedTuple):
     hypervisor: str
     standing: Standing
     published: VmStatus | None
+    enrolment: int = 0
 
 
 class Verdict(NamedTuple):

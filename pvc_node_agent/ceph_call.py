@@ -3,8 +3,9 @@
 
 """One call of Ceph's libraries, in a process of its own: a JSON object on standard input, another one on the output.
 
-``{"conf": …, "user": …, "do": "pools", "ensure" or "remove", "items": [[pool, volume, size or null], …]}`` is answered
-by ``{"result": …}`` or ``{"error": a sentence}``. Every call may be repeated: what is done already is left as it is.
+``{"conf": …, "user": …, "do": "pools", "ensure" or "remove", "items": [[pool, volume, size or null], …], "barrier": …}``
+is answered by ``{"result": …}`` or ``{"error": a sentence}``. Every call may be repeated: what is done already is left as
+it is. With a barrier, no volume is opened before every monitor knows an osdmap of that epoch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +23,11 @@ import rbd
 
 #: Seconds that librados waits for monitors, and for OSDs.
 _OPTIONS = {"client_mount_timeout": "10", "rados_mon_op_timeout": "10", "rados_osd_op_timeout": "30"}
+
+
+#: Seconds that monitors get to know of an epoch, and between two questions.
+_KNOWN_WITHIN = 20.0
+_ASK_AGAIN = 0.1
 
 
 class _Failed(Exception):
@@ -34,6 +41,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "pools":
             cluster.wait_for_latest_osdmap()
             return {"result": cluster.list_pools()}
+        _await_epoch(cluster, request["conf"], request["user"], request.get("barrier", 0))
         for item in request["items"]:
             if request["do"] == "ensure":
                 _ensure(cluster, *item)
@@ -53,6 +61,49 @@ def _connect(conf: str, user: str) -> Any:
     except rados.Error as err:
         raise _Failed(f"Ceph does not let user {user} in, or does not answer: {err}") from err
     return cluster
+
+
+def _await_epoch(cluster: Any, conf: str, user: str, epoch: int) -> None:
+    """Wait until all monitors that serve clients know an osdmap as new as this one.
+
+    Then QEMU's own client, which gets its map from any of them, knows it, too; and it names it in every request, so that
+    no OSD serves it before it knows that the last owner is refused. A monitor that is out of the quorum serves nobody.
+    Each is asked on a connection of its own: only an administrator may have one passed on.
+    """
+    deadline = time.monotonic() + _KNOWN_WITHIN
+    known: set[str] = set()
+    while epoch:
+        quorum = set(_ask(cluster, "quorum_status")["quorum_names"])
+        for monitor in _ask(cluster, "mon dump")["mons"]:
+            if monitor["name"] in quorum - known and _epoch_at(monitor, conf, user) >= epoch:
+                known.add(monitor["name"])
+        if quorum <= known:
+            return
+        if time.monotonic() > deadline:
+            behind = ", ".join(sorted(quorum - known))
+            raise _Failed(f"Ceph's monitors on {behind} do not know osdmap epoch {epoch} yet")
+        time.sleep(_ASK_AGAIN)
+
+
+def _epoch_at(monitor: Any, conf: str, user: str) -> int:
+    """The osdmap epoch that one monitor knows; 0 when it does not answer."""
+    addresses = ",".join(f"{one['type']}:{one['addr']}" for one in monitor["public_addrs"]["addrvec"])
+    options = {**_OPTIONS, "client_mount_timeout": "3", "mon_host": f"[{addresses}]"}
+    cluster = rados.Rados(conffile=conf, rados_id=user, conf=options)
+    try:
+        cluster.connect(timeout=3)
+        return int(_ask(cluster, "osd stat")["epoch"])
+    except rados.Error:
+        return 0
+    finally:
+        cluster.shutdown()
+
+
+def _ask(cluster: Any, command: str) -> Any:
+    code, answer, words = cluster.mon_command(json.dumps({"prefix": command, "format": "json"}), b"", timeout=5)
+    if code:
+        raise _Failed(f"Ceph did not answer `ceph {command}`: {words} ({code})")
+    return json.loads(answer)
 
 
 def _ensure(cluster: Any, pool: str, volume: str, size: int | None) -> None:

@@ -52,7 +52,7 @@ class Client:
 
     def __init__(self, conf: str, user: str) -> None:
         self._cluster = rados.Rados(conffile=conf, rados_id=user, conf=_OPTIONS)
-        self._cluster.connect(timeout=_FRESH)
+        self._cluster.connect(timeout=int(_FRESH))
         self._changed = threading.Condition()
         self._answers: list[int] = []
         self._open: set[tuple[str, str]] = set()

@@ -34,7 +34,11 @@ class ConfigError(PvcError):
 
 @dataclass(frozen=True)
 class ZookeeperConfig:
-    """[zookeeper]: where the cluster's state is, and as whom to ask for it."""
+    """[zookeeper]: where the cluster's state is, and as whom to ask for it.
+
+    Attributes:
+        session_timeout: of the first session; later ones are as long as the cluster's settings say.
+    """
 
     hosts: tuple[str, ...]
     username: str

@@ -95,7 +95,7 @@ class Surroundings:
         return pools
 
 
-def connection(config: ZookeeperConfig) -> Connection:
+def connection(config: ZookeeperConfig, session_timeout: float) -> Connection:
     """How to reach the store."""
     return Connection(
         hosts=config.hosts,
@@ -107,7 +107,7 @@ def connection(config: ZookeeperConfig) -> Connection:
         cert_file=config.cert_file,
         key_file=config.key_file,
         connect_timeout=config.connect_timeout,
-        session_timeout=config.session_timeout,
+        session_timeout=session_timeout,
     )
 
 
@@ -119,15 +119,15 @@ def run(config: Config) -> None:
     storage = RbdStorage(config.ceph)
     hypervisor = LibvirtHypervisor(config.libvirt, config.ceph, inbox.put)
 
-    def connect() -> Store:
-        return connect_store(connection(config.zookeeper))
+    def connect(session_timeout: float) -> Store:
+        return connect_store(connection(config.zookeeper, session_timeout))
 
     def heard(event: Event) -> None:
         inbox.put(event)
         leading.candidate.hear(event)
 
     alive = Alive(boot_id=host.boot_id(), instance=uuid.uuid4().hex)
-    feed = Feed(config.node, connect, alive, clock, heard)
+    feed = Feed(config.node, connect, alive, clock, heard, config.zookeeper.session_timeout)
     leading = Leading(config, alive.instance, feed, clock, lookout.now, voice)
     watchdog = journal.watchdog_interval()
     looked_at = looks(config, feed.store)
@@ -141,7 +141,7 @@ def run(config: Config) -> None:
         inbox,
         clock,
         feed,
-        Performer(config.node, feed.store, hypervisor, storage),
+        Performer(config.node, feed.store, hypervisor, storage, feed.enrolment),
         Pools(
             hypervisor=Workers("hypervisor", config.parallel_starts + 4),
             storage=Workers("storage", 4),
@@ -150,10 +150,10 @@ def run(config: Config) -> None:
             urgent=Workers("urgent", 8),
         ),
         voice,
-        frozen_after=config.zookeeper.session_timeout / 2,
-        # often enough to notice a pause within the session's time
-        idle=min(config.zookeeper.session_timeout / 3, watchdog / 3 if watchdog else _IDLE),
+        session_timeout=lambda: feed.session_timeout,
+        idle=watchdog / 3 if watchdog else _IDLE,
         sign_of_life=_SignOfLife(leading, clock, watchdog),
+        before_departure=leading.stop,
     )
 
     threading.excepthook = _die

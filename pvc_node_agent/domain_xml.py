@@ -105,8 +105,10 @@ def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
 
 
 def mark_xml(mark: Mark) -> str:
-    """The element that libvirt keeps in a domain's metadata."""
-    return tostring(_mark_element(mark), encoding="unicode")
+    """The element that libvirt keeps in a domain's metadata, as it wants to be told: it adds the namespace itself."""
+    element = _mark_element(mark)
+    element.tag = "vm"
+    return tostring(element, encoding="unicode")
 
 
 def remarked(domain: str, mark: Mark) -> str:

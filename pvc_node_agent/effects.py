@@ -22,11 +22,14 @@ class Right:
         epoch: epoch of the claim of this node.
         claim_version: version of the claim's znode.
         record_version: version of the VM's desired record.
+        enrolment: which one of this agent's the decision was made in. With a new ephemeral comes the question whether the
+            node has a fence: what was decided before is not done any more.
     """
 
     epoch: int
     claim_version: int
     record_version: int
+    enrolment: int = 0
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class Enrolled:
     seen: Mapping[str, Seen]
     health: Health | None = None
     fence: Stored[Fence] | None = None
+    enrolment: int = 0
     shutdown_policy: str = "migrate"
 
 

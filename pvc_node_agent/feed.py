@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 from pvc_state import codec, paths, staging
 from pvc_state.codec import Stored
@@ -28,6 +29,8 @@ from .view import Seen
 RETRY = 1.0
 #: The same for an attempt to join that only a change in the store can make succeed: a watch tells of that sooner.
 RETRY_ANYWAY = 30.0
+#: Seconds of a session at least, whatever the settings say.
+SHORTEST = 1.0
 #: Seconds that the writer of a large plan gets to finish it before this agent helps.
 PATIENCE = 2.0
 
@@ -44,22 +47,35 @@ class Feed:
     """The agent's tie to the store.
 
     Args:
-        connect: opens a session; raises StoreUnavailable or AccessDenied.
+        connect: opens a session with a timeout in seconds; raises StoreUnavailable or AccessDenied.
         alive: what this agent says of itself in its ephemeral.
         post: takes the events.
+        session_timeout: of the first session, and for as long as the cluster has no settings.
 
     Attributes:
         work: set when there is work for pump().
+        session_timeout: of the present session. When the settings want another one, the next session takes the node over
+            from this one, and so nobody misses it.
     """
 
-    def __init__(self, node: str, connect: Callable[[], Store], alive: Alive, clock: Clock, post: Post) -> None:
+    def __init__(
+        self,
+        node: str,
+        connect: Callable[[float], Store],
+        alive: Alive,
+        clock: Clock,
+        post: Post,
+        session_timeout: float,
+    ) -> None:
         self.work = threading.Event()
         self._node = node
         self._connect = connect
         self._alive = alive
         self._clock = clock
         self._post = post
+        self.session_timeout = session_timeout
         self._store: Store | None = None
+        self._old: Store | None = None
         self._lock = threading.Lock()
         # Under the lock, since watches and the loop write them from their own threads:
         self._touched: set[str] = set()
@@ -70,6 +86,7 @@ class Feed:
         # Only pump() uses these:
         self._enrolled = False
         self._enrolled_once = False
+        self._enrolment = 0
         self._blinded: Blinded | None = None
         self._assigned: frozenset[str] = frozenset()
         self._tracked: set[str] = set()
@@ -83,6 +100,10 @@ class Feed:
         if store is None:
             raise StoreUnavailable("the store has not been reached yet")
         return store
+
+    def enrolment(self) -> int:
+        """How many ephemerals this agent has made; counted before the store is asked for the next one."""
+        return self._enrolment
 
     # --- work for pump(), from any thread ---------------------------------------------------------------------------
 
@@ -124,7 +145,9 @@ class Feed:
             self._touched.add(path)
         self.work.set()
 
-    def _session(self, state: SessionState) -> None:
+    def _session(self, store: Store, state: SessionState) -> None:
+        if store is not self._store:
+            return  # one that another has taken over from
         if state is SessionState.CONNECTED:
             self.doubt("the connection to the store was renewed")
         elif state is SessionState.SUSPENDED:
@@ -182,9 +205,10 @@ class Feed:
         """Join, and read everything that concerns this node."""
         store = self._store
         if store is None:
-            store = self._connect()
-            store.on_session(self._session)
-            self._store = store
+            store = self._open(self.session_timeout)
+        wanted = self._wanted_timeout(_settings(store.get(paths.SETTINGS)))
+        if wanted != self.session_timeout:
+            store = self._renew(store, wanted)
         with self._lock:
             self._touched.clear()
             # a read that failed may not have left its watch
@@ -197,8 +221,11 @@ class Feed:
         self._help_at = None
         self._watch_journal(store)
         self._take_over(store)
+        if self._old is not None:
+            self._old.close()
+            self._old = None
         # after the ephemeral: a fence can only be made while there is none
-        fence, shutdown_policy = self._read_fence(store), self._read_policy(store)
+        fence, settings = self._read_fence(store), _settings(self._read(store, paths.SETTINGS)) or Settings()
         status, health = store.get_many([paths.status(self._node), paths.health(self._node)])
         published = codec.stored(NodeStatus, status).value if status is not None else None
         known = codec.stored(Health, health).value if health is not None else None
@@ -207,7 +234,27 @@ class Feed:
         seen = {vm: self._read_vm(store, vm) for vm in sorted(self._tracked)}
         self._enrolled = self._enrolled_once = True
         self._blinded = None
-        self._post(Enrolled(store.session_id, published, seen, known, fence, shutdown_policy))
+        self._post(Enrolled(store.session_id, published, seen, known, fence, self._enrolment, settings.shutdown_policy))
+
+    def _open(self, session_timeout: float) -> Store:
+        store = self._connect(session_timeout)
+        store.on_session(partial(self._session, store))
+        self._store = store
+        return store
+
+    def _renew(self, store: Store, session_timeout: float) -> Store:
+        """Another session beside the one that holds the node's ephemeral, which is closed once it has been taken over."""
+        newer = self._open(session_timeout)
+        self.session_timeout = session_timeout
+        if self._old is None:
+            self._old = store
+        else:
+            store.close()
+        return newer
+
+    def _wanted_timeout(self, settings: Settings | None) -> float:
+        wanted = settings.session_timeout if settings is not None else self.session_timeout
+        return wanted if wanted >= SHORTEST else self.session_timeout
 
     def _check_schema(self, store: Store) -> None:
         znode = self._read(store, paths.SCHEMA)
@@ -259,6 +306,7 @@ class Feed:
                     remedy="run one agent per node, as unit pvc-node-agent.service does",
                 )
             ops = [Delete(path, znode.version), create]
+        self._enrolment += 1
         store.commit(ops + self._new_life(store))
         self._read(store, path)
 
@@ -274,11 +322,6 @@ class Feed:
     def _read_fence(self, store: Store) -> Stored[Fence] | None:
         znode = self._read(store, paths.fence(self._node))
         return codec.stored(Fence, znode) if znode is not None else None
-
-    def _read_policy(self, store: Store) -> str:
-        znode = self._read(store, paths.SETTINGS)
-        settings = codec.stored(Settings, znode).value if znode is not None else None
-        return (settings or Settings()).shutdown_policy
 
     def _read_touched(self) -> None:
         store = self.store()
@@ -301,7 +344,11 @@ class Feed:
         if paths.fence(self._node) in touched:
             self._post(FenceSeen(self._read_fence(store)))
         if paths.SETTINGS in touched:
-            self._post(PolicySeen(self._read_policy(store)))
+            settings = _settings(self._read(store, paths.SETTINGS))
+            self._post(PolicySeen((settings or Settings()).shutdown_policy))
+            if self._wanted_timeout(settings) != self.session_timeout:
+                self.doubt("the cluster's settings want sessions of another length")
+                return
         changed = {vm for vm in self._tracked if paths.claim(vm) in touched or paths.vm(vm) in touched}
         if paths.assigned(self._node) in touched:
             assigned = frozenset(self._children(store, paths.assigned(self._node)))
@@ -350,3 +397,7 @@ class Feed:
                 return None
             self._armed.add(path)
             return self._fired
+
+
+def _settings(znode: Znode | None) -> Settings | None:
+    return codec.stored(Settings, znode).value if znode is not None else None

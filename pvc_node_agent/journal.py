@@ -4,7 +4,8 @@
 """How the agent speaks to systemd: its journal, with fields that can be searched for, and the service manager.
 
 Without systemd's Python library, or without a journal, decisions go to standard error; without a service manager
-nothing is notified. Fields: ``journalctl -u pvc-node-agent VM=web1``, ``DECISION=start``.
+nothing is notified. Fields: ``journalctl -u pvc-node-agent VM=web1``, ``DECISION=start``; of a leader also ``NODE=node3``
+and ``EVIDENCE=storage_cut``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ class JournalVoice:
     """The journal of this machine."""
 
     def say(self, sentence: Sentence) -> None:
-        self._send(str(sentence), PRIORITY=_INFO, VM=sentence.vm, DECISION=sentence.decision, REASON=sentence.reason)
+        self._send(
+            str(sentence),
+            PRIORITY=_INFO,
+            VM=sentence.vm,
+            NODE=sentence.node,
+            DECISION=sentence.decision,
+            REASON=sentence.reason,
+            EVIDENCE=sentence.evidence,
+        )
 
     def trouble(self, text: str) -> None:
         self._send(text, PRIORITY=_WARNING)

@@ -22,6 +22,8 @@ from .lead.perform import LeadPerformer
 from .lead.view import LeadView
 from .workers import Workers
 
+#: Seconds between two turns of the leader's loop at most.
+IDLE = 10.0
 #: Seconds that an agent that stops gives itself to leave the lead to others.
 PATIENCE = 2.0
 
@@ -41,7 +43,6 @@ class Leading:
         self._ceph = CephFence(config.ceph.conf, config.fence.user, config.fence.keyring) if config.fence else None
         power = Devices(Path(config.fence.credentials)) if config.fence else None
         inbox: LeadInbox = SimpleQueue()
-        timeout = config.zookeeper.session_timeout
         self.candidate = Candidate(config.node, instance, feed.store, clock, inbox.put)
         self._pools = LeadPools(
             ceph=Workers("ceph-fence", 4), power=Workers("power", 8), store=Workers("lead-store", 4)
@@ -55,8 +56,8 @@ class Leading:
             self._pools,
             voice,
             wall=wall,
-            frozen_after=timeout / 2,
-            idle=timeout / 3,
+            session_timeout=lambda: feed.session_timeout,
+            idle=IDLE,
             shown=self._show,
         )
         #: Under which epoch it leads, None while it does not; and when its loop turned last.

@@ -337,13 +337,24 @@ def _resume(domain: Any) -> None:
     """Let it run on. A guest that has been moved here is from now on like any other."""
     mark = _mark(domain)
     arriving = mark is not None and mark.arriving
-    if arriving and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+    if arriving and _comes_in(domain):
         raise EffectFailed("its guest has not wholly arrived")
     domain.resume()
     if mark is not None and arriving:
         text = mark_xml(Mark(mark.vm, mark.epoch, mark.definition))
         kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
         domain.setMetadata(kind, text, "pvc", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def _comes_in(domain: Any) -> bool:
+    """Whether a guest is still on its way here: its source may have died meanwhile."""
+    try:
+        return bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
+    except libvirt.libvirtError as err:
+        # so does libvirt answer at the target of a move
+        if err.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+            return True
+        raise
 
 
 def _await_move(domain: Any) -> None:

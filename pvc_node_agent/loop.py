@@ -112,12 +112,12 @@ class Loop(Turning[Event]):
         pools: Pools,
         voice: Voice,
         *,
-        frozen_after: float,
+        session_timeout: Callable[[], float],
         idle: float,
         sign_of_life: Callable[[View], None],
         before_departure: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__("feed", inbox, clock, feed, frozen_after=frozen_after, idle=idle)
+        super().__init__("feed", inbox, clock, feed, session_timeout=session_timeout, idle=idle)
         self.view = view
         self._feed = feed
         self._performer = performer

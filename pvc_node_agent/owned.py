@@ -174,18 +174,17 @@ class Owned(Answer):
         why = f"is to move to {to}" + (f": {self.claim.why}" if self.claim.why else "")
         if domain is None:
             return self._give_away(to, why)
+        if isinstance(case.busy, MigrateDomain):
+            going = f"its guest moves to {to}: {self.claim.why}"
+            return self._verdict("moving", self.record.generation, self.memory.overdue or going)
         if self.record.state != "started":
             return self._stop(domain)
         if self._refused() or domain.state is DomainState.IO_ERROR:
             return self._keep_running(domain)
-        if not self.record.live or domain.state not in _MOVABLE:
+        if not self.record.live or self.claim.cold or domain.state not in _MOVABLE:
             return self._stop(domain, why)
         self._remember(ended="", stopping_since=None)
         generation = self.record.generation
-        if isinstance(case.busy, MigrateDomain):
-            return self._verdict(
-                "moving", generation, self.memory.overdue or f"its guest moves to {to}: {self.claim.why}"
-            )
         if case.busy is not None:
             return self._verdict("moving", generation, self.memory.overdue or why)
         waiting = self._pause("moving", generation)

@@ -43,18 +43,31 @@ from .env import EffectFailed, Hypervisor, NotAnswering, Storage
 from .events import Done, Failure
 
 
+class _JoinedAnew(Exception):
+    """The decision was made under an ephemeral that is gone."""
+
+
 class Performer:
     """Carries effects out against the store, the hypervisor and the storage.
 
     Args:
         store: returns the store that this agent is enrolled with; raises StoreUnavailable when there is none.
+        enrolment: which one of the agent's is the present one, see Right.
     """
 
-    def __init__(self, node: str, store: Callable[[], Store], hypervisor: Hypervisor, storage: Storage) -> None:
+    def __init__(
+        self,
+        node: str,
+        store: Callable[[], Store],
+        hypervisor: Hypervisor,
+        storage: Storage,
+        enrolment: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._node = node
         self._store = store
         self._hypervisor = hypervisor
         self._storage = storage
+        self._enrolment = enrolment
 
     def perform(self, effect: Effect) -> Done:
         """Carry the effect out; says how it went, and raises nothing but programming errors."""
@@ -62,6 +75,8 @@ class Performer:
             self._perform(effect)
         except CommitRefused as err:
             return Done(effect, self._kind(effect, err), str(err))
+        except _JoinedAnew as err:
+            return Done(effect, Failure.REFUSED, str(err))
         except StoreError as err:
             return Done(effect, Failure.BLIND, str(err))
         except NotAnswering as err:
@@ -134,6 +149,12 @@ class Performer:
 
     def _confirm(self, vm: str, right: Right) -> None:
         self._store().commit(self._held(vm, right))
+        self._still_the_same(right)
+
+    def _still_the_same(self, right: Right) -> None:
+        """Asked after the store has confirmed: then the ephemeral has existed all the time, and no fence could be made."""
+        if right.enrolment != self._enrolment():
+            raise _JoinedAnew("this agent has joined anew since that was decided")
 
     def _confirm_stray(self, effect: DestroyStray) -> None:
         """The newest claim does not allow the domain; an unreadable one is no proof of that."""
@@ -154,6 +175,7 @@ class Performer:
         store = self._store()
         target = Check(paths.alive(effect.to), 0)
         store.commit([*self._held(effect.vm, effect.right), target])
+        self._still_the_same(effect.right)
         znode = store.get(paths.status(effect.to))
         status = codec.stored(NodeStatus, znode).value if znode is not None else None
         address = status.addresses.get("cluster", "") if status is not None else ""
@@ -164,7 +186,7 @@ class Performer:
     def _hand_over(self, effect: HandOver) -> None:
         store = self._store()
         old = self._claim(store, effect.vm, effect.right)
-        successor = replace(old, node=effect.to, epoch=old.epoch + 1, to="", why="")
+        successor = replace(old, node=effect.to, epoch=old.epoch + 1, to="", why="", cold=False)
         ops: list[Op] = [
             self._own(),
             Check(paths.vm(effect.vm), effect.right.record_version),

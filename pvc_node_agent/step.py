@@ -36,7 +36,8 @@ def step(now: float, view: View) -> Outcome:
     said, sentence = _of_node(view)
     sentences = [sentence] if said != view.said else []
     if not view.link.sees and not stand.unasked:
-        return Outcome((), tuple(sentences), view.memory, said, None, {}, view.leaving)
+        until = moves_until(view.leaving, view.settings) if view.leaving is not None else None
+        return Outcome((), tuple(sentences), view.memory, said, until, {}, view.leaving)
 
     effects: list[Effect] = []
     statuses: dict[str, VmStatus] = {}
@@ -74,6 +75,7 @@ def step(now: float, view: View) -> Outcome:
             hypervisor=hypervisor,
             standing=stand,
             published=published.get(vm),
+            enrolment=view.link.enrolment,
         )
         before = view.decided.get(vm)
         verdict = before.verdict if before is not None and _still_so(before, case) else _decide(case, sentences)
@@ -94,6 +96,9 @@ def step(now: float, view: View) -> Outcome:
     leaving = view.leaving
     if view.link.sees:
         _publish(now, view, statuses, stand, effects, times)
+    if any(isinstance(effect, Depart) for effect in effects):
+        fate = "its VMs wait for it" if stand.frozen else "its VMs are to run elsewhere"
+        sentences.append(Sentence("", "sign off", f"{stand.halt}, and nothing runs here any more; {fate}"))
     if leaving is not None:
         leaving = _leave(now, view, leaving, times)
     return Outcome(tuple(effects), tuple(sentences), memory, said, min(times, default=None), decided, leaving)
@@ -190,6 +195,7 @@ def _still_so(before: Decided, case: Case) -> bool:
         and then.lane == case.lane
         and then.standing == case.standing
         and then.hypervisor == case.hypervisor
+        and then.enrolment == case.enrolment
         and (wake_at is None or case.now < wake_at)
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -43,7 +44,8 @@ class Turning(ABC, Generic[E]):
     Args:
         name: of the source's thread.
         inbox: where events arrive, from any thread; None only wakes the loop.
-        frozen_after: after a pause of this many seconds in the loop's life its session may have ended unnoticed.
+        session_timeout: seconds after which the store ends a session that it does not hear of, as it is now. A pause of the
+            loop by half of that may have ended the session unnoticed; so it turns often enough to notice one.
         idle: seconds between two turns at most.
     """
 
@@ -54,14 +56,14 @@ class Turning(ABC, Generic[E]):
         clock: Clock,
         source: Source,
         *,
-        frozen_after: float,
+        session_timeout: Callable[[], float],
         idle: float,
     ) -> None:
         self._name = name
         self._inbox = inbox
         self._clock = clock
         self._source = source
-        self._frozen_after = frozen_after
+        self._session_timeout = session_timeout
         self._idle = idle
         self._stopping = False
         self._fatal: PvcError | None = None
@@ -88,13 +90,13 @@ class Turning(ABC, Generic[E]):
         threading.Thread(target=self._run_source, name=self._name, daemon=True).start()
         wake_at: float | None = None
         while not self._stopping:
-            now = self._clock.now()
-            expected = now + self._idle
+            now, timeout = self._clock.now(), self._session_timeout()
+            expected = now + min(self._idle, timeout / 3)
             if wake_at is not None:
                 expected = max(now, min(expected, wake_at))
             events = self._wait(expected - now)
             slept_until = self._clock.now()
-            if slept_until > expected + self._frozen_after:
+            if slept_until > expected + timeout / 2:
                 reason = f"this agent did not run for {slept_until - expected:.0f} s"
                 # after whatever waited meanwhile: that may be older than the pause
                 events.append(self.frozen(reason))

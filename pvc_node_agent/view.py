@@ -59,11 +59,13 @@ class Link:
 
     Attributes:
         session: id of the session whose ephemeral is this agent's, 0 before the first.
+        enrolment: how many ephemerals this agent has made.
         blind_since: when the store was last known to be within reach, None while it is.
         reason, detail: why the agent is blind, in words.
     """
 
     session: int = 0
+    enrolment: int = 0
     blind_since: float | None = 0.0
     reason: str = "the store has not answered yet"
     detail: str = ""
@@ -256,11 +258,18 @@ class Memory:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One decision and its reason, for the journal."""
+    """One decision and its reason, for the journal.
+
+    Attributes:
+        vm, node: which it is about; empty for none. A node only when another one decides about it.
+        evidence: the kind that proves a node's fence, where the decision rests on it.
+    """
 
     vm: str
     decision: str
     reason: str
+    node: str = ""
+    evidence: str = ""
 
     def __str__(self) -> str:
         text = f"{self.decision}: {self.reason}" if self.reason else self.decision

@@ -42,7 +42,8 @@ options:
         choices: [started, stopped, disabled, ignored, absent]
       node: &node
         description:
-          - The node that the VM is bound to. A VM can be moved while it is stopped.
+          - The node that the VM is bound to. It is moved there, while it runs if it can be (O(live)).
+          - A VM that is bound to a node that dies waits for that node.
           - The empty string leaves the choice to the cluster, as does leaving it out for a new VM.
         type: str
       memory: &memory

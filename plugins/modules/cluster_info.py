@@ -19,6 +19,7 @@ description:
     concludes from what all of them have published. It contacts no service itself.
   - Of a node whose agent does not run nothing is known. What was seen there last is marked as stale, and the node counts
     as unhealthy.
+  - Says loudly when the cluster is in maintenance, and when a node is gone and nothing is done about it.
   - With O(wait_timeout), waits until everything that was asked for is healthy. Use it before and after each step of a
     rolling change.
 extends_documentation_fragment:
@@ -28,12 +29,13 @@ extends_documentation_fragment:
 options:
   services:
     description:
-      - Only these. V(agents) stands for the agents of the nodes.
+      - Only these. V(agents) stands for the agents of the nodes, for the one that leads, and for nodes that are fenced. V(fence)
+        stands for the fence devices of all nodes, as each coordinator can read them.
       - The keys of the others in RV(cluster) are V(null), and they have no influence on RV(cluster.healthy).
     type: list
     elements: str
-    choices: [agents, zookeeper, patroni, ceph, frr]
-    default: [agents, zookeeper, patroni, ceph, frr]
+    choices: [agents, zookeeper, patroni, ceph, frr, fence]
+    default: [agents, zookeeper, patroni, ceph, frr, fence]
   nodes:
     description:
       - Only what runs on these nodes, and what concerns the cluster as a whole, such as a leader that is missing. By
@@ -103,6 +105,24 @@ cluster:
       type: list
       elements: str
       sample: ["ZooKeeper on node2: nothing answers on 127.0.0.1:2181: connection refused (since 2026-01-31T03:00:12Z)"]
+    maintenance:
+      description: Whether the cluster is in maintenance, in which no node is fenced and no VM recovered. That is no illness.
+      type: bool
+    leader:
+      description: The node whose agent leads. V(null) when none does.
+      type: str
+    fenced:
+      description: The fences that stand, in short. See M(pvc.cluster.fence_info).
+      type: list
+      elements: dict
+      sample:
+        - id: node2-7-123456
+          node: node2
+          sentence: "node2 was fenced at 2026-01-31T03:00:12Z: its session has ended, and it was read powered off by bmc at
+            2026-01-31T03:00:15Z. It had no VMs to recover."
+          since: "2026-01-31T03:00:12Z"
+          state: proven
+          why: its session has ended
     nodes:
       description: The nodes by name, each with what is wrong on it.
       type: list
@@ -189,6 +209,23 @@ cluster:
           pgs: 32
           pgs_active_clean: 32
         why: []
+    fence:
+      description:
+        - The fence devices of all nodes, once for each coordinator that reads them. RV(ignore:name) is the device's node and name,
+          and RV(ignore:node) the coordinator.
+      type: dict
+      sample:
+        devices:
+          - healthy: true
+            name: node2/bmc
+            node: node1
+            role: ""
+            since: "2026-01-31T02:12:44Z"
+            stale: false
+            state: answers
+            why: ""
+        healthy: true
+        why: []
     frr:
       description: The BGP neighbours that each node sees.
       type: dict
@@ -222,7 +259,7 @@ from ..module_utils import _module
 from ..module_utils.pvc_state.health import SERVICES, judge
 from ..module_utils.pvc_state.health_view import cluster_view
 from ..module_utils.pvc_state.records import Schema
-from ..module_utils.pvc_state.snapshot import empty
+from ..module_utils.pvc_state.snapshot import empty, load_leader
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -241,8 +278,9 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
 
     snapshot = _module.load(module, store, vms=())
     if snapshot is None:
-        return {"changed": False, "cluster": cluster_view(judge(empty(Schema(0, "", ""))), services)}
-    report = judge(snapshot)
+        return {"changed": False, "cluster": cluster_view(judge(empty(Schema(0, "", "")), ""), services)}
+    _module.warn(module, snapshot)
+    report = judge(snapshot, load_leader(store))
     if timeout is not None and report.about(services, nodes):
         # imported when it is needed: a call that finds everything well shall be quick
         from ..module_utils.pvc_state.wait import NotHealthy, wait_for_health

@@ -20,105 +20,31 @@ description:
     one.
   - It does not touch the machine itself. The roles of this collection deploy it.
 extends_documentation_fragment:
+  - pvc.cluster._node
   - pvc.cluster.connection
   - pvc.cluster._attributes
   - pvc.cluster._attributes.state
 options:
-  name:
+  verify:
     description:
-      - Name of the node, which is its short host name.
-      - Exactly one of O(name) and O(nodes) is required.
-    type: str
-  nodes:
+      - Whether to wait until the coordinators have read the nodes' power from the devices in O(fence), for half a minute at most.
+        Nothing is switched.
+      - The task fails when one of them cannot use a device that is new or was changed. The device is declared all the same, so
+        that the task can be repeated once the cause is removed.
+      - It only warns of other devices, and when nobody could try, as long as no agent runs.
+    type: bool
+    default: true
+  wait:
     description:
-      - Any number of nodes, each with its name and the same options as a single one.
-      - Options given beside O(nodes) are the defaults of all nodes in the list.
-    type: list
-    elements: dict
-    suboptions:
-      name:
-        description: Name of the node, which is its short host name.
-        type: str
-        required: true
-      state: &state
-        description:
-          - V(ready) is for a node that takes VMs. A new node is V(ready) by default.
-          - V(drained) moves its VMs away, and none is placed on it.
-          - V(maintenance) is the same, and once it is empty nobody is worried when it goes down.
-          - V(present) registers the node or changes what is registered, and leaves alone which of these it is. It is what
-            happens by default.
-          - V(absent) removes it. That is refused while it holds the claim of any VM.
-        type: str
-        choices: [present, ready, drained, maintenance, absent]
-      coordinator: &coordinator
-        description: Whether the node runs the quorum services. A new node does not by default.
-        type: bool
-      memory_reserve: &memory_reserve
-        description:
-          - Memory that no VM may be given, for the host and its daemons, in MiB or with a unit, such as V(2G).
-          - A new node has 1024 MiB by default.
-        type: str
-      fence: &fence
-        description:
-          - All devices that can take the node's power, in the order in which they are tried. The default is none.
-          - The coordinators' agents use them. The module itself contacts none.
-        type: list
-        elements: dict
-        suboptions:
-          name:
-            description: Name of the device, unique within the node.
-            type: str
-            required: true
-          kind:
-            description: What the device speaks.
-            type: str
-            choices: [ipmi, redfish]
-            required: true
-          address:
-            description: Host name or address, with a port where it is not the usual one. For V(redfish) a URL.
-            type: str
-            required: true
-          username:
-            description: As whom to log in.
-            type: str
-            default: ""
-          credential:
-            description:
-              - Name of the file on the coordinators that holds the password. Role P(pvc.cluster.node_agent#role) writes these
-                files.
-              - The password itself is never a part of the cluster's state, so there is no option for it.
-            type: str
-            default: ""
-          options:
-            description: What else the kind knows, such as V(cipher_suite) of V(ipmi) or V(system) of V(redfish).
-            type: dict
-            default: {}
-      fence_together: &fence_together
-        description:
-          - Whether the node is off only when all of its devices say so, as with several power supplies. Otherwise one is enough.
-          - The default is V(false).
-        type: bool
-      declared_dead: &declared_dead
-        description:
-          - Vouches that the node is off, so that its VMs may run elsewhere. For a node that is fenced while no other evidence can
-            be had.
-          - If the node is not off, its VMs will run twice, and destroy their disks. Look at it, or pull its plugs.
-          - Refused while the node has a session, and while no fence of it stands. Holds for that one fence only.
-        type: dict
-        suboptions:
-          why:
-            description: How you know that the node is off.
-            type: str
-            required: true
-          by:
-            description: Who you are. By default the user and the host that the module runs as and on.
-            type: str
-  state: *state
-  coordinator: *coordinator
-  memory_reserve: *memory_reserve
-  fence: *fence
-  fence_together: *fence_together
-  declared_dead: *declared_dead
+      - Whether to wait until nodes with O(state=drained) or O(state=maintenance) are empty.
+      - When some of their VMs can be moved nowhere, the task fails with the reasons. What remains moves by itself once they
+        are gone. VMs that are disabled or ignored stay, and the task warns of them.
+    type: bool
+    default: true
+  wait_timeout:
+    description: Seconds to wait until the nodes are empty before the task fails.
+    type: int
+    default: 600
   cluster_name:
     description:
       - Name of the cluster. Required when the tree has not been initialised yet.
@@ -137,6 +63,30 @@ EXAMPLES = r"""
       - {name: node2, coordinator: true}
       - {name: node3, coordinator: true}
       - {name: node4, memory_reserve: 2G}
+
+- name: Each of these has a management controller, whose password is in the file bmc on the coordinators
+  pvc.cluster.node:
+    nodes:
+      - {name: node1, fence: [{name: bmc, kind: ipmi, address: 10.0.3.11, username: fence, credential: bmc}]}
+      - {name: node2, fence: [{name: bmc, kind: ipmi, address: 10.0.3.12, username: fence, credential: bmc}]}
+
+- name: This one has two power supplies, each at a socket of its own
+  pvc.cluster.node:
+    name: node4
+    fence_together: true
+    fence:
+      - {name: left, kind: redfish, address: "https://pdu1.example.com", username: fence, credential: pdu}
+      - {name: right, kind: redfish, address: "https://pdu2.example.com", username: fence, credential: pdu}
+
+- name: Move all VMs away before its memory is replaced
+  pvc.cluster.node:
+    name: node4
+    state: maintenance
+
+- name: It takes VMs again
+  pvc.cluster.node:
+    name: node4
+    state: ready
 
 - name: Remove a node that no VM belongs to any more
   pvc.cluster.node:
@@ -167,8 +117,8 @@ node:
       type: int
     fence:
       description:
-        - Its fence devices, in order. RV(ignore:healthy) is whether a coordinator could read the node's power from it when it
-          last tried, V(null) when none has tried yet. RV(ignore:why) is what is wrong.
+        - Its fence devices, in order. RV(ignore:healthy) is whether the coordinators could read the node's power from it when
+          they last tried, V(null) when none has tried yet. RV(ignore:why) is what is wrong, by coordinator.
       type: list
       elements: dict
       sample:
@@ -243,19 +193,12 @@ remedy:
   type: str
 """
 
-import getpass
-import json
-import os
-import socket
-import time
 import typing as t
 
-from ..module_utils import _module
+from ..module_utils import _module, _node
 from ..module_utils.pvc_state.commit import commit_nodes
-from ..module_utils.pvc_state.errors import InvalidRequest
-from ..module_utils.pvc_state.plan_node import STATES, plan_nodes
-from ..module_utils.pvc_state.records import FENCE_DEVICES, FenceDevice
-from ..module_utils.pvc_state.requests import DeadRequest, NodeRequest
+from ..module_utils.pvc_state.errors import InvalidRequest, PvcError
+from ..module_utils.pvc_state.plan_node import plan_nodes
 from ..module_utils.pvc_state.views import node_view
 
 if t.TYPE_CHECKING:
@@ -265,59 +208,10 @@ if t.TYPE_CHECKING:
     from ..module_utils.pvc_state.snapshot import Snapshot
     from ..module_utils.pvc_state.store import Store
 
-_DEVICE = {
-    "name": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": list(FENCE_DEVICES), "required": True},
-    "address": {"type": "str", "required": True},
-    "username": {"type": "str", "default": ""},
-    "credential": {"type": "str", "default": ""},
-    "options": {"type": "dict", "default": {}},
-}
-NODE = {
-    "state": {"type": "str", "choices": list(STATES)},
-    "coordinator": {"type": "bool"},
-    "memory_reserve": {"type": "str"},
-    "fence": {"type": "list", "elements": "dict", "options": _DEVICE},
-    "fence_together": {"type": "bool"},
-    "declared_dead": {"type": "dict", "options": {"why": {"type": "str", "required": True}, "by": {"type": "str"}}},
-}
-
-
-def request(options: dict[str, t.Any]) -> NodeRequest:
-    given = _module.given(options)
-    if given.get("state") == "absent":
-        given = {"name": given["name"], "state": "absent"}
-    if "fence" in given:
-        given["fence"] = [_device(device) for device in given["fence"]]
-    if "declared_dead" in given:
-        word = given["declared_dead"]
-        given["declared_dead"] = DeadRequest(word["why"], _whoever() if word["by"] is None else word["by"], _now())
-    if "memory_reserve" in given:
-        given["memory_reserve"] = _module.mebibytes(given["memory_reserve"], f"node {given['name']}", "memory_reserve")
-    return NodeRequest(**given)
-
-
-def _device(options: dict[str, t.Any]) -> FenceDevice:
-    # numbers and truth as YAML has them; records hold texts
-    more = {
-        str(key): value if isinstance(value, str) else json.dumps(value) for key, value in options["options"].items()
-    }
-    return FenceDevice(**{**options, "options": more})
-
-
-def _whoever() -> str:
-    return f"{os.environ.get('SUDO_USER') or getpass.getuser()} on {socket.gethostname()}"
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     params = module.params
-    common = _module.given({key: params[key] for key in NODE})
-    listed = params["nodes"] if params["name"] is None else [{"name": params["name"]}]
-    requests = [request({**common, **_module.given(options)}) for options in listed]
+    requests = _node.requests(params)
 
     def plan(snapshot: Snapshot | None) -> Plan:
         if snapshot is None and not params["cluster_name"]:
@@ -330,23 +224,28 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         return plan_nodes(snapshot, requests, params["cluster_name"] or snapshot.schema.cluster)
 
     done = commit_nodes(store, plan, check_mode=module.check_mode)
-    names, snapshot = [one.name for one in requests], done.snapshot_after
+    names, snapshot, result = [one.name for one in requests], done.snapshot_after, _module.outcome(module, done.plan)
+    if not module.check_mode:
+        try:
+            if params["verify"]:
+                _node.verify(module, store, requests, done)
+            if params["wait"]:
+                snapshot = _node.drain(module, store, requests, snapshot)
+        except PvcError as err:
+            _module.fail(module, err, **result)
     nodes = [node_view(snapshot, name) for name in names if name in snapshot.nodes]
     shown = {"nodes": nodes} if params["name"] is None else {"node": nodes[0] if nodes else None}
-    return {**_module.outcome(module, done.plan), **shown}
+    return {**result, **shown}
 
 
 def main(connect: _module.Connect | None = None) -> None:
     module = _module.create_module(
         {
-            "name": {"type": "str"},
-            "nodes": {
-                "type": "list",
-                "elements": "dict",
-                "options": {"name": {"type": "str", "required": True}, **NODE},
-            },
-            **NODE,
+            **_node.SPEC,
             "cluster_name": {"type": "str"},
+            "verify": {"type": "bool", "default": True},
+            "wait": {"type": "bool", "default": True},
+            "wait_timeout": {"type": "int", "default": 600},
         },
         mutually_exclusive=[("name", "nodes")],
         required_one_of=[("name", "nodes")],

@@ -75,8 +75,8 @@ nodes:
       type: int
     fence:
       description:
-        - Its fence devices, in order. RV(ignore:healthy) is whether a coordinator could read the node's power from it when it
-          last tried, V(null) when none has tried yet. RV(ignore:why) is what is wrong.
+        - Its fence devices, in order. RV(ignore:healthy) is whether the coordinators could read the node's power from it when
+          they last tried, V(null) when none has tried yet. RV(ignore:why) is what is wrong, by coordinator.
       type: list
       elements: dict
       sample:

@@ -65,12 +65,17 @@ EXAMPLES = r"""
       initrd: /srv/probe/initrd
       cmdline: console=ttyS0
 
-- name: Move it to another node, which takes a stop and a start
+- name: Move it to another node while it runs, and keep it there
   pvc.cluster.vm:
     name: probe
     node: node2
-    state: "{{ item }}"
-  loop: [stopped, started]
+
+- name: The first to run elsewhere when its node dies, and moved after a single failed start
+  pvc.cluster.vm:
+    name: web1
+    ha:
+      priority: 100
+      max_local_restarts: 1
 
 - name: Delete a VM and all its data
   pvc.cluster.vm:

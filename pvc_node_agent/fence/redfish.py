@@ -75,9 +75,8 @@ class Redfish:
     def _find(self) -> str:
         """Where the system is."""
         members = self._call("GET", _SYSTEMS).get("Members")
-        paths = [
-            path for one in members or [] if isinstance(path := _at(one, "@odata.id"), str) and path.startswith("/")
-        ]
+        links = [_at(one, "@odata.id") for one in members] if isinstance(members, list) else []
+        paths = [link for link in links if isinstance(link, str) and link.startswith("/")]
         names = [path.rstrip("/").rpartition("/")[2] for path in paths]
         wanted = self._options.get("system")
         found = [path for path, name in zip(paths, names, strict=True) if wanted in (None, name)]
@@ -98,19 +97,11 @@ class Redfish:
         if body is not None:
             content = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._deadline, context=self._tls())
         try:
-            with _within(self._deadline, connection) as expired:
-                try:
-                    connection.request(method, path, content, headers)
-                    response = connection.getresponse()
-                    answer = response.read(_LIMIT)
-                except (OSError, http.client.HTTPException):
-                    if expired.is_set():
-                        raise TimeoutError from None
-                    raise
-            if expired.is_set():
-                raise TimeoutError
+            with _connected(self._host, self._port, self._tls(), self._deadline) as connection:
+                connection.request(method, path, content, headers)
+                response = connection.getresponse()
+                answer = response.read(_LIMIT)
         except TimeoutError:
             raise EffectFailed(f"nothing answers on {where} within {self._deadline:g} s") from None
         except ssl.SSLCertVerificationError as err:
@@ -165,24 +156,38 @@ class Redfish:
 
 
 @contextmanager
-def _within(seconds: float, connection: http.client.HTTPSConnection) -> Iterator[threading.Event]:
-    """Ends the connection after a time, since a device that sends a byte now and then never runs into a time-out."""
+def _connected(host: str, port: int, tls: ssl.SSLContext, seconds: float) -> Iterator[http.client.HTTPSConnection]:
+    """A connection that is ended after a time, since a device that sends a byte now and then never runs into a time-out.
+
+    Raises TimeoutError then, whatever was going on.
+    """
+    raw = socket.create_connection((host, port), seconds)
+    # the line stays in reach, whatever TLS and HTTP do to their end of it
+    line = raw.dup()
     expired = threading.Event()
 
     def expire() -> None:
         expired.set()
-        if connection.sock is not None:
-            with suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, expire)
     timer.daemon = True
     timer.start()
+    connection = http.client.HTTPSConnection(host, port)
     try:
-        yield expired
+        connection.sock = tls.wrap_socket(raw, server_hostname=host)
+        yield connection
+    except (OSError, http.client.HTTPException):
+        if not expired.is_set():
+            raise
     finally:
         timer.cancel()
         connection.close()
+        raw.close()
+        line.close()
+    if expired.is_set():
+        raise TimeoutError
 
 
 def _complaint(parsed: Any) -> str:

@@ -83,7 +83,8 @@ class Candidate:
         if isinstance(event, (Enrolled, AgentBlinded)):
             with self._lock:
                 self._enrolled = isinstance(event, Enrolled)
-                self._doubt = event.reason if isinstance(event, AgentBlinded) else "the agent has enrolled anew"
+                reason = event.reason if isinstance(event, AgentBlinded) else "the agent has enrolled anew"
+                self._doubt = self._doubt or reason
             self.work.set()
 
     def doubt(self, reason: str) -> None:
@@ -94,10 +95,10 @@ class Candidate:
 
     def stand(self, willing: bool) -> None:
         """Whether this one wants to lead; one that does not leaves the lead to others at once."""
+        self._resigned.clear()
         with self._lock:
             self._willing = willing
             self._touched.add(paths.LEADER)
-        self._resigned.clear()
         self.work.set()
 
     def resign(self, timeout: float) -> None:

@@ -173,7 +173,7 @@ class _Fenced:
         rests_on = self._declaration() if kind == "declared_dead" else ()
         if self._write(proven, rests_on):
             why = next(one.why for one in evidence if one.kind == kind and one.state == "proven")
-            self.work.say(self.subject, f"{self.node} is fenced", f"{kind}: {why}")
+            self.work.say(self.subject, f"{self.node} is fenced", f"{kind}: {why}", evidence=kind)
 
     def _declaration(self) -> tuple[tuple[str, int], ...]:
         declared = self.work.snapshot.declared.get(self.node)

@@ -58,11 +58,11 @@ class LeadLoop(Turning[LeadEvent]):
         voice: Voice,
         *,
         wall: Callable[[], str],
-        frozen_after: float,
+        session_timeout: Callable[[], float],
         idle: float,
         shown: Callable[[LeadView], None] = lambda _view: None,
     ) -> None:
-        super().__init__("candidate", inbox, clock, candidate, frozen_after=frozen_after, idle=idle)
+        super().__init__("candidate", inbox, clock, candidate, session_timeout=session_timeout, idle=idle)
         self.view = view
         self._performer = performer
         self._pools = pools

@@ -181,7 +181,8 @@ class LeadPerformer:
     def _recover(self, store: Store, grounds: Sequence[Op], effect: Recover) -> None:
         """In as few transactions as fit: each notes in the fence what it has moved."""
         path, left = paths.fence(_name(effect)), list(effect.claims)
-        base = staging.size([*grounds, Set(path, codec.encode(effect.fence), effect.version)])
+        note = Set(path, codec.encode(effect.fence), effect.version)
+        base = staging.size([Check(paths.JOURNAL, 0), *grounds, note])
         for count, chunk in enumerate(_chunks(effect.claims, staging.LIMIT - base)):
             left = left[len(chunk) :]
             later = {each.vm for each in left}

@@ -54,7 +54,7 @@ def _recover_node(work: Work, node: str, fence: Fence, version: int, plan: Recov
     rests_on = tuple((paths.fence(other), found) for other, found in sorted(others.items()))
     if work.ask(Recover(subject, rests_on, noted, version, claims)):
         for move in batch:
-            work.say(f"vm {move.vm}", f"recover from {node} to {move.to}", move.why, move.vm)
+            work.say(f"vm {move.vm}", f"recover from {node} to {move.to}", move.why, move.vm, node=node)
     else:
         for move in batch:
             work.keep(f"vm {move.vm}")

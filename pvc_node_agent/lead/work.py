@@ -50,9 +50,12 @@ class Work:
         self._effects.append(effect)
         return True
 
-    def say(self, subject: str, decision: str, reason: str, vm: str = "") -> None:
-        """Say a decision, unless it is what was said last about the subject."""
-        sentence = Sentence(vm, decision, reason)
+    def say(
+        self, subject: str, decision: str, reason: str, vm: str = "", *, node: str = "", evidence: str = ""
+    ) -> None:
+        """Say a decision, unless it is what was said last about the subject, ``node NAME`` or ``vm NAME``."""
+        kind, _space, name = subject.partition(" ")
+        sentence = Sentence(vm, decision, reason, node or (name if kind != "vm" else ""), evidence)
         self._said[subject] = str(sentence)
         if self.view.said.get(subject) != str(sentence):
             self._sentences.append(sentence)

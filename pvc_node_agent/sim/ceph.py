@@ -15,26 +15,45 @@ from ..env import EffectFailed
 class SimulatedCeph:
     """One Ceph for all nodes.
 
+    An entry of the blocklist binds an OSD once it knows of the osdmap that holds it: after ``lag`` seconds at the latest, or
+    as soon as a client that knows of that osdmap opens a volume. Until then the refused client writes on.
+
     Attributes:
-        volumes: those that exist. epoch: of the osdmap. blocklist: addresses whose clients are refused.
+        volumes: those that exist. epoch: of the osdmap. blocklist: addresses whose clients are refused, with the epoch.
+        lag: seconds until the last OSD knows of a new osdmap.
         failing: why every operation on volumes fails; empty: none does.
         fence_failing: the same for what a leader asks.
         quorate: whether the monitors have a quorum. changed: called when the blocklist has changed.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], now: Callable[[], float] = lambda: 0.0) -> None:
         self.say = say
         self.volumes: set[str] = set()
         self.epoch = 1
         self.blocklist: dict[str, int] = {}
+        self.lag = 0.0
         self.failing = ""
         self.fence_failing = ""
         self.quorate: Callable[[], bool] = lambda: True
         self.changed: Callable[[], None] = lambda: None
+        self._now = now
+        self._known = 1
+        self._spread: dict[int, float] = {}
 
     def refuses(self, address: str) -> bool:
-        """Whether clients on an address are refused."""
-        return address in self.blocklist
+        """Whether clients on an address are refused by every OSD."""
+        epoch = self.blocklist.get(address)
+        return epoch is not None and (epoch <= self._known or self._now() >= self._spread[epoch])
+
+    def commit(self) -> int:
+        """A new osdmap; returns its epoch."""
+        self.epoch += 1
+        self._spread[self.epoch] = self._now() + self.lag
+        return self.epoch
+
+    def opened(self, barrier: int) -> None:
+        """A client that knows of an osdmap has opened a volume: the OSDs must know of it, too."""
+        self._known = max(self._known, barrier)
 
 
 class NodeStorage:
@@ -53,6 +72,7 @@ class NodeStorage:
         self._check()
         if self.ceph.epoch < barrier:
             raise EffectFailed(f"Ceph has not told of osdmap epoch {barrier} yet")
+        self.ceph.opened(barrier)
         for disk in disks:
             name = f"{disk.pool}/{disk.volume}"
             if self.ceph.failing:
@@ -88,9 +108,10 @@ class SimulatedCephFence:
 
     def cut(self, addresses: Sequence[str]) -> int:
         self._check()
-        self.ceph.epoch += 1
-        for address in addresses:
-            self.ceph.blocklist.setdefault(address, self.ceph.epoch)
+        if any(address not in self.ceph.blocklist for address in addresses):
+            epoch = self.ceph.commit()
+            for address in addresses:
+                self.ceph.blocklist.setdefault(address, epoch)
         self.ceph.say(f"ceph: refuses {', '.join(addresses)} since epoch {self.ceph.epoch}")
         self.ceph.changed()
         return self.ceph.epoch
@@ -99,7 +120,7 @@ class SimulatedCephFence:
         self._check()
         gone = [address for address in addresses if self.ceph.blocklist.pop(address, 0)]
         if gone:
-            self.ceph.epoch += 1
+            self.ceph.commit()
             self.ceph.say(f"ceph: admits {', '.join(gone)} again since epoch {self.ceph.epoch}")
             self.ceph.changed()
 

@@ -20,11 +20,13 @@ class Chronicle(World):
 
     Attributes:
         timeline: {"t", "ev", ...} in order. starts: by VM, live moves not counted. fenced: nodes, in order.
+        switched_off: whether all servers of the store were stopped on purpose.
         copies: by VM, the most machines on which it could write at one moment.
         story: lines for people: time, who, what and why.
     """
 
     def __init__(self, **options: Any) -> None:
+        self.switched_off = False
         self.timeline: list[dict[str, Any]] = []
         self.story: list[str] = []
         self.starts: dict[str, int] = {}
@@ -35,6 +37,18 @@ class Chronicle(World):
         self._signed_off: dict[str, bool] = {}
         self._alive: dict[str, Alive] = {}
         super().__init__(**options)
+
+    def changed(self) -> None:
+        """The store answers while more than half of its servers are powered and connected."""
+        servers = [machine for machine in self.nodes.values() if machine.coordinator]
+        reached = sum(machine.connected for machine in servers)
+        quorate = 2 * reached > len(servers) and not self.switched_off
+        if quorate and self.is_down:
+            self.tell("quorum", nodes=reached)
+            self.up()
+        elif not quorate and not self.is_down:
+            self.tell("no_quorum", nodes=reached)
+            self.down()
 
     # --- telling ------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from pvc_state.records import Vm
 
@@ -15,63 +15,11 @@ from ..events import DomainGone, DomainSeen, Event, HypervisorDown, HypervisorUp
 from ..view import Domain, DomainState
 
 
-@dataclass
-class Faults:
-    """What is scripted to go wrong with one VM.
-
-    Attributes:
-        start_fails: attempts that fail before one succeeds; counted anew after that one. move_fails: the same for moves.
-        stop_fails: whether it never stops.
-        node: the faults are there on this node only; empty: on all.
-        lock: who has locked it against starts, stops and moves; empty: nobody.
-    """
-
-    start_fails: int = 0
-    move_fails: int = 0
-    stop_fails: bool = False
-    node: str = ""
-    lock: str = ""
-    starts: int = field(default=0, init=False)
-    moves: int = field(default=0, init=False)
-
-    def check_start(self, node: str) -> None:
-        """Raises EffectFailed for an attempt that is to fail."""
-        self._check_lock()
-        if self.start_fails and self._here(node):
-            self.starts += 1
-            if self.starts <= self.start_fails:
-                raise EffectFailed(f"its start was made to fail ({self.starts} of {self.start_fails})")
-            self.starts = 0
-
-    def check_move(self, node: str) -> None:
-        """Raises EffectFailed for an attempt that is to fail. Args: node: where it comes from."""
-        self._check_lock()
-        if self.move_fails and self._here(node):
-            self.moves += 1
-            if self.moves <= self.move_fails:
-                raise EffectFailed(f"its move was made to fail ({self.moves} of {self.move_fails})")
-            self.moves = 0
-
-    def check_stop(self, node: str) -> None:
-        """Raises EffectFailed when it is not to stop."""
-        self._check_lock()
-        if self.stop_fails and self._here(node):
-            raise EffectFailed("it was made not to stop")
-
-    def _here(self, node: str) -> bool:
-        return self.node in ("", node)
-
-    def _check_lock(self) -> None:
-        if self.lock:
-            raise EffectFailed(f"it is locked ({self.lock})")
-
-
 class SimulatedHypervisor:
     """The domains of one node.
 
     Args:
         say: records what is done, in words.
-        faults: of VMs, shared by all nodes.
         peer: the hypervisor at an address, for live moves; None when that cannot be reached.
 
     Attributes:
@@ -88,12 +36,10 @@ class SimulatedHypervisor:
         self,
         node: str,
         say: Callable[[str], None],
-        faults: dict[str, Faults] | None = None,
         peer: Callable[[str], SimulatedHypervisor | None] = lambda _address: None,
     ) -> None:
         self.node = node
         self.say = say
-        self.faults = faults if faults is not None else {}
         self.peer = peer
         self.domains: dict[str, Domain] = {}
         self.post: Callable[[Event], None] = lambda _event: None
@@ -116,13 +62,8 @@ class SimulatedHypervisor:
     def start(self, vm: str, record: Vm, epoch: int) -> None:
         self.before("start", vm)
         self._check()
-        try:
-            if self.failing:
-                raise EffectFailed(self.failing)
-            self._faults(vm).check_start(self.node)
-        except EffectFailed:
-            self.happened("start_failed", vm)
-            raise
+        if self.failing:
+            raise EffectFailed(self.failing)
         assert vm not in self.domains, f"{vm} was started twice"
         self.say(f"start {vm} epoch {epoch}")
         self.starts.append((vm, epoch))
@@ -134,7 +75,6 @@ class SimulatedHypervisor:
         self.before("shutdown", vm)
         self._check()
         self.say(f"shutdown {vm}")
-        self._faults(vm).check_stop(self.node)
         if self.obedient:
             self._end(vm, uuid, "its guest powered itself off")
 
@@ -142,9 +82,6 @@ class SimulatedHypervisor:
         self.before("destroy", vm)
         self._check()
         self.say(f"destroy {vm}")
-        faults = self._faults(vm)
-        if faults.stop_fails:
-            faults.check_stop(self.node)
         self._end(vm, uuid, "it was destroyed")
 
     def resume(self, vm: str, uuid: str) -> None:
@@ -163,11 +100,11 @@ class SimulatedHypervisor:
         if not self._is(vm, uuid):
             raise EffectFailed("it does not run here any more")
         domain = self.domains[vm]
-        self._faults(vm).check_move(self.node)
         target = self.peer(to)
         if target is None or not target.up:
             raise EffectFailed(f"libvirt on {to} cannot be reached")
-        assert vm not in target.domains, f"{vm} runs on both ends of a move"
+        if vm in target.domains:
+            raise EffectFailed(f"libvirt did not move it: domain {vm} exists on {target.node} already")
         self.say(f"migrate {vm} to {target.node}")
         # it waits there, paused, until the agent there has its claim
         paused = domain.state is DomainState.PAUSED
@@ -211,9 +148,6 @@ class SimulatedHypervisor:
     def _end(self, vm: str, uuid: str, cause: str) -> None:
         if self._is(vm, uuid):
             self.end(vm, cause)
-
-    def _faults(self, vm: str) -> Faults:
-        return self.faults.get(vm) or Faults()
 
     def _check(self) -> None:
         if not self.up:

@@ -15,7 +15,8 @@ from pvc_state.memory_store import MemoryStore
 from pvc_state.records import Alive, Service
 from pvc_state.store import Op, SessionState, Store, Watch, Znode
 
-from ..effects import Effect
+from ..effects import Effect, Publication, StartDomain
+from ..env import EffectFailed
 from ..events import DomainSeen, Done, Event, FactsSeen, LeaveSeen, ServicesSeen, StorageCutSeen, StorageSeen
 from ..feed import Feed
 from ..lead.candidate import Candidate
@@ -95,6 +96,17 @@ class _Performer(Performer):
         self._machine.performed(effect)
         return done
 
+    def _perform(self, effect: Effect) -> None:
+        faults = None if isinstance(effect, Publication) else self._machine.world.faults.get(effect.vm)
+        if faults is not None:
+            try:
+                faults.check(effect, self._machine.name)
+            except EffectFailed:
+                if isinstance(effect, StartDomain):
+                    self._machine.hypervisor.happened("start_failed", effect.vm)
+                raise
+        super()._perform(effect)
+
 
 class _LeadPerformer(LeadPerformer):
     """Tells of each effect that it has carried out."""
@@ -113,7 +125,7 @@ class Machine:
     """A machine, with or without a running agent.
 
     Args:
-        manager: whether its agent may lead.
+        manager: whether its agent may lead. coordinator: whether a server of the store runs on it.
 
     Attributes:
         powered: its power. reaches_store, reaches_ceph: its networks, as far as they matter.
@@ -122,7 +134,16 @@ class Machine:
         sentences: what its agents have said. troubles: what went wrong with them.
     """
 
-    def __init__(self, world: World, name: str, number: int, *, powered: bool = True, manager: bool = True) -> None:
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        number: int,
+        *,
+        powered: bool = True,
+        manager: bool = True,
+        coordinator: bool = True,
+    ) -> None:
         self.world = world
         self.name = name
         self.address = f"10.0.0.{number}"
@@ -131,6 +152,7 @@ class Machine:
         self.powered = powered
         self.reaches_store = self.reaches_ceph = powered
         self.manager = manager
+        self.coordinator = coordinator
         self.performed: Callable[[object], None] = lambda _effect: None
         self.paused_at: float | None = None
         self.probe_at: float | None = None
@@ -140,7 +162,8 @@ class Machine:
         self.boots = 1
         self.agents = 0
         self.boot_id = f"boot-1-of-{name}"
-        self.hypervisor = SimulatedHypervisor(name, self.say, world.faults, world.hypervisor_at)
+        self.hypervisor = SimulatedHypervisor(name, self.say, world.hypervisor_at)
+        self.hypervisor.before = lambda what, vm: world.about(what, self, vm)
         self.hypervisor.happened = lambda what, vm: world.happened(what, self, vm)
         self.storage = NodeStorage(world.storage, self.storage_address, lambda: self.reaches_ceph)
         addresses = {"cluster": self.address, "storage": self.storage_address}
@@ -171,8 +194,12 @@ class Machine:
         self.lead_jobs = Later()
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
         instance = f"agent-{self.agents}-of-{self.name}"
-        self.feed = Feed(self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard)
-        self.performer = _Performer(self, self.name, self.feed.store, self.hypervisor, self.storage)
+        self.feed = Feed(
+            self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard, world.session_timeout
+        )
+        self.performer = _Performer(
+            self, self.name, self.feed.store, self.hypervisor, self.storage, self.feed.enrolment
+        )
         kinds = frozenset(service.kind for service in self.services)
         observer = Observer(instance, world.clock.wall(), kinds) if kinds else None
         self.loop = Loop(
@@ -183,7 +210,7 @@ class Machine:
             self.performer,
             Pools(hypervisor=self.hypervisor_jobs, storage=self.later, store=self.later),
             self,
-            frozen_after=world.session_timeout / 2,
+            session_timeout=lambda: self.feed.session_timeout,
             idle=10.0,
             sign_of_life=lambda _view: None,
         )
@@ -241,7 +268,7 @@ class Machine:
             LeadPools(ceph=self.lead_jobs, power=self.lead_jobs, store=self.lead_jobs),
             self,
             wall=self.clock.wall,
-            frozen_after=world.session_timeout / 2,
+            session_timeout=lambda: self.feed.session_timeout,
             idle=10.0,
         )
 
@@ -250,10 +277,10 @@ class Machine:
         self.services = services
         self.inbox.put(ServicesSeen("ceph", services, self.world.clock.wall()))
 
-    def _connect(self) -> Store:
+    def _connect(self, session_timeout: float) -> Store:
         if not self.reaches_store:
             raise StoreUnavailable("no server of the ensemble answers")
-        self.store = self.world.ensemble.connect(self.world.session_timeout)
+        self.store = self.world.ensemble.connect(session_timeout)
         return FragileStore(self.store, lambda: self.store_faulty)
 
     def kill_agent(self) -> None:
@@ -360,15 +387,18 @@ class Machine:
             self._meet()
             self.world.changed()
 
-    def thaw(self) -> None:
-        """It runs on, and does not know for how long it has stood still."""
+    def thaw(self, *, jobs: bool = True) -> None:
+        """It runs on, and does not know for how long it has stood still.
+
+        Args:
+            jobs: whether what had been decided before is carried out first: threads do not wait for the loop.
+        """
         if self.paused_at is None:
             return
         slept, self.paused_at = self.clock.now() - self.paused_at, None
-        if self.loop is not None:
-            # what had been decided before is carried out first: threads do not wait for the loop
+        if self.loop is not None and jobs:
             self._run_jobs()
-        if self.loop is not None and slept > self.world.session_timeout / 2:
+        if self.loop is not None and slept > self.feed.session_timeout / 2:
             reason = f"this agent did not run for {slept:.0f} s"
             self.inbox.put(self.loop.frozen(reason))
             self.feed.doubt(reason)

@@ -12,6 +12,8 @@ from typing import Any
 from pvc_state import codec, paths
 from pvc_state.commit import commit, commit_nodes
 from pvc_state.errors import InvalidRequest, StoreError
+from pvc_state.node_limits import why_down
+from pvc_state.placement import Placement
 from pvc_state.plan import guard
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
@@ -20,11 +22,13 @@ from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import Snapshot, load
 from pvc_state.store import Create, Delete, Set
 from pvc_state.store import Op as StoreOp
+from pvc_state.views import vm_status
 
+from ..env import EffectFailed
 from .case import Case, Op, ServiceSpec
 from .ceph import SimulatedCephFence
 from .chronicle import Chronicle
-from .hypervisor import Faults
+from .faults import Faults
 from .machine import Machine
 
 #: Seconds of a session, as long as the peer waits for a silent node; and how long the case runs on after its last event.
@@ -170,17 +174,6 @@ class Play(Chronicle):
             for op, do in asked:
                 self._attempt(op, do)
             super().settle()
-
-    def changed(self) -> None:
-        """The store answers while more than half of all nodes are powered and connected."""
-        reached = sum(machine.connected for machine in self.nodes.values())
-        quorate = 2 * reached > len(self.nodes)
-        if quorate and self.is_down:
-            self.tell("quorum", nodes=reached)
-            self.up()
-        elif not quorate and not self.is_down:
-            self.tell("no_quorum", nodes=reached)
-            self.down()
 
     def recovered(self, vm: str) -> None:
         if self.faults[vm].lock:
@@ -344,8 +337,49 @@ class Play(Chronicle):
         self._ask(op, lambda: self._move(op, cold=False))
 
     def _move(self, op: Op, *, cold: bool) -> None:
-        how = "cold" if cold else "live"
-        raise InvalidRequest(f"{how} moves are not supported yet", obj=f"vm {op.service}", remedy="wait for them")
+        """As a user asks for it: the claim says where, and that of those that are kept together with the VM."""
+        vm, to, snapshot = op.service, str(op.args["to"]), self._snapshot()
+        placement = Placement(snapshot)
+        group = placement.rules.groups.get(vm)
+        names = sorted(name for name in (group.vms if group else {vm}) if name in snapshot.vms)
+        if vm not in names or vm in self.removed:
+            raise InvalidRequest("there is no such VM", obj=f"vm {vm}", remedy="add it first")
+        unit = {name: self._movable(snapshot, name, to) for name in names}
+        against = placement.why_not(unit, to)
+        if against:
+            raise InvalidRequest(f"{to} {against}", obj=f"vm {vm}", remedy="name another node")
+        ops: list[StoreOp] = [*guard(snapshot)]
+        for name, record in unit.items():
+            stored = snapshot.claims[name]
+            assert stored.value is not None
+            if not (record.live and not cold) and name in self.faults:
+                try:
+                    self.faults[name].check_move(stored.value.node)
+                except EffectFailed as err:
+                    raise InvalidRequest(str(err), obj=f"vm {name}", remedy="try again") from None
+            claim = replace(stored.value, to=to, why="a user wants it there", cold=cold, home="")
+            ops.append(Set(paths.claim(name), codec.encode(claim), stored.version))
+            ops.append(Create(paths.assigned(to, name)))
+        self.user.commit(ops)
+
+    def _movable(self, snapshot: Snapshot, name: str, to: str) -> Vm:
+        record, claim, status = snapshot.vms[name].value, snapshot.claims[name].value, vm_status(snapshot, name)
+        assert record is not None
+        assert claim is not None
+        down = why_down(snapshot, claim.node)
+        if record.state == "ignored":
+            trouble = "it is not managed"
+        elif claim.to:
+            trouble = f"it is on its way to {claim.to} already"
+        elif claim.node == to:
+            trouble = f"it is on {to} already"
+        elif down:
+            trouble = f"{claim.node} {down}"
+        elif status is not None and status.state == "failed":
+            trouble = "it has failed, and waits for a person"
+        else:
+            return record
+        raise InvalidRequest(trouble, obj=f"vm {name}", remedy="nothing is to be moved")
 
     # --- what is to be seen -------------------------------------------------------------------------------------------
 

@@ -51,7 +51,8 @@ def state(play: Play, vm: str) -> str:
         return status.state
     if record.state == "started" and status.state in _STARTED:
         return "started"
-    return "started" if play.place(vm) is not None else "stopped"
+    # what should be off and still runs, so long after it was asked for, waits for a person
+    return "failed" if play.place(vm) is not None else "stopped"
 
 
 def _status(play: Play, vm: str, owner: str) -> VmStatus | None:

@@ -15,15 +15,16 @@ from typing import Any
 
 from pvc_state import codec, paths
 from pvc_state.memory_store import MemoryEnsemble
-from pvc_state.memory_tree import ANYONE
+from pvc_state.memory_tree import ANYONE, Tree
 from pvc_state.memory_tree import Event as TreeEvent
 from pvc_state.records import Claim, Vm
-from pvc_state.store import Znode
+from pvc_state.store import Op, Znode
 
 from ..view import Sentence
 from .ceph import SimulatedCeph
 from .clock import VirtualClock
-from .hypervisor import Faults, SimulatedHypervisor
+from .faults import Faults
+from .hypervisor import SimulatedHypervisor
 from .machine import Machine
 from .power import SimulatedPower
 
@@ -31,12 +32,41 @@ from .power import SimulatedPower
 _RESTLESS = 2000
 
 
+class RecordingTree(Tree):
+    """Remembers who changed it last, and how."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: tuple[Sequence[Op], int] = ((), 0)
+
+    def apply(self, ops: Sequence[Op], session: int, identity: str) -> list[TreeEvent]:
+        events = super().apply(ops, session, identity)
+        self.last = (ops, session)
+        return events
+
+    def end_session(self, session: int) -> list[TreeEvent]:
+        self.last = ((), 0)
+        return super().end_session(session)
+
+
 class WatchedEnsemble(MemoryEnsemble):
     """Tells of every transaction, in order, what it has changed."""
 
     def __init__(self, clock: Callable[[], float], told: Callable[[Sequence[TreeEvent]], None]) -> None:
         super().__init__(clock)
+        self._tree = RecordingTree()
         self._told = told
+
+    @property
+    def last(self) -> tuple[Sequence[Op], int]:
+        """The operations of the last transaction, and the session that made it; 0 for the servers themselves."""
+        assert isinstance(self._tree, RecordingTree)
+        return self._tree.last
+
+    def late(self, late: bool) -> None:
+        """Whether watches and news of sessions are held back from now on; when not, what waits is delivered."""
+        self._queued = late
+        self._settle()
 
     def _announce(self, events: Sequence[TreeEvent]) -> None:
         self._told(events)
@@ -45,6 +75,11 @@ class WatchedEnsemble(MemoryEnsemble):
     def peek(self, path: str) -> Znode | None:
         """What the servers hold, whoever reaches them."""
         return self._tree.read(path, ANYONE)
+
+    @property
+    def zxid(self) -> int:
+        """Grows with every transaction, refused ones and sessions included."""
+        return self._tree.zxid
 
     def names(self, path: str) -> list[str]:
         """The names below a path."""
@@ -70,7 +105,7 @@ class World:
         self.clock = VirtualClock(time)
         self.ensemble = WatchedEnsemble(self.clock.now, self._tree_changed)
         self.user = self.ensemble.connect()
-        self.storage = SimulatedCeph(self.note)
+        self.storage = SimulatedCeph(self.note, self.clock.now)
         self.storage.changed = self._blocklist_changed
         self.storage.quorate = lambda: not self.is_down
         self.power = SimulatedPower(self._behind, self.note)
@@ -90,6 +125,9 @@ class World:
 
     def told(self, machine: Machine, sentence: Sentence) -> None:
         """An agent has said what it decided and why."""
+
+    def about(self, what: str, machine: Machine, vm: str) -> None:
+        """A hypervisor is about to do something."""
 
     def happened(self, what: str, machine: Machine, vm: str) -> None:
         """A hypervisor did something."""
@@ -112,8 +150,8 @@ class World:
 
     # --- machines -----------------------------------------------------------------------------------------------------
 
-    def add_machine(self, name: str, *, powered: bool = True) -> Machine:
-        machine = Machine(self, name, len(self.nodes) + 1, powered=powered)
+    def add_machine(self, name: str, *, powered: bool = True, coordinator: bool = True) -> Machine:
+        machine = Machine(self, name, len(self.nodes) + 1, powered=powered, coordinator=coordinator)
         self.nodes[name] = machine
         if powered:
             machine.start_agent()
@@ -151,8 +189,12 @@ class World:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen when it is due."""
-        end = self.clock.time + seconds
         self.settle()
+        self._pass(seconds)
+
+    def _pass(self, seconds: float) -> None:
+        end = self.clock.time + seconds
+        restless = 0
         while True:
             due = [time for node in self.nodes.values() if (time := node.next_at()) is not None]
             expiry = self.ensemble.next_expiry()
@@ -160,7 +202,10 @@ class World:
                 due.append(expiry)
             if self._timers:
                 due.append(self._timers[0][0])
-            self.clock.time = min([end, *(max(time, self.clock.time) for time in due)])
+            before = self.clock.time
+            self.clock.time = min([end, *(max(time, before) for time in due)])
+            restless = restless + 1 if self.clock.time == before else 0
+            assert restless < _RESTLESS, f"time stands still at {before:g}"
             self.ensemble.tick()
             while self._timers and self._timers[0][0] <= self.clock.time:
                 heapq.heappop(self._timers)[2]()

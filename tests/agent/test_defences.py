@@ -44,6 +44,7 @@ BUGS = {
         "        znode = self._read(store, paths.fence(self._node))",
         "        znode = None",
     ),
+    "does what it decided before its fence": ("perform.py", "if right.enrolment != self._enrolment():", "if False:"),
     "keeps what a former life has said": ("feed.py", "ops + self._new_life(store)", "ops"),
     "takes a guest on its way here for a stray": ("decide.py", "epoch == claim.epoch + 1", "False"),
     "opens volumes before the last owner is known to be cut off": (

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, fromstring, tostring
 
 import pytest
 
-from pvc_node_agent.domain_xml import NAMESPACE, Machine, Mark, disk_name, domain_xml, read_mark
+from pvc_node_agent.domain_xml import NAMESPACE, Machine, Mark, disk_name, domain_xml, mark_xml, read_mark, remarked
 from pvc_state.records import Boot, Disk, Nic, Vm
 
 TCG = Machine("qemu", "q35", "qemu64", (("10.0.2.1", ""), ("fd00::1", "6789")), "libvirt", "the-secret")
@@ -54,6 +54,15 @@ def test_the_mark_survives_the_way_through_libvirt() -> None:
     element = build().find(f"metadata/{{{NAMESPACE}}}vm")
     assert element is not None
     assert read_mark(tostring(element, encoding="unicode")) == Mark("web1", epoch=3, definition=7)
+
+
+def test_a_mark_is_replaced_and_told_as_libvirt_wants_it() -> None:
+    arriving = Mark("web1", 4, 7, arriving=True)
+    moved = fromstring(remarked(domain_xml("web1", RECORD, 3, TCG), arriving))
+    (element,) = moved.findall(f"metadata/{{{NAMESPACE}}}vm")
+    assert read_mark(tostring(element, encoding="unicode")) == arriving
+    assert mark_xml(Mark("web1", 4, 7)) == '<vm name="web1" epoch="4" definition="7" />'
+    assert read_mark(mark_xml(arriving)) == arriving
 
 
 @pytest.mark.parametrize(

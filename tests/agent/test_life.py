@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from pvc_node_agent.events import StorageCutSeen, StorageSeen
+from pvc_node_agent.events import LeaveSeen, StorageCutSeen, StorageSeen
 from pvc_node_agent.feed import Superseded
-from pvc_node_agent.sim.hypervisor import Faults
+from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
 from pvc_state import codec, paths
 from pvc_state.records import Claim, Ha, SignOff
+from pvc_state.records import Settings as ClusterSettings
 from pvc_state.requests import DiskRequest, VmRequest
-from pvc_state.store import Set
+from pvc_state.store import Create, Set
 from tests.agent.world import World
 
 WEB = VmRequest("web1", node="node1", memory=512, disks=[DiskRequest(size=1 << 30)])
@@ -463,6 +466,21 @@ def test_what_a_former_life_said_is_gone_with_a_new_ephemeral(world: World) -> N
     assert (status.signed_off, status.leaving, status.clean) == (None, "", "")
 
 
+def test_what_was_decided_before_a_fence_is_not_done_after_it(world: World) -> None:
+    """The start is decided, and stalls. Meanwhile the node is fenced on suspicion, and joins again."""
+    world.jobs_run = False
+    world.want(VmRequest("db1", node="node1", memory=512))
+    world.settle()
+    assert "db1" in world["node1"].view.busy
+    world.fence("node1", "collecting")
+    world.settle()
+    world.jobs_run = True
+    world.settle()
+    assert world["node1"].running == set()
+    assert world["node1"].hypervisor.starts == [("web1", 1)]
+    assert world.status("node1").clean == "1-1"
+
+
 def test_a_held_fence_changes_nothing(world: World) -> None:
     world.fence("node1", "held")
     world.advance(60)
@@ -544,6 +562,7 @@ def test_a_guest_that_ended_while_libvirt_was_away(world: World) -> None:
 
 
 def test_a_store_outage_changes_nothing(world: World) -> None:
+    world.advance(5)
     writes = world.znode(paths.status("node1"))
     world.ensemble.down()
     world.advance(600)
@@ -702,7 +721,7 @@ def test_volumes_of_stopped_vms_do_not_hold_starts_up() -> None:
 def test_nothing_is_written_when_nothing_changes() -> None:
     world = World("node1", "node2")
     world.want(*(VmRequest(f"vm{index:02}", memory=64) for index in range(50)))
-    world.settle()
+    world.advance(5)
     zxid = world.zxid()
     world.advance(3600)
     assert world.zxid() == zxid
@@ -752,3 +771,173 @@ def test_a_status_that_cannot_be_written_is_tried_again(world: World) -> None:
     world.ensemble.heal(world["node1"].store)
     world.advance(3)
     assert world.vm("web1").state == "running"
+
+
+# --- the machine's shutdown -------------------------------------------------------------------------------------------
+
+
+def leave(world: World, policy: str, *, reboot: bool) -> None:
+    """The service manager of node1 shuts the machine down."""
+    world.set_policy(policy)
+    world.settle()
+    world["node1"].inbox.put(LeaveSeen(reboot))
+    world.settle()
+
+
+@pytest.mark.parametrize(
+    ("policy", "reboot", "recover"),
+    [
+        ("conditional", True, False),
+        ("conditional", False, True),
+        ("freeze", True, False),
+        ("freeze", False, False),
+        ("failover", True, True),
+        ("failover", False, True),
+    ],
+)
+def test_a_node_that_shuts_down_stops_its_guests_and_signs_off(
+    world: World, policy: str, reboot: bool, recover: bool
+) -> None:
+    leave(world, policy, reboot=reboot)
+    assert world.log[2:] == ["node1: shutdown web1"]
+    assert world.znode(paths.alive("node1")) is None
+    status = world.status("node1")
+    assert status.signed_off == SignOff(recover, "this node reboots" if reboot else "this node shuts down")
+    assert status.vms["web1"].state == ("backoff" if recover else "frozen")
+    world.advance(30)
+    assert world.znode(paths.alive("node1")) is None
+    world["node1"].reboot()
+    world.settle()
+    assert world.status("node1").signed_off is None
+
+
+def test_a_guest_that_does_not_listen_does_not_hold_a_shutdown_up(world: World) -> None:
+    world["node1"].hypervisor.obedient = False
+    world.want(VmRequest("web1", shutdown_timeout=3600))
+    leave(world, "freeze", reboot=True)
+    world.advance(179)
+    assert world["node1"].running == {"web1"}
+    world.advance(2)
+    assert world.log[-1] == "node1: destroy web1"
+    assert world.status("node1").signed_off is not None
+
+
+def test_neither_does_a_store_that_does_not_answer(world: World) -> None:
+    world.ensemble.down()
+    world.advance(10)
+    world["node1"].inbox.put(LeaveSeen(reboot=False))
+    world.advance(60)
+    assert world["node1"].running == set()
+    assert world["node1"].view.leaving.over is False
+    world.advance(200)
+    assert world["node1"].view.leaving.over is True
+    world.ensemble.up()
+    assert world.status("node1").signed_off is None
+
+
+def test_neither_does_a_libvirt_that_does_not_answer(world: World) -> None:
+    world["node1"].hypervisor.stop_answering()
+    leave(world, "failover", reboot=False)
+    world.advance(200)
+    assert world["node1"].view.leaving.over is True
+    assert world.status("node1").signed_off is None
+
+
+def test_guests_are_moved_away_before_the_machine_goes_off(world: World) -> None:
+    world.want_blindly("web1", node=None)
+    leave(world, "migrate", reboot=True)
+    assert world.status("node1").leaving == "migrate"
+    assert world.vm("web1").reason == "runs; this node reboots"
+    world.advance(20)
+    world.move("web1", "node2", "node1 is shutting down", home="node1")
+    world.settle()
+    assert world["node2"].running == {"web1"}
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
+    assert world.status("node1").signed_off == SignOff(False, "this node reboots")
+
+
+def test_what_cannot_be_moved_away_is_stopped(world: World) -> None:
+    world.faults["web1"] = Faults(move_fails=9)
+    leave(world, "migrate", reboot=True)
+    world.move("web1", "node2")
+    world.advance(29)
+    assert world["node1"].running == {"web1"}
+    world.advance(5)
+    assert world["node1"].running == set()
+    assert world.status("node1").vms["web1"].state == "frozen"
+
+
+def test_nothing_is_started_on_a_node_that_leaves(world: World) -> None:
+    world.want(VmRequest("db1", node="node1", state="stopped", memory=512))
+    leave(world, "migrate", reboot=True)
+    world.want_blindly("db1", state="started")
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.advance(20)
+    assert world["node1"].running == set()
+    assert world.log[2:] == []
+
+
+# --- the length of sessions -------------------------------------------------------------------------------------------
+
+
+def set_timeout(world: World, seconds: float) -> None:
+    znode, data = world.znode(paths.SETTINGS), codec.encode(ClusterSettings(session_timeout=seconds))
+    put = Create(paths.SETTINGS, data) if znode is None else Set(paths.SETTINGS, data, znode.version)
+    world.user.commit([put])
+
+
+def test_the_settings_decide_how_long_a_node_may_be_silent(world: World) -> None:
+    seen: list[str] = []
+    world.user.get(paths.alive("node1"), seen.append)
+    set_timeout(world, 20.0)
+    world.settle()
+    assert world["node1"].feed.session_timeout == 20.0
+    assert world["node1"].view.link.sees
+    assert world["node1"].running == {"web1"}
+    znode = world.znode(paths.alive("node1"))
+    assert znode is not None
+    assert seen == [paths.alive("node1")]
+    assert znode.owner == world["node1"].view.link.session
+    world["node1"].kill_agent()
+    world.advance(19)
+    assert world.znode(paths.alive("node1"))
+    world.advance(2)
+    assert world.znode(paths.alive("node1")) is None
+
+
+def test_a_session_is_changed_in_one_transaction_and_the_old_one_ends(world: World) -> None:
+    before = world["node1"].view.link.session
+    gone: list[str] = []
+    ensemble = world.ensemble
+    announce = ensemble._announce
+
+    def watch(events: Sequence[Any]) -> None:
+        if world.znode(paths.alive("node1")) is None:
+            gone.append("the node was without an ephemeral")
+        announce(events)
+
+    ensemble._announce = watch  # type: ignore[method-assign]
+    set_timeout(world, 20.0)
+    world.settle()
+    assert gone == []
+    assert before not in ensemble._sessions
+    assert world["node1"].view.link.session != before
+
+
+def test_a_new_agent_begins_with_what_the_settings_say(world: World) -> None:
+    set_timeout(world, 20.0)
+    world.settle()
+    world["node1"].restart_agent()
+    world.settle()
+    assert world["node1"].feed.session_timeout == 20.0
+    assert world["node1"].view.link.sees
+
+
+def test_settings_that_make_no_sense_change_no_session(world: World) -> None:
+    session = world["node1"].view.link.session
+    set_timeout(world, 0.0)
+    world.settle()
+    assert world["node1"].view.link.session == session
+    world.damage(paths.SETTINGS)
+    world.settle()
+    assert world["node1"].view.link.session == session

@@ -50,16 +50,16 @@ class Agent:
         self.hypervisor = SimulatedHypervisor("node1", lambda _text: None)
         storage = NodeStorage(SimulatedCeph(lambda _text: None), "10.0.1.1", lambda: True)
         alive = Alive("boot", instance)
-        feed = Feed("node1", ensemble.connect, alive, self.clock, self.inbox.put)
+        feed = Feed("node1", ensemble.connect, alive, self.clock, self.inbox.put, 6.0)
         self.loop = Loop(
             View(node="node1"),
             self.inbox,
             self.clock,
             feed,
-            Performer("node1", feed.store, self.hypervisor, storage),
+            Performer("node1", feed.store, self.hypervisor, storage, feed.enrolment),
             Pools(hypervisor=Workers("hypervisor", 2), storage=Workers("storage", 1), store=Workers("store", 1)),
             self,
-            frozen_after=3.0,
+            session_timeout=lambda: 6.0,
             idle=0.2,
             sign_of_life=lambda _view: self.signs.release(),
         )

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pvc_node_agent.view import DomainState
 from pvc_state import codec, paths
-from pvc_state.records import Claim, Vm
+from pvc_state.records import Claim, Fence, Vm
 from pvc_state.requests import DiskRequest, VmRequest
 from pvc_state.store import SessionState
 from tests.agent.world import Node, World
@@ -29,6 +29,8 @@ class Watched:
         self.node = node
         inner = node.hypervisor
         self.start, self.shutdown, self.destroy = inner.start, inner.shutdown, inner.destroy
+        self.resume = inner.resume
+        inner.resume = self.checked_resume  # type: ignore[method-assign]
         inner.start = self.checked_start  # type: ignore[method-assign]
         inner.shutdown = self.checked_shutdown  # type: ignore[method-assign]
         inner.destroy = self.checked_destroy  # type: ignore[method-assign]
@@ -48,11 +50,32 @@ class Watched:
     def checked_start(self, vm: str, record: Vm, epoch: int) -> None:
         self.sees()
         claim, wanted = self.truth(vm)
-        assert claim == Claim(self.node.name, epoch), f"{vm} was started on {self.node.name} under {claim}"
+        assert claim is not None
+        assert (claim.node, claim.epoch) == (self.node.name, epoch), (
+            f"{vm} was started on {self.node.name} under {claim}"
+        )
+        assert self.fence() in (None, "held"), f"{vm} was started on a fenced node"
+        assert not self.cut(), f"{vm} was started on a node that Ceph refuses"
         assert wanted is not None
         assert wanted == record, f"{vm} was started from an old record"
         assert wanted.state == "started"
         self.start(vm, record, epoch)
+
+    def fence(self) -> str | None:
+        znode = self.world.znode(paths.fence(self.node.name))
+        return codec.decode(Fence, znode.data).state if znode else None
+
+    def cut(self) -> bool:
+        """Whether the agent knows that Ceph refuses its node."""
+        return self.node.loop is not None and bool(self.node.view.storage.cut)
+
+    def checked_resume(self, vm: str, uuid: str) -> None:
+        self.sees()
+        claim, _wanted = self.truth(vm)
+        domain = self.node.hypervisor.domains.get(vm)
+        assert claim is not None
+        assert domain is None or (claim.node, claim.epoch) == (self.node.name, domain.epoch), f"{vm} was let run on"
+        self.resume(vm, uuid)
 
     def checked_shutdown(self, vm: str, uuid: str) -> None:
         self.sees()
@@ -60,15 +83,23 @@ class Watched:
         assert claim is not None
         assert claim.node == self.node.name
         assert wanted is not None
-        assert wanted.state != "started", f"{vm} was stopped without cause"
+        cold = claim.to and (claim.cold or not wanted.live)
+        assert wanted.state != "started" or cold, f"{vm} was stopped without cause"
         self.shutdown(vm, uuid)
 
     def checked_destroy(self, vm: str, uuid: str) -> None:
+        if self.cut():
+            self.destroy(vm, uuid)
+            return
         self.sees()
         claim, wanted = self.truth(vm)
         domain = self.node.hypervisor.domains.get(vm)
-        rightful = claim is not None and domain is not None and claim == Claim(self.node.name, domain.epoch)
-        if rightful:
+        held = (claim.node, claim.epoch) if claim is not None else None
+        rightful = domain is not None and held == (self.node.name, domain.epoch)
+        if claim is not None and domain is not None and (claim.to, claim.epoch + 1) == (self.node.name, domain.epoch):
+            assert self.fence() not in (None, "held"), f"{vm} was destroyed on its way here"
+        stopped = domain is not None and domain.state is DomainState.ARRIVED
+        if rightful and not stopped and self.fence() in (None, "held") and not (claim and claim.cold):
             assert wanted is not None
             assert wanted.state != "started", f"{vm} was destroyed without cause"
         self.destroy(vm, uuid)
@@ -109,6 +140,46 @@ class Anything(RuleBasedStateMachine):
         znode = self.world.znode(paths.claim(vm))
         if znode is not None and codec.decode(Claim, znode.data).node != node:
             self.world.take_claim(vm, node, znode)
+
+    @rule(vm=vms, node=nodes, cold=st.booleans())
+    def move(self, vm: str, node: str, cold: bool) -> None:
+        """A leader has a VM moved."""
+        claim = None if self.world.is_down else self.world.claim(vm)
+        if claim is not None and claim.node != node:
+            self.world.move(vm, node, cold=cold)
+
+    @rule(vm=vms)
+    def stay(self, vm: str) -> None:
+        """It has thought better of it."""
+        claim = None if self.world.is_down else self.world.claim(vm)
+        if claim is not None and claim.to:
+            self.world.move(vm, "", cold=False)
+
+    @rule(node=nodes, state=st.sampled_from(("held", "collecting", "proven")))
+    def fence(self, node: str, state: str) -> None:
+        """A leader fences a node: its session ends with that."""
+        if not self.world.is_down:
+            self.world.fence(node, state)
+
+    @rule(node=nodes)
+    def lift(self, node: str) -> None:
+        """It ends the fence of a node that is clean."""
+        if not self.world.is_down:
+            self._lift(node)
+
+    @rule(node=nodes, cut=st.booleans())
+    def storage_cut(self, node: str, cut: bool) -> None:
+        """Ceph refuses a node, or serves it again."""
+        blocklist, address = self.world.storage.blocklist, self.world[node].storage_address
+        if cut:
+            blocklist[address] = 1
+        else:
+            blocklist.pop(address, None)
+
+    @rule(node=nodes, breaks=st.booleans())
+    def connection(self, node: str, breaks: bool) -> None:
+        """Connections between libvirts break at the end of moves, or they do not."""
+        self.world[node].hypervisor.breaks = breaks
 
     # --- guests and hypervisors ---------------------------------------------------------------------------------------
 
@@ -203,18 +274,41 @@ class Anything(RuleBasedStateMachine):
         for node in world.nodes.values():
             node.hypervisor.failing = ""
             node.hypervisor.obedient = True
+            node.hypervisor.breaks = False
             if not node.hypervisor.up:
                 node.hypervisor.answer_again()
             if node.store is not None:
                 world.ensemble.heal(node.store)
             for vm in node.running:
                 node.hypervisor.change(vm, DomainState.RUNNING)
+        world.storage.blocklist.clear()
+        world.advance(200)
+        for name in NODES:
+            self._lift(name)
+            assert world.znode(paths.fence(name)) is None, f"{name} was never clean"
+        for vm in VMS:
+            self._kick(vm)
         world.advance(200)
         for vm in VMS:
             self._as_wanted(vm)
         zxid = world.zxid()
         world.advance(3600)
         assert world.zxid() == zxid, "something was written although nothing changed"
+
+    def _lift(self, node: str) -> None:
+        znode = self.world.znode(paths.fence(node))
+        fence = codec.decode(Fence, znode.data) if znode else None
+        if fence is not None and (fence.state == "held" or self.world.status(node).clean == fence.id):
+            assert fence.state == "held" or not self.world[node].hypervisor.domains, f"{node} is not clean"
+            self.world.fence(node, None)
+
+    def _kick(self, vm: str) -> None:
+        """Its user says once more what is wanted, and a leader has given up what could not be moved."""
+        claim = self.world.claim(vm)
+        if claim is not None and claim.to and self.world.vm(vm).refused:
+            self.world.move(vm, "", cold=False)
+        if self._known(vm) is not None:
+            self.world.want_blindly(vm, generation=1000)
 
     def _as_wanted(self, vm: str) -> None:
         wanted = self._known(vm)

@@ -104,6 +104,7 @@ def test_who_has_looked_is_who_lives(world: World) -> None:
 
 
 def test_nothing_is_written_while_nothing_changes(world: World) -> None:
+    world.advance(2)  # Ceph has answered by then
     zxid = world.zxid()
     world["node1"].see(*world["node1"].services)
     world.advance(3600)
@@ -162,7 +163,7 @@ def test_of_two_agents_that_make_the_parent_at_once_one_tries_again(world: World
             world.user.commit([Create(paths.HEALTH)])
             return found
 
-    slow = Performer("node1", Slow, performer._hypervisor, performer._storage)
+    slow = Performer("node1", Slow, performer._hypervisor, performer._storage, performer._enrolment)
     effect = WriteHealth(Health("me"))
     assert slow.perform(effect).failure is Failure.REFUSED
     assert performer.perform(effect).failure is None

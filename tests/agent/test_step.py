@@ -76,7 +76,7 @@ def state(domain_state: DomainState) -> Domain:
 
 
 START = StartDomain("web1", RIGHT, RECORD)
-BLIND = Link(1, NOW - 5, "x")
+BLIND = Link(1, blind_since=NOW - 5, reason="x")
 MOVES = replace(CLAIM, to="node2", why="node1 is drained")
 MIGRATE = MigrateDomain("web1", RIGHT, UUID, "node2")
 DESTROY = DestroyUnasked("web1", UUID)
@@ -345,12 +345,14 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         "slow storage: Ceph has not answered for 5 s",
     ),
     "a node that is blind does nothing": (
-        view(remembered=KNOWN, link=Link(1, NOW - 5, "the connection to the store is lost"), said=""),
+        view(
+            remembered=KNOWN, link=Link(1, blind_since=NOW - 5, reason="the connection to the store is lost"), said=""
+        ),
         None,
         "blind: the connection to the store is lost; what runs here runs on, and nothing is started or stopped",
     ),
     "blind, and it runs without a right": (
-        view(domain=RUNS, claim=None, link=Link(1, NOW - 5, "x"), said="blind x"),
+        view(domain=RUNS, claim=None, link=Link(1, blind_since=NOW - 5, reason="x"), said="blind x"),
         None,
         None,
     ),

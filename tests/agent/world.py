@@ -21,7 +21,7 @@ from pvc_state.errors import InvalidRequest, StoreUnavailable
 from pvc_state.memory_store import MemoryStore
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Claim, Fence, Health, NodeStatus, Schema, Service, Vm, VmStatus
+from pvc_state.records import Claim, Fence, Health, NodeStatus, Schema, Service, Settings, Vm, VmStatus
 from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import load
 from pvc_state.store import Check, Create, Delete, Op, Set, Znode
@@ -55,7 +55,7 @@ class World(simulated.World):
             self.add_machine(name)
         self.settle()
 
-    def add_machine(self, name: str, *, powered: bool = True) -> Node:
+    def add_machine(self, name: str, *, powered: bool = True, coordinator: bool = True) -> Node:
         self.nodes[name] = node = Node(self, name, len(self.nodes) + 1, powered=powered, manager=self.leading)
         node.start_agent()
         return node
@@ -120,6 +120,11 @@ class World(simulated.World):
             ops: list[Op] = [Delete(paths.alive(node), alive.version)] if alive is not None else []
             record = Fence(id="1-1", state=state, why="its session has ended", **changes)
             self.user.commit([*ops, Create(path, codec.encode(record))])
+
+    def set_policy(self, shutdown_policy: str) -> None:
+        """Say what becomes of the VMs of a node that shuts down."""
+        data, znode = codec.encode(Settings(shutdown_policy=shutdown_policy)), self.znode(paths.SETTINGS)
+        self.user.commit([Create(paths.SETTINGS, data) if znode is None else Set(paths.SETTINGS, data, znode.version)])
 
     def damage(self, path: str) -> None:
         znode = self.znode(path)

@@ -18,7 +18,7 @@ def test_a_node_that_is_only_described_is_off(lab: Lab, node: Node, node_data: d
     status = node_status(lab, node, {})
     assert (status["state"], status["power"], status["memory_mb"]) == ("off", "off", 0)
     text = describe({"nodes": [status], "cache": {"url": lab.cache_url, "running": False}})
-    assert text.splitlines()[2].split() == ["node1", "off", "warm", "10.77.0.11", "10.77.2.11", "-"]
+    assert text.splitlines()[2].split() == ["node1", "off", "warm", "10.77.0.11", "10.77.2.11", "stopped", "-"]
 
 
 def test_a_node_keeps_its_image_and_that_shows(lab: Lab, node: Node) -> None:

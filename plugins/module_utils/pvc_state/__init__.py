@@ -10,11 +10,13 @@ loads one. The public API, in the order in which one meets it:
 ``memory_store``   the same store in memory: ``MemoryEnsemble``
 ``store``          the protocol of both: ``Store``, operations, ``CommitRefused``
 ``snapshot``       ``load()``: one immutable view of the whole cluster
-``requests``       what a user asks for: ``VmRequest``, ``NodeRequest``, ``UNSET``
-``plan_vm``, ``plan_node``   *(snapshot, requests) -> Plan*, pure
+``requests``       what a user asks for: ``VmRequest``, ``NodeRequest``, ``SettingsRequest``, …, ``UNSET``
+``plan_vm``, ``plan_node``, ``plan_settings``   *(snapshot, requests) -> Plan*, pure
 ``commit``         load, plan, commit; again on a conflict
-``wait``           until the agents have made it true
+``wait``, ``wait_node``   until the agents have made it true
 ``health``         ``judge()``: whether the cluster is healthy, and why not; ``health_view`` shows it
+``failover_report``  if a node died now; ``fence_report``: why one was fenced; ``history`` has those that are over
+``ha_budget``      how long a failover takes at worst, and what follows from a wish for it
 ``views``          records as plain dictionaries, for results
 ``records``, ``codec``, ``paths``   the tree itself
 ``errors``         every error that the library raises on purpose

@@ -13,12 +13,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from .fence_report import summary
 from .records import Health, Service
 from .snapshot import Snapshot
 
 #: Kinds of services that agents look at, each with its name in sentences.
 LABELS: Mapping[str, str] = MappingProxyType(
-    {"zookeeper": "ZooKeeper", "patroni": "Patroni", "ceph": "Ceph", "frr": "FRR"}
+    {
+        "zookeeper": "ZooKeeper",
+        "patroni": "Patroni",
+        "ceph": "Ceph",
+        "frr": "FRR",
+        # of any node's devices, each coordinator tells whether it can use them
+        "fence": "Fence device read",
+    }
 )
 #: All that can be asked for.
 SERVICES = ("agents", *LABELS)
@@ -67,12 +75,14 @@ class Report:
         unknown: nodes of which nothing is known now, each with the reason.
         members: by kind.
         findings: all that is not as it should be; none for a healthy cluster.
+        leader: the node whose agent leads; empty for none.
     """
 
     snapshot: Snapshot
     unknown: Mapping[str, str]
     members: Mapping[str, tuple[Member, ...]]
     findings: tuple[Finding, ...]
+    leader: str = ""
 
     def about(self, services: Collection[str], nodes: Collection[str] | None) -> tuple[Finding, ...]:
         """The findings about these services, on these nodes (None: on all) and in the cluster as a whole."""
@@ -88,16 +98,23 @@ class Report:
         return (*missing, *there)
 
 
-def judge(snapshot: Snapshot) -> Report:
-    """Conclude from what all nodes report."""
+def judge(snapshot: Snapshot, leader: str) -> Report:
+    """Conclude from what all nodes report, and from which agent leads (empty: none)."""
     unknown = {node: why for node in sorted(snapshot.nodes) if (why := _why_unknown(snapshot, node))}
     members = {kind: tuple(_members(snapshot, unknown, kind)) for kind in LABELS}
     findings = [_of_unknown(snapshot, node, why) for node, why in unknown.items()]
-    for kind, conclude in (("zookeeper", _zookeeper), ("patroni", _patroni), ("ceph", _ceph), ("frr", _frr)):
+    findings += _of_leading(snapshot, leader)
+    for kind, conclude in (
+        ("zookeeper", _zookeeper),
+        ("patroni", _patroni),
+        ("ceph", _ceph),
+        ("frr", _frr),
+        ("fence", _fence),
+    ):
         members[kind], about_all = conclude(members[kind], bool(unknown))
         findings += [_of_member(member) for member in members[kind] if member.why and not member.stale]
         findings += [Finding(frozenset({kind}), "", f"{LABELS[kind]}: {text}") for text in about_all]
-    return Report(snapshot, MappingProxyType(unknown), MappingProxyType(members), tuple(findings))
+    return Report(snapshot, MappingProxyType(unknown), MappingProxyType(members), tuple(findings), leader)
 
 
 # --- what is known ------------------------------------------------------------------------------------------------------
@@ -133,9 +150,22 @@ def _members(snapshot: Snapshot, unknown: Mapping[str, str], kind: str) -> Itera
 
 def _of_unknown(snapshot: Snapshot, node: str, why: str) -> Finding:
     health = health_of(snapshot, node)
-    kinds = [kind for kind in LABELS if health is None or any(one.kind == kind for one in health.services)]
+    # fence devices are other nodes': what one coordinator does not tell of them, the others do
+    own = [kind for kind in LABELS if kind != "fence"]
+    kinds = [kind for kind in own if health is None or any(one.kind == kind for one in health.services)]
     blind = f"; nothing is known of its {', '.join(LABELS[kind] for kind in kinds)}" if kinds and health else ""
     return Finding(frozenset({"agents", *kinds}), node, f"{node}: {why}{blind}")
+
+
+def _of_leading(snapshot: Snapshot, leader: str) -> Iterator[Finding]:
+    """What the leader has to say, and whether there is one: only coordinators lead."""
+    agents = frozenset({"agents"})
+    if not leader and any(node.value and node.value.coordinator for node in snapshot.nodes.values()):
+        yield Finding(agents, "", "agents: none of them leads, so that no node is fenced and no VM recovered or moved")
+    for node in sorted(snapshot.fences):
+        fenced = summary(snapshot, node)
+        if fenced is not None:
+            yield Finding(agents, node, f"{node}: {fenced['sentence'].removeprefix(f'{node} ').rstrip('.')}")
 
 
 def _of_member(member: Member) -> Finding:
@@ -234,6 +264,11 @@ def _ceph(members: tuple[Member, ...], blind: bool) -> Concluded:
         if len(active) > 1:
             problems.append(f"the managers on {_nodes(active)} are both said to be active: one has just taken over")
     return members, problems
+
+
+def _fence(members: tuple[Member, ...], _blind: bool) -> Concluded:
+    # what a coordinator that is gone could use then is nobody's concern: the others tell of the same devices
+    return tuple(one for one in members if not one.stale), []
 
 
 def _frr(members: tuple[Member, ...], _blind: bool) -> Concluded:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from . import fence_report
 from .health import LEADING, SERVICES, Finding, Member, Report, health_of, healthy, is_majority
 
 
@@ -40,6 +41,11 @@ def cluster_view(
     return {
         "healthy": not findings,
         "why": [finding.text for finding in findings],
+        "maintenance": report.snapshot.policy.maintenance,
+        "leader": report.leader or None,
+        "fenced": [
+            {"node": node, **fenced} for node in names if (fenced := fence_report.summary(report.snapshot, node))
+        ],
         "nodes": listed(_node_view(name, findings) for name in names),
         "agents": listed(_agent_view(report, name) for name in names) if "agents" in services else None,
         "zookeeper": section(
@@ -65,6 +71,9 @@ def cluster_view(
                 for one in members("ceph")
                 if one.service.name != "cluster"
             ),
+        ),
+        "fence": section(
+            "fence", devices=listed({"name": one.service.name, **_member_view(one)} for one in members("fence"))
         ),
         "frr": section("frr", nodes=listed(_neighbours_view(members("frr"), only_unhealthy))),
     }

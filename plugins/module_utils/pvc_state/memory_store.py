@@ -112,7 +112,7 @@ class MemoryEnsemble:
         with self._lock:
             for store in self._stores:
                 session = self._sessions.get(store._session)
-                overdue = session is not None and self._clock() - session.contact >= session.timeout
+                overdue = session is not None and self._clock() >= session.contact + session.timeout
                 # connected clients are heard of all the time
                 if overdue and (store._cut or store._closed) and not self._down:
                     self._end_session(store._session)

@@ -13,25 +13,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .fence_devices import OPTIONS
 from .records import FENCE_DEVICES, FenceDevice, Node
 from .requests import UNSET, DeadRequest, NodeRequest
 from .vm_options import Checker
 
 MEMORY_RESERVE = range(16 * 1024 * 1024 + 1)
-DEVICES, DEVICE_OPTIONS = 8, 16
+DEVICES = 8
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)(:[0-9]{1,5})?")
-_URL = re.compile(
-    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)(:[0-9]{1,5})?(/[^\s@?#]*)?"
-)
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
+_HOST = re.compile(rf"({_NAME}|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?|[0-9A-Fa-f]*:[0-9A-Fa-f:]+")
+_URL = re.compile(rf"(https://)?({_NAME}|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?/?")
 #: By kind of device: what its address looks like, and how to say it.
 _ADDRESSES: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "ipmi": (_HOST, "give a host name or address, with a port where it is not 623"),
-    "redfish": (_URL, "give a URL such as https://10.0.0.21, without user, password or query"),
+    "ipmi": (_HOST, "give a host name or address, with a port where it is not 623, such as 10.0.3.11"),
+    "redfish": (_URL, "give https://HOST, with a port where it is not 443, and without user, password or path"),
 }
-_CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_OPTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_SECRET = re.compile(r"pass|secret|token|key(?!board)")
+_SECRET = re.compile(r"pass|secret|token|key", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class NodeChecker(Checker):
@@ -72,21 +71,22 @@ class NodeChecker(Checker):
             # Not shown: whoever writes a password into an address must not find it in a log.
             self.refuse(f"{option}.address", f"it is no address of a device of kind {kind}", rule)
         self.text(f"{option}.username", device.username, 64)
-        credential = device.credential
-        if credential and (not isinstance(credential, str) or not _CREDENTIAL.fullmatch(credential)):
+        if not isinstance(device.credential, str) or not _CREDENTIAL.fullmatch(device.credential):
+            # not shown either
             self.refuse(
                 f"{option}.credential",
-                "it is no name of a file",
+                "it is no name of a file" if device.credential else "it is missing",
                 "give the name of the file on the coordinators that holds the password: at most 64 of letters, digits, "
                 "_ . and -; never the password itself, nor a path",
             )
-        self.at_most(f"{option}.options", list(device.options), DEVICE_OPTIONS)
+        known = OPTIONS[kind]
         for key, value in device.options.items():
-            self.pattern(f"{option}.options", key, _OPTION, "use 1 to 32 of a-z, 0-9 and _ as names of options")
-            if _SECRET.search(key):
-                problem = f"{key} looks like a secret, and none is kept in the cluster's state"
-                self.refuse(f"{option}.options", problem, "put the password into the file that credential names")
-            self.text(f"{option}.options.{key}", value, 256)
+            if key not in known:
+                what = "a password belongs into the file that credential names" if _SECRET.search(str(key)) else ""
+                names = f"give some of {', '.join(known)}"
+                self.refuse(f"{option}.options", f"devices of kind {kind} know no {key}", what or names)
+            allowed, meaning = known[key]
+            self.pattern(f"{option}.options.{key}", value, re.compile(allowed), f"give {meaning}")
 
     def dead(self, wanted: DeadRequest) -> DeadRequest:
         why = self.text("declared_dead.why", wanted.why, 256).strip()

@@ -171,7 +171,8 @@ class _Work:
         used = sorted(
             vm
             for vm, stored in self.snapshot.vms.items()
-            if self.snapshot.owner(vm) == name or (stored.value is not None and stored.value.node == name)
+            if name in (self.snapshot.owner(vm), self.snapshot.target(vm))
+            or (stored.value is not None and stored.value.node == name)
         )
         if used:
             listed = ", ".join(used[:5]) + (f" and {len(used) - 5} more" if len(used) > 5 else "")

@@ -116,7 +116,11 @@ class _Work:
         observed = vm_status(self.snapshot, name)
         later = hardware and vm.state == "started" and observed is not None and observed.state in LIVE
         why = _differences(desired_vm(old), desired_vm(vm))
-        self._set(before, vm, desired_vm(vm), why + ("; hardware changes at its next start" if later else ""))
+        if later:
+            why += "; hardware changes at its next start"
+        if vm.node not in (None, before.owner) and vm.state == "started":
+            why += f"; it moves from {before.owner} to {vm.node} {'while it runs' if vm.live else 'and is stopped for that'}"
+        self._set(before, vm, desired_vm(vm), why)
 
     def _remove(self, check: VmChecker, request: VmRequest, before: Present | None) -> None:
         for field in dataclasses.fields(request):

@@ -27,6 +27,7 @@ from .records import (
     Declaration,
     Fence,
     Health,
+    Leader,
     Node,
     NodeStatus,
     Rule,
@@ -34,7 +35,7 @@ from .records import (
     Settings,
     Vm,
 )
-from .store import Store, Znode
+from .store import Store, Watch, Znode
 
 T = TypeVar("T")
 
@@ -113,6 +114,11 @@ class Snapshot:
         claim = self.claims.get(name)
         return claim.value.node if claim and claim.value else None
 
+    def target(self, name: str) -> str | None:
+        """The node that a VM is on its way to, None if it stays."""
+        claim = self.claims.get(name)
+        return (claim.value.to or None) if claim and claim.value else None
+
 
 def empty(schema: Schema) -> Snapshot:
     """A cluster that holds nothing yet."""
@@ -165,6 +171,13 @@ def load_schema(store: Store) -> tuple[Schema, int]:
             remedy="use a release of pvc.cluster that knows it, on the controller and on every node",
         )
     return schema.value, schema.version
+
+
+def load_leader(store: Store, watch: Watch | None = None) -> str:
+    """The node whose agent leads, empty for none. No decision rests on it, so no snapshot holds it."""
+    znode = store.get(paths.LEADER, watch)
+    leader = stored(Leader, znode).value if znode is not None else None
+    return leader.node if leader is not None else ""
 
 
 def _read(store: Store, schema: Schema, schema_version: int, journal: int, only: Collection[str] | None) -> Snapshot:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from . import fence_report, ha_budget
+from .fence_devices import DECLARATION, SERVICE, declaration
 from .records import Claim, FenceDevice, Node, Service, Settings, Vm, VmStatus
 from .snapshot import Snapshot
 
@@ -167,15 +168,15 @@ def node_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
 
 
 def _read(snapshot: Snapshot, node: str, device: FenceDevice) -> dict[str, Any]:
-    """A fence device with what the coordinators have read of it last: healthy when one of them can use it."""
-    reads = device_reads(snapshot, node, device.name)
+    """A fence device with what the coordinators have read of it last: healthy when each of them can use it."""
+    reads = device_reads(snapshot, node, device)
     bad = [f"{reader}: {service.why}" for reader, service in reads.items() if not service.healthy]
-    healthy = len(bad) < len(reads) if reads else None
-    return {**device_view(device), "healthy": healthy, "why": "; ".join(bad)}
+    return {**device_view(device), "healthy": not bad if reads else None, "why": "; ".join(bad)}
 
 
-def device_reads(snapshot: Snapshot, node: str, device: str) -> Mapping[str, Service]:
-    """What each living coordinator's agent has read of a fence device, by coordinator."""
+def device_reads(snapshot: Snapshot, node: str, device: FenceDevice) -> Mapping[str, Service]:
+    """What each living agent that reads fence devices has read of one as it is declared now, by its node."""
+    name, words = f"{node}/{device.name}", declaration(device)
     found = {}
     for reader, stored in sorted(snapshot.health.items()):
         alive = snapshot.alive.get(reader)
@@ -187,7 +188,7 @@ def device_reads(snapshot: Snapshot, node: str, device: str) -> Mapping[str, Ser
         ):
             continue
         for service in stored.value.services:
-            if service.kind == "fence" and service.name == f"{node}/{device}":
+            if (service.kind, service.name, service.details.get(DECLARATION)) == (SERVICE, name, words):
                 found[reader] = service
     return found
 

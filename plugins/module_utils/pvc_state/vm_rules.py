@@ -159,10 +159,10 @@ def power_can_be_taken(check: VmChecker, snapshot: Snapshot, vm: Vm) -> None:
 
 
 def movable(check: VmChecker, before: Present, vm: Vm) -> None:
-    """Only a VM that is not to run moves: its owner hands the claim over once it has seen that nothing runs."""
-    if vm.state in ("started", "ignored") and vm.node not in (None, before.owner):
-        problem = f"it belongs to {before.owner}, and a VM that is to run cannot be moved to {vm.node}"
-        check.refuse("node", problem, "stop it first, and start it once it has moved")
+    """A VM that runs is moved by the leader, one that does not by its owner; one that is left alone by nobody."""
+    if vm.state == "ignored" and vm.node not in (None, before.owner):
+        problem = f"it belongs to {before.owner}, and its state is ignored, so that it is left where it is"
+        check.refuse("node", problem, "give it another state first")
 
 
 def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> None:

@@ -18,10 +18,11 @@ from .errors import StoreUnavailable, WaitTimeout
 from .health import Report, judge
 from .node_limits import why_down
 from .records import Alive, Claim, NodeStatus
-from .snapshot import Snapshot, load
+from .snapshot import Snapshot, load, load_leader
 from .store import Store, Watch
 from .views import reports_now, settled, vm_status
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -65,18 +66,18 @@ def wait_for(
     def read(before: Snapshot | None, wake: Watch) -> Snapshot:
         return _refreshed(store, before or load(store, vms), vms, wake)
 
-    return _until(store, read, predicate, timeout, late, clock)
+    return until(store, read, predicate, timeout, late, clock)
 
 
-def _until(
+def until(
     store: Store,
-    read: Callable[[Snapshot | None, Watch], Snapshot],
-    predicate: Callable[[Snapshot], T | None],
+    read: Callable[[S | None, Watch], S],
+    predicate: Callable[[S], T | None],
     timeout: float,
-    late: Callable[[Snapshot], WaitTimeout],
-    clock: Callable[[], float],
+    late: Callable[[S], WaitTimeout],
+    clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """The first answer that is not None, of a snapshot that is read again whenever one of its watches wakes us."""
+    """The first answer that is not None, of what is read again whenever one of its watches wakes us."""
     deadline = clock() + timeout
     changed = threading.Event()
 
@@ -84,26 +85,26 @@ def _until(
         changed.set()
 
     store.on_session(wake)
-    snapshot: Snapshot | None = None
+    found: S | None = None
     while True:
         # Cleared before reading: what changes from here on is either read or wakes us.
         changed.clear()
         unavailable: StoreUnavailable | None = None
         try:
-            snapshot = read(snapshot, wake)
+            found = read(found, wake)
         except StoreUnavailable as err:
             unavailable = err  # servers may be electing; the session's return wakes us
         else:
-            answer = predicate(snapshot)
+            answer = predicate(found)
             if answer is not None:
                 return answer
         # changes that never end do not move the end
         remaining = deadline - clock()
         if remaining > 0 and changed.wait(remaining):
             continue
-        if unavailable is not None or snapshot is None:
+        if unavailable is not None or found is None:
             raise unavailable or StoreUnavailable("the store did not answer")
-        raise late(snapshot)
+        raise late(found)
 
 
 def wait_for_vms(store: Store, names: Collection[str], timeout: float) -> Snapshot:
@@ -156,25 +157,29 @@ def wait_for_health(
     Raises NotHealthy.
     """
 
-    def well(snapshot: Snapshot) -> Report | None:
-        report = judge(snapshot)
-        return None if report.about(services, nodes) else report
-
-    def late(snapshot: Snapshot) -> NotHealthy:
-        report = judge(snapshot)
+    def late(report: Report) -> NotHealthy:
         return NotHealthy(report, [finding.text for finding in report.about(services, nodes)], timeout)
 
-    return _until(store, lambda _before, wake: _health(store, wake), well, timeout, late, clock)
+    return until(
+        store,
+        lambda _before, wake: _health(store, wake),
+        lambda report: None if report.about(services, nodes) else report,
+        timeout,
+        late,
+        clock,
+    )
 
 
-def _health(store: Store, wake: Watch) -> Snapshot:
-    """All that agents tell of their services, with a watch on each of it."""
+def _health(store: Store, wake: Watch) -> Report:
+    """What follows from all that agents tell of their services, with a watch on each of it."""
     nodes = store.children(paths.NODES, wake) or []
     store.children(paths.ALIVE, wake)
+    store.children(paths.FENCES, wake)
     for node in nodes:
         store.get(paths.health(node), wake)
+    leader = load_leader(store, wake)
     # read after the watches were left, so that nothing changes unseen
-    return load(store, ())
+    return judge(load(store, ()), leader)
 
 
 def _refreshed(store: Store, snapshot: Snapshot, names: Collection[str], wake: Watch) -> Snapshot:

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Compare a Ceph cluster with what is wanted of it: print the commands that are missing, each with its reason, and its health.
 
-Reads only. Run on a coordinator as: python3 - WANTED, where WANTED is a JSON object with config, pools, client, failure_domain,
-and monitors and osds that must be up for the cluster to count as healthy.
+Reads only. Run on a coordinator as: python3 - WANTED, where WANTED is a JSON object with config, pools, client, fence_client,
+failure_domain, and monitors and osds that must be up for the cluster to count as healthy.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 CONNECT_SECONDS = 20
 # Pools that Ceph makes for itself (the second name is that of Ceph 16).
 INTERNAL_POOLS = (".mgr", "device_health_metrics")
+# What an agent that fences says to the monitors.
+FENCE_COMMANDS = ("osd blocklist", "osd down", "osd dump", "osd ls-tree")
 FAILURE_DOMAINS = {"osd": 0, "host": 1}
 
 Op = dict[str, object]
@@ -151,7 +153,17 @@ def plan_client(cluster: Cluster, wanted: dict[str, Any]) -> Iterator[Op]:
     """The key with which virtual machines' disks are made and opened."""
     entity = f"client.{wanted['client']}"
     pools = ", ".join(f"profile rbd pool={pool['name']}" for pool in wanted["pools"])
-    caps = {"mon": "profile rbd", "mgr": pools, "osd": pools}
+    yield from plan_key(cluster, entity, {"mon": "profile rbd", "mgr": pools, "osd": pools})
+
+
+def plan_fence_client(cluster: Cluster, wanted: dict[str, Any]) -> Iterator[Op]:
+    """The key with which coordinators have Ceph refuse a dead node's clients. It opens nothing, and may do nothing else."""
+    may = ", ".join(f'allow command "{command}"' for command in FENCE_COMMANDS)
+    yield from plan_key(cluster, f"client.{wanted['fence_client']}", {"mon": may})
+
+
+def plan_key(cluster: Cluster, entity: str, caps: dict[str, str]) -> Iterator[Op]:
+    """A key with exactly these capabilities."""
     words = [word for pair in caps.items() for word in pair]
     found = cluster.ask("auth get", entity=entity)
     if found is None:
@@ -181,6 +193,7 @@ def main() -> None:
     wanted = json.loads(sys.argv[1])
     cluster = Cluster()
     ops = [*plan_config(cluster, wanted), *plan_pools(cluster, wanted), *plan_client(cluster, wanted)]
+    ops += plan_fence_client(cluster, wanted)
     print(json.dumps({"ops": ops, "problems": health(cluster, wanted)}))
 
 

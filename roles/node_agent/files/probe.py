@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, the PVC cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether the agent is installed as in its package, and whether it runs with its present configuration.
+"""Whether the agent is installed as in its package, whether it runs with its present configuration, and which credentials it has.
 
-Reads only, needs nothing but Python and dpkg, prints one JSON object. Run as: python3 - DEB LOADED PACKAGE..., with the package's
-file, the file in which the unit records its inputs at each start, and the packages that should be installed.
+Reads only, needs nothing but Python and dpkg, prints one JSON object. Run as: python3 - DEB LOADED CREDENTIALS PACKAGE..., with the
+package's file, the file in which the unit records its inputs at each start, the directory of the credentials, and the packages
+that should be installed.
 """
 
 from __future__ import annotations
@@ -44,9 +45,26 @@ def running(loaded: str) -> bool:
     return active and subprocess.run(["sha256sum", "--check", "--status", loaded], check=False).returncode == 0
 
 
+def names(directory: str) -> list[str]:
+    """What is in a directory; nothing when there is none."""
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+
+
 def main() -> None:
-    deb, loaded, packages = sys.argv[1], sys.argv[2], sys.argv[3:]
-    print(json.dumps({"packages": missing(packages), "installed": installed(deb), "running": running(loaded)}))
+    deb, loaded, credentials, *packages = sys.argv[1:]
+    print(
+        json.dumps(
+            {
+                "packages": missing(packages),
+                "installed": installed(deb),
+                "running": running(loaded),
+                "credentials": names(credentials),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

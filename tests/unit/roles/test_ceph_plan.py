@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -58,6 +60,7 @@ def wanted(**changes: Any) -> dict[str, Any]:
         "pg_num": 32,
         "failure_domain": "host",
         "client": "libvirt",
+        "fence_client": "pvc-fence",
         "monitors": ["node1", "node2"],
         "osds": ["0", "1"],
     } | changes
@@ -150,6 +153,17 @@ def test_the_client_may_use_each_pool_and_no_other(plan: ModuleType) -> None:
     assert commands(plan.plan_client(Cluster(auth_get=None), wanted())) == [
         "ceph auth add client.libvirt mon profile rbd mgr profile rbd pool=vms osd profile rbd pool=vms"
     ]
+
+
+def test_the_client_that_fences_may_say_what_the_agent_says_and_nothing_else(plan: ModuleType) -> None:
+    (command,) = commands(plan.plan_fence_client(Cluster(auth_get=None), wanted()))
+    assert command.startswith(
+        'ceph auth add client.pvc-fence mon allow command "osd blocklist", allow command "osd down"'
+    )
+    allowed = re.findall('allow command "([^"]+)"', command)
+    assert command.count("allow") == len(allowed)
+    agent = Path(__file__).resolve().parents[3] / "pvc_node_agent" / "fence" / "blocklist.py"
+    assert set(allowed) == set(re.findall(r'ask\("([^"]+)"', agent.read_text(encoding="utf-8")))
 
 
 def test_each_command_has_a_reason(plan: ModuleType) -> None:

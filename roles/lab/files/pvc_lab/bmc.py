@@ -120,16 +120,16 @@ class Bmc:
         write_atomically(self.directory / "behaviour", text + "\n")
         if (number := self.pid()) is not None:
             os.kill(number, signal.SIGHUP)
-            wait_for(
-                lambda: True if self.read("applied") == text else None,
-                10,
-                f"the controller of '{self.name}' does not listen",
-            )
+            wait_for(lambda: self.answers() or None, 10, f"the controller of '{self.name}' does not listen")
         return True
 
     def pid(self) -> int | None:
         """Its process, while it runs."""
-        return int(self.read("pid")) if is_locked(self.directory / "lock") else None
+        return int(self.read("pid") or 0) or None if is_locked(self.directory / "lock") else None
+
+    def answers(self) -> bool:
+        """Whether it runs, and behaves as it was told."""
+        return self.pid() is not None and self.read("applied") == self.behaviour()
 
     def read(self, name: str) -> str:
         """One of its small files; empty when it is not there."""
@@ -176,10 +176,11 @@ class Bmc:
     def run(self) -> None:
         """Answer until told to end; SIGHUP tells that the behaviour has changed. For the main thread only."""
         with locked(self.directory / "lock", 5, f"the controller of '{self.name}' runs already"):
+            (self.directory / "applied").unlink(missing_ok=True)
+            write_atomically(self.directory / "pid", f"{os.getpid()}\n")
             self.prepare()
             wanted = {signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
             signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
-            write_atomically(self.directory / "pid", f"{os.getpid()}\n")
             service = Service((self.host, self.redfish_port), self)
             threading.Thread(target=service.serve_forever, name="redfish", daemon=True).start()
             simulator = self.start_simulator()

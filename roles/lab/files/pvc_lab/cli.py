@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import cache, guest, images, network, power, report
+from . import cache, guest, images, management, network, power, report
+from .bmc import BEHAVIOURS
 from .config import Lab, Node, describe_node, load_lab, load_node
 from .mounts import enter_private_mounts
 from .shell import LabError
@@ -54,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--lose", choices=["in", "out"], help=text)
     destroy = node_command("destroy", "remove nodes and their disks; all of them, without names")
     destroy.add_argument("--everything", action="store_true", help="images, packages, keys: the whole state folder")
+    bmc = node_command("bmc", "show a node's management controller, or say how it is to treat orders", many=False)
+    text = "; ".join(f"{word}: {meaning}" for word, meaning in BEHAVIOURS.items())
+    bmc.add_argument("words", nargs="*", metavar="BEHAVIOUR", help=f"{text}. After lag comes the number of seconds")
     ssh = node_command("ssh", "log in to a node, or run a command there", many=False)
     ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     image = commands.add_parser("image", help="build images unless they are there")
@@ -64,6 +68,11 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("action", choices=["start", "stop", "run"])
     commands.add_parser("describe", help="take nodes' descriptions, a list in JSON, from standard input")
     commands.add_parser("known-hosts", help="print the nodes' host keys for SSH")
+    node_command("bmc-run", "be a node's management controller (used by the other commands)", many=False)
+    switch = node_command(
+        "bmc-switch", "move a node's power as its management controller does (used by it)", many=False
+    )
+    switch.add_argument("word", choices=["on", "off"])
     node_command("supervise", "keep a node running (used by the other commands)", many=False)
     return top
 
@@ -106,6 +115,13 @@ def dispatch(lab: Lab, options: argparse.Namespace) -> None:
             sys.stdout.write(known_hosts(lab))
         case "destroy":
             destroy(lab, options.nodes, everything=options.everything)
+        case "bmc":
+            run_controller(lab, load_node(lab, options.node), options.words)
+        case "bmc-run":
+            management.controller(lab, load_node(lab, options.node)).run()
+        case "bmc-switch":
+            move = power.power_on if options.word == "on" else power.power_cut
+            move(lab, load_node(lab, options.node))
         case "supervise":
             supervise(lab, load_node(lab, options.node))
         case "ssh":
@@ -148,6 +164,15 @@ def run_cache(lab: Lab, action: str) -> None:
         say("cache", "started" if cache.start(lab) else "unchanged")
     else:
         say("cache", "stopped" if cache.stop(lab) else "unchanged")
+
+
+def run_controller(lab: Lab, node: Node, words: Sequence[str]) -> None:
+    """Show how a node's controller treats orders, or change it."""
+    if words:
+        say(node.name, " ".join(words) if management.controller(lab, node).behave(words) else "unchanged")
+    else:
+        for name, value in management.status(lab, node).items():
+            say(name, value)
 
 
 def change_nodes(lab: Lab, command: str, options: argparse.Namespace) -> None:

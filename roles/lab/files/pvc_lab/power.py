@@ -9,7 +9,7 @@ import shutil
 import uuid
 from json import dumps
 
-from . import disks, network
+from . import disks, management, network
 from .config import Lab, Node
 from .daemon import launch, wait_for, write_atomically
 from .images import layers
@@ -199,6 +199,10 @@ def ensure(lab: Lab, node: Node) -> list[str]:
             write_cut(node, frozenset())
         if mend_cables(lab, node):
             done.append("plugged in again")
+        if management.start(lab, node):
+            done.append("controller started")
+        if management.controller(lab, node).behave(["obey"]):
+            done.append("controller obeys again")
         if switch_on(lab, node):
             done.append("powered on")
     return done
@@ -236,6 +240,7 @@ def broken_parts(lab: Lab, node: Node) -> str:
 def destroy(lab: Lab, node: Node) -> None:
     """Remove a node with everything that it had. Its host key stays, for the next node of that name."""
     with command_lock(node):
+        management.stop(lab, node)
         pull_plug(lab, node)
         group = node_group(node)
         if group is not None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import network
+from . import management, network
 from .cache import lock_file
 from .config import Lab, Node, load_node
 from .daemon import is_locked
@@ -46,6 +46,7 @@ def node_status(lab: Lab, node: Node, ports: dict[str, dict[str, Any]]) -> dict[
             for entry in lab.networks
         },
         "cut": sorted(read_cut(node)),
+        "bmc": management.status(lab, node),
         "memory_mb": sum(map(memory_kb, pids)) // 1024 if running else 0,
     }
 
@@ -87,7 +88,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def describe(status: dict[str, Any]) -> str:
     """The state as a table."""
     names = list(status["nodes"][0]["networks"]) if status["nodes"] else []
-    rows = [["node", "state", "image", *names, "memory"]]
+    rows = [["node", "state", "image", *names, "bmc", "memory"]]
     for node in status["nodes"]:
         cables = [
             node["addresses"][name] + ("" if node["networks"][name] == "up" or node["state"] == "off" else " (cut)")
@@ -95,6 +96,6 @@ def describe(status: dict[str, Any]) -> str:
         ]
         memory = f"{node['memory_mb']} MB" if node["state"] != "off" else "-"
         image = node["image"] + ("" if node["image_current"] else " (older)")
-        rows.append([node["name"], node["state"], image, *cables, memory])
+        rows.append([node["name"], node["state"], image, *cables, node["bmc"]["behaviour"], memory])
     cache = "running" if status["cache"]["running"] else "stopped"
     return f"{table(rows)}\n\npackage cache {status['cache']['url']}: {cache}"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """A node's agent without a hypervisor: what is wanted of its VMs is true at once. It speaks the protocol of claims.
+Nobody leads: where a VM that runs is bound to another node, its owner gives it away by itself.
 
 It learns of changes by the store's watches, like the real one, so the modules' waiting is tested with the real thing.
 """
@@ -15,10 +16,18 @@ from types import TracebackType
 
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import decode, encode, stored
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.fence_devices import (
+    DECLARATION,
+    POWER,
+    SERVICE,
+    declaration,
+)
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import (
     Alive,
     Claim,
+    FenceDevice,
     Health,
+    Node,
     NodeStatus,
     Service,
     Vm,
@@ -33,7 +42,13 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import
     Store,
 )
 
-SETTLED = {"started": "running", "stopped": "stopped", "disabled": "stopped", "absent": "deleting"}
+SETTLED = {
+    "started": "running",
+    "stopped": "stopped",
+    "disabled": "stopped",
+    "ignored": "stopped",
+    "absent": "deleting",
+}
 
 
 COUNTED = dict.fromkeys(
@@ -69,13 +84,23 @@ class Agent:
 
     Args:
         fails: VMs that it cannot start, by name, with the reason that it reports.
+        unreadable: fence devices that it cannot use, by name, with the reason that it reports.
     """
 
-    def __init__(self, store: Store, node: str, status: NodeStatus, fails: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        node: str,
+        status: NodeStatus,
+        fails: Mapping[str, str] | None = None,
+        unreadable: Mapping[str, str] | None = None,
+    ) -> None:
         self._store = store
         self._node = node
         self._status = status
         self._fails = fails or {}
+        self._unreadable = unreadable or {}
+        self._read: tuple[Service, ...] = ()
         self._wake = threading.Event()
         self._stop = False
         self._thread = threading.Thread(target=self._run, name=f"agent of {node}")
@@ -131,6 +156,29 @@ class Agent:
             assert znode is not None
             self._store.commit([Set(paths.status(self._node), encode(self._status), znode.version)])
 
+        self._read_devices()
+
+    def _read_devices(self) -> None:
+        """A coordinator reads every fence device of the cluster, and tells of it."""
+        names = self._store.children(paths.NODES, self._changed) or []
+        znodes = {name: self._store.get(paths.node(name), self._changed) for name in names}
+        records = {name: node for name, znode in znodes.items() if znode and (node := stored(Node, znode).value)}
+        if self._node not in records or not records[self._node].coordinator:
+            return
+        read = tuple(self._device(name, device) for name, node in records.items() for device in node.fence)
+        znode = self._store.get(paths.health(self._node))
+        if read != self._read and znode is not None:
+            self._read = read
+            seen = Health("instance", "then", (*services(self._node), *read))
+            self._store.commit([Set(paths.health(self._node), encode(seen), znode.version)])
+
+    def _device(self, node: str, device: FenceDevice) -> Service:
+        why = self._unreadable.get(device.name, "")
+        details = {DECLARATION: declaration(device), POWER: "on"}
+        return Service(
+            SERVICE, f"{node}/{device.name}", "no answer" if why else "answers", "", not why, why, "then", details
+        )
+
     def _make_true(self, name: str) -> VmStatus | None:
         vm_znode = self._store.get(paths.vm(name), self._changed)
         claim_znode = self._store.get(paths.claim(name), self._changed)
@@ -143,7 +191,7 @@ class Agent:
                 Delete(paths.vm(name), vm_znode.version), Delete(paths.claim(name), claim_znode.version), assigned
             )
             return None
-        if vm.node not in (None, self._node) and vm.state != "started":
+        if vm.node not in (None, self._node):
             mine = Claim(vm.node, claim.epoch + 1)
             handed = Create(paths.assigned(vm.node, name))
             self._commit(Set(paths.claim(name), encode(mine), claim_znode.version), assigned, handed)

@@ -36,10 +36,16 @@ _COUNT = itertools.count()
 class Agents(Protocol):
     """Within ``agents()``, those of both nodes run; they cannot start the VMs in ``fails``, for the reason given.
 
-    Their nodes have been powered on once for each value of ``boot``.
+    Their nodes have been powered on once for each value of ``boot``. A coordinator reads all fence devices but those in
+    ``unreadable``.
     """
 
-    def __call__(self, fails: Mapping[str, str] | None = None, boot: str = "first") -> AbstractContextManager[None]: ...
+    def __call__(
+        self,
+        fails: Mapping[str, str] | None = None,
+        boot: str = "first",
+        unreadable: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[None]: ...
 
 
 @pytest.fixture(scope="session")
@@ -105,10 +111,14 @@ def agents(empty: Cluster) -> Agents:
     """See Agents."""
 
     @contextlib.contextmanager
-    def run(fails: Mapping[str, str] | None = None, boot: str = "first") -> Iterator[None]:
+    def run(
+        fails: Mapping[str, str] | None = None,
+        boot: str = "first",
+        unreadable: Mapping[str, str] | None = None,
+    ) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             for name in NODES:
-                stack.enter_context(Agent(empty.another(), name, replace(STATUS, boot_id=boot), fails))
+                stack.enter_context(Agent(empty.another(), name, replace(STATUS, boot_id=boot), fails, unreadable))
             yield
 
     return run

@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 import pytest
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Set
-from ansible_collections.pvc.cluster.plugins.modules import node, node_info, vm, vm_info
+from ansible_collections.pvc.cluster.plugins.modules import (
+    cluster_info,
+    failover_info,
+    fence_info,
+    node,
+    node_info,
+    settings,
+    settings_info,
+    vm,
+    vm_info,
+)
 
 from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster, Options, run
@@ -65,6 +75,25 @@ VM_CASES = {
         {"vms": [{"name": "good", "memory": 64}, {"name": "new", "memory": 0}]}, "vm new", "memory", ""
     ),
     "negative timeout": Case({"name": "web1", "shutdown_timeout": -1}, "vm web1", "shutdown_timeout", "-1"),
+    "priority beyond all measure": Case(
+        {"name": "web1", "ha": {"priority": 1001}}, "vm web1", "ha.priority", "give a whole number from -1000 to 1000"
+    ),
+    "fewer restarts than none": Case(
+        {"name": "web1", "ha": {"max_local_restarts": -2}}, "vm web1", "ha.max_local_restarts", "-2"
+    ),
+    "fewer moves than none": Case({"name": "web1", "ha": {"max_moves": -1}}, "vm web1", "ha.max_moves", "-1"),
+    "power-off without a device": Case(
+        {"name": "web1", "ha": {"power_off": True}}, "vm web1", "ha.power_off", "every node lacks a fence device"
+    ),
+    "power-off on a node without a device": Case(
+        {"name": "new", "memory": 64, "node": "node1", "ha": {"power_off": True}},
+        "vm new",
+        "ha.power_off",
+        "node node1",
+    ),
+    "another place for a VM that is left alone": Case(
+        {"name": "web1", "state": "ignored", "node": "node2"}, "vm web1", "node", "node2"
+    ),
     "volumes of a VM that stays": Case({"name": "web1", "delete_volumes": True}, "vm web1", "delete_volumes", "absent"),
 }
 
@@ -76,6 +105,22 @@ NODE_CASES = {
     "another cluster's name": Case({"name": "node1", "cluster_name": "other"}, "cluster", "cluster_name", "lab"),
     "the same node twice": Case({"nodes": [{"name": "new"}, {"name": "new"}]}, "node new", "name", "twice"),
 }
+
+
+EVERY_MODULE: list[tuple[Any, Options]] = [
+    (vm, WEB1),
+    (vm_info, {}),
+    (node, {"name": "node1"}),
+    (node_info, {}),
+    (settings, {"rejoin": "drained"}),
+    (settings_info, {}),
+    (fence_info, {}),
+    (failover_info, {}),
+    (cluster_info, {}),
+]
+EACH = pytest.mark.parametrize(
+    ("module", "options"), EVERY_MODULE, ids=[one.__name__.rpartition(".")[2] for one, _options in EVERY_MODULE]
+)
 
 
 def refused(cluster: Cluster, module: Any, options: Options, case: Case) -> None:
@@ -110,16 +155,16 @@ def test_first_node_without_a_cluster_name(empty: Cluster) -> None:
     refused(empty, node, {"name": "node1"}, Case({}, "cluster", "cluster_name", "missing"))
 
 
-@pytest.mark.parametrize("module", [vm, vm_info, node_info], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize(
+    "module",
+    [one for one, _options in EVERY_MODULE if one is not node],
+    ids=lambda module: module.__name__.rpartition(".")[2],
+)
 def test_store_without_a_cluster(empty: Cluster, module: Any) -> None:
-    result = empty.run(module, WEB1 if module is vm else {})
+    result = empty.run(module, dict(EVERY_MODULE)[module])
     assert result["failed"]
     assert (result["option"], empty.dump()) == ("root", empty.dump())
     assert "initialise" in result["remedy"]
-
-
-EVERY_MODULE = [(vm, WEB1), (vm_info, {}), (node, {"name": "node1"}), (node_info, {})]
-EACH = pytest.mark.parametrize(("module", "options"), EVERY_MODULE, ids=["vm", "vm_info", "node", "node_info"])
 
 
 @EACH
@@ -156,6 +201,12 @@ def test_unreachable_store(module: Any, options: Options) -> None:
     assert result["option"] == "hosts"
     assert closed in result["msg"]
     assert result["remedy"]
+
+
+def test_filters_that_cannot_be(cluster: Cluster) -> None:
+    refused(cluster, fence_info, {"limit": -1}, Case({}, "", "limit", "-1"))
+    case = Case({}, "node node7", "nodes", "it is not part of the cluster; give some of node1, node2")
+    refused(cluster, failover_info, {"nodes": ["node1", "node7"]}, case)
 
 
 def test_damaged_vm(cluster: Cluster, agents: Agents) -> None:

@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.pvc.cluster.plugins.doc_fragments import _node as node_fragment
 from ansible_collections.pvc.cluster.plugins.doc_fragments import _vm as vm_fragment
 from ansible_collections.pvc.cluster.plugins.doc_fragments import connection as connection_fragment
-from ansible_collections.pvc.cluster.plugins.module_utils import _module, _vm
+from ansible_collections.pvc.cluster.plugins.module_utils import _module, _node, _vm
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import encode
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import Evidence, Fence
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create
 from ansible_collections.pvc.cluster.plugins.modules import (
     cluster_info,
     failover_info,
@@ -32,7 +37,15 @@ MODULES = {
     for module in (cluster_info, failover_info, fence_info, node, node_info, settings, settings_info, vm, vm_info)
 }
 VM = {"name": "web1", "memory": 64, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}], "boot": {"kernel": "/k"}}
-BMC = {"name": "bmc", "kind": "ipmi", "address": "10.0.3.11", "options": {"cipher_suite": 17}}
+FENCE = Fence(
+    "node2-1-1",
+    "proven",
+    "its session has ended",
+    evidence=(Evidence("storage_cut", "proven", "the monitors have committed it"),),
+    moves={"web1": "to node1: room"},
+    waiting={"db1": "no room"},
+)
+BMC = {"name": "bmc", "kind": "ipmi", "address": "10.0.3.11", "credential": "bmc", "options": {"cipher_suite": 17}}
 
 
 def documented(text: str, key: str) -> dict[str, Any]:
@@ -48,20 +61,28 @@ def keys_agree(shown: dict[str, Any], contains: dict[str, Any]) -> None:
         if isinstance(sample, dict):
             assert set(shown[key]) == set(sample), key
         elif isinstance(sample, list) and sample and isinstance(sample[0], dict):
-            assert set(shown[key][0]) == set(sample[0]), key
+            assert all(set(one) == set(sample[0]) for one in shown[key]), key
 
 
 def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> None:
     with agents():
         changed = cluster.ok(vm, VM)
         keys_agree(changed["vm"], documented(vm.RETURN, "vm"))
-        cluster.ok(node, {"name": "node1", "fence": [BMC]})
-        keys_agree(cluster.ok(node_info, {})["nodes"][0], documented(node_info.RETURN, "nodes"))
+        cluster.ok(node, {"name": "node1", "coordinator": True, "fence": [BMC]})
+        node1 = cluster.ok(node_info, {"names": ["node1"]})["nodes"][0]
+        assert node1["fence"]
+        keys_agree(node1, documented(node_info.RETURN, "nodes"))
         keys_agree(cluster.ok(settings, {})["settings"], documented(settings.RETURN, "settings"))
+        cluster.store.commit([Create(paths.fence("node2"), encode(FENCE))])
+        keys_agree(cluster.ok(fence_info, {})["fences"][0], documented(fence_info.RETURN, "fences"))
+        keys_agree(cluster.ok(failover_info, {})["failovers"][0], documented(failover_info.RETURN, "failovers"))
+        fenced = cluster.ok(node_info, {"names": ["node2"]})["nodes"][0]["fenced"]
+        assert {"node", *fenced} == set(documented(cluster_info.RETURN, "cluster")["fenced"]["sample"][0])
         health = cluster.ok(cluster_info, {})["cluster"]
+        assert health["fence"]["devices"]
         contains = documented(cluster_info.RETURN, "cluster")
         keys_agree(health, contains)
-        for kind in ("zookeeper", "patroni", "ceph", "frr"):
+        for kind in ("zookeeper", "patroni", "ceph", "frr", "fence"):
             keys_agree(health[kind], {key: {"sample": value} for key, value in contains[kind]["sample"].items()})
     assert set(changed) - {"changed", "diff", "invocation"} <= set(yaml.safe_load(vm.RETURN))
 
@@ -76,9 +97,10 @@ def test_a_module_and_its_reading_twin_say_the_same() -> None:
     ("fragment", "spec"),
     [
         (vm_fragment.ModuleDocFragment, _vm.SPEC),
+        (node_fragment.ModuleDocFragment, _node.SPEC),
         (connection_fragment.ModuleDocFragment, _module.CONNECTION),
     ],
-    ids=["vm", "connection"],
+    ids=["vm", "node", "connection"],
 )
 def test_a_fragment_and_its_arguments_are_in_step(fragment: Any, spec: dict[str, Any]) -> None:
     options = yaml.safe_load(fragment.DOCUMENTATION)["options"]

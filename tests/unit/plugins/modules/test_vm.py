@@ -86,6 +86,16 @@ def test_a_stopped_vm_moves_and_then_starts(cluster: Cluster, agents: Agents) ->
         assert cluster.ok(vm, {"name": "web1", "state": "started"})["vm"]["observed"]["node"] == "node2"
 
 
+def test_a_vm_that_runs_moves_to_the_node_that_it_is_bound_to(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        cluster.ok(vm, {"name": "web1", "memory": 64})
+        moved = cluster.ok(vm, {"name": "web1", "node": "node2"})
+        assert moved["why"] == {"web1": "node changed; it moves from node1 to node2 while it runs"}
+        assert (moved["vm"]["claim"]["node"], moved["vm"]["observed"]["node"]) == ("node2", "node2")
+        back = cluster.ok(vm, {"name": "web1", "node": "node1", "live": False})
+        assert "it moves from node2 to node1 and is stopped for that" in back["why"]["web1"]
+
+
 def test_waiting_is_bounded_and_says_what_is_missing(cluster: Cluster, agents: Agents) -> None:
     with agents():
         cluster.ok(vm, {"name": "web1", "memory": 64})

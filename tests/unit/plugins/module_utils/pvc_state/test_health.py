@@ -57,7 +57,7 @@ def told(*nodes: tuple[Service, ...] | list[Service] | Service) -> Cluster:
 
 
 def reasons(cluster: Cluster, *filters: Any) -> list[str]:
-    view = cluster_view(judge(cluster.snapshot), *filters)
+    view = cluster_view(judge(cluster.snapshot, ""), *filters)
     assert view["healthy"] == (not view["why"])
     return list(view["why"])
 
@@ -204,7 +204,7 @@ def test_of_a_node_without_its_agent_nothing_is_known(harm: Callable[[Cluster], 
     harm(cluster)
     no_leader = "ZooKeeper: no server is known to lead: it may be on a node of which nothing is known"
     assert reasons(cluster) == [f"node2: {why}", no_leader]
-    view = cluster_view(judge(cluster.snapshot))
+    view = cluster_view(judge(cluster.snapshot, ""))
     assert view["zookeeper"]["quorum"]
     assert view["zookeeper"]["leader"] is None
     assert [node["healthy"] for node in view["nodes"]] == [True, False, True]
@@ -220,7 +220,7 @@ def test_of_a_node_without_its_agent_nothing_is_known(harm: Callable[[Cluster], 
 def test_what_was_seen_last_is_shown_as_stale() -> None:
     cluster = told(LEADS, FOLLOWS)
     cluster.agents["node1"].die()
-    member = cluster_view(judge(cluster.snapshot))["zookeeper"]["members"][0]
+    member = cluster_view(judge(cluster.snapshot, ""))["zookeeper"]["members"][0]
     assert (member["stale"], member["healthy"], member["state"], member["role"]) == (True, False, "serving", "leader")
     assert member["why"] == f"not known: {DEAD}"
 
@@ -230,11 +230,12 @@ def test_an_agent_that_tells_nothing() -> None:
     why = "node1: its agent does not tell of its services: deploy it anew with role node_agent"
     assert reasons(cluster) == [why]
     for kind in SERVICES:
-        assert reasons(cluster, [kind]) == [why]
+        # fence devices are other nodes'
+        assert reasons(cluster, [kind]) == ([why] if kind != "fence" else [])
 
 
 def test_a_cluster_without_nodes_has_nothing_that_is_wrong() -> None:
-    view = cluster_view(judge(empty(Schema(1, "lab", "id"))))
+    view = cluster_view(judge(empty(Schema(1, "lab", "id")), ""))
     assert (view["healthy"], view["why"], view["zookeeper"]["quorum"]) == (True, [], None)
 
 
@@ -260,7 +261,7 @@ def test_what_concerns_the_cluster_concerns_every_node() -> None:
 
 def test_only_what_is_not_healthy_is_shown() -> None:
     cluster = told([LEADS, UP, OSD], [SILENT, UP, DOWN], [FOLLOWS, UP])
-    view = cluster_view(judge(cluster.snapshot), only_unhealthy=True)
+    view = cluster_view(judge(cluster.snapshot, ""), only_unhealthy=True)
     assert [member["node"] for member in view["zookeeper"]["members"]] == ["node2"]
     assert [node["name"] for node in view["nodes"]] == ["node2"]
     (node,) = view["frr"]["nodes"]
@@ -269,13 +270,13 @@ def test_only_what_is_not_healthy_is_shown() -> None:
 
 
 def test_what_was_not_asked_for_is_not_shown() -> None:
-    view = cluster_view(judge(told([LEADS, UP]).snapshot), ["frr"], ["node1"])
+    view = cluster_view(judge(told([LEADS, UP]).snapshot, ""), ["frr"], ["node1"])
     assert [view[kind] for kind in ("agents", "zookeeper", "patroni", "ceph")] == [None] * 4
     assert view["frr"]["nodes"][0]["neighbours"][0]["address"] == "10.0.0.9"
 
 
 def test_numbers_are_numbers() -> None:
-    view = cluster_view(judge(told([PRIMARY, MON_LEADS, COUNTED], change(REPLICA, lag="1048576")).snapshot))
+    view = cluster_view(judge(told([PRIMARY, MON_LEADS, COUNTED], change(REPLICA, lag="1048576")).snapshot, ""))
     assert view["patroni"]["timeline"] == 3
     assert [member["lag"] for member in view["patroni"]["members"]] == [None, 1 << 20]
     assert view["ceph"]["summary"] == {"osds": 3, "osds_up": 3}
@@ -308,7 +309,7 @@ def test_every_report_agrees_with_itself(nodes: list[list[Service] | None], dead
             agent.tell(*told_now)
         if index in dead:
             agent.die()
-    report = judge(cluster.snapshot)
+    report = judge(cluster.snapshot, "")
     view = cluster_view(report)
     sections = [view[kind] for kind in LABELS]
     assert view["healthy"] == (
@@ -316,7 +317,7 @@ def test_every_report_agrees_with_itself(nodes: list[list[Service] | None], dead
     )
     assert view["healthy"] <= all(node["healthy"] for node in view["nodes"])
     for section in sections:
-        entries = section.get("members", section.get("daemons", section.get("nodes")))
+        entries = section.get("members", section.get("daemons", section.get("nodes", section.get("devices"))))
         assert section["healthy"] <= all(entry["healthy"] for entry in entries)
     # what is asked for in parts is what is asked for at once
     parts = [set(reasons(cluster, [kind])) for kind in SERVICES]

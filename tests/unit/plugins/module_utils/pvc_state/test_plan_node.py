@@ -8,14 +8,16 @@ import json
 import pytest
 
 from pvc_state import paths
-from pvc_state.commit import Committed, commit_nodes
+from pvc_state.codec import encode
+from pvc_state.commit import Committed, commit, commit_nodes
 from pvc_state.errors import DamagedRecord, InvalidRequest, SchemaMismatch
 from pvc_state.memory_store import MemoryEnsemble
+from pvc_state.plan_move import plan_move
 from pvc_state.plan_node import plan_nodes
-from pvc_state.records import Node
-from pvc_state.requests import NodeRequest, VmRequest
+from pvc_state.records import Fence, FenceDevice, Node
+from pvc_state.requests import DeadRequest, MoveRequest, NodeRequest, VmRequest
 from pvc_state.snapshot import NotInitialised, load
-from pvc_state.store import Create, Store
+from pvc_state.store import CommitRefused, Create, Store
 from tests.unit.plugins.module_utils.pvc_state.builders import Cluster, request
 
 
@@ -102,6 +104,14 @@ def test_a_node_that_a_vm_is_bound_to_stays(cluster: Cluster) -> None:
     assert "it holds web1" in refused(cluster, NodeRequest("node2", state="absent"))
 
 
+def test_a_node_that_a_vm_is_on_its_way_to_stays(cluster: Cluster) -> None:
+    cluster.apply(request(node="node1"))
+    cluster.apply(VmRequest("web1", node=None))
+    commit(cluster.store, lambda snapshot: plan_move(snapshot, [MoveRequest("web1", "node2")]))
+    cluster.agents["node2"].die()
+    assert "it holds web1" in refused(cluster, NodeRequest("node2", state="absent"))
+
+
 def test_a_node_that_runs_stays(cluster: Cluster) -> None:
     text = refused(cluster, NodeRequest("node1", state="absent"))
     assert text == "node node1, state: its agent runs; stop pvc-node-agent on it first"
@@ -168,3 +178,51 @@ def test_a_damaged_schema_is_no_empty_tree(cluster: Cluster) -> None:
     cluster.overwrite(paths.SCHEMA, b"x")
     with pytest.raises(DamagedRecord, match=r"^znode /schema: it holds no valid record"):
         apply(cluster.store, NodeRequest("node9"))
+
+
+def test_a_node_that_comes_back_is_not_declared_dead_behind_its_back(cluster: Cluster) -> None:
+    """The declaration is one transaction with the fact that the node has no session."""
+    cluster.agents["node2"].die()
+    cluster.store.commit([Create(paths.fence("node2"), encode(Fence("1-1", "collecting", "its session has ended")))])
+    plan = plan_nodes(cluster.snapshot, [NodeRequest("node2", declared_dead=DeadRequest("it burns", "alice"))], "lab")
+    cluster.agents["node2"].come_back()
+    with pytest.raises(CommitRefused) as info:
+        cluster.store.commit(plan.ops)
+    assert info.value.op.path == paths.alive("node2")
+    assert cluster.store.get(paths.declared("node2")) is None
+    cluster.agents["node2"].die()
+    cluster.store.commit(plan.ops)
+    assert cluster.store.get(paths.alive("node2")) is None
+    assert cluster.snapshot.declared["node2"].value == plan.after.declared["node2"].value
+
+
+def test_a_damaged_fence_is_not_answered(cluster: Cluster) -> None:
+    cluster.agents["node2"].die()
+    cluster.store.commit([Create(paths.fence("node2"), b"?")])
+    text = refused(cluster, NodeRequest("node2", declared_dead=DeadRequest("it burns", "alice")), error=DamagedRecord)
+    assert text.startswith("node node2: /fences/node2 holds no valid record")
+
+
+def test_fence_devices_are_told_by_name(cluster: Cluster) -> None:
+    bmc = FenceDevice("bmc", "ipmi", "10.0.3.11", "fence", "bmc", {"cipher_suite": "17"})
+    pdu = FenceDevice("pdu", "redfish", "pdu.example.com:8443", credential="pdu")
+    assert apply(cluster.store, NodeRequest("node1", fence=[bmc])).plan.why == {"node1": "fence none -> bmc"}
+    assert apply(cluster.store, NodeRequest("node1", fence=[bmc, pdu])).plan.why == {"node1": "fence bmc -> bmc, pdu"}
+    other = FenceDevice("bmc", "ipmi", "[fd00::1]:6230", "fence", "bmc")
+    assert apply(cluster.store, NodeRequest("node1", fence=[other, pdu])).plan.why == {"node1": "fence changed"}
+    assert not apply(cluster.store, NodeRequest("node1", fence=[other, pdu])).plan.changed
+    assert apply(cluster.store, NodeRequest("node1", state="maintenance", fence_together=True)).plan.why == {
+        "node1": "state ready -> maintenance, fence_together False -> True"
+    }
+
+
+@pytest.mark.parametrize("address", ["bmc", "bmc.example.com:6230", "10.0.3.11", "fd00::1", "[fd00::1]:623"])
+def test_addresses_of_ipmi(cluster: Cluster, address: str) -> None:
+    device = FenceDevice("bmc", "ipmi", address, credential="bmc")
+    assert apply(cluster.store, NodeRequest("node1", fence=[device])).plan.changed
+
+
+@pytest.mark.parametrize("address", ["", "a b", "-bmc", "bmc:port", "user@bmc", "bmc/x", "bmc\n", "https://bmc"])
+def test_no_addresses_of_ipmi(cluster: Cluster, address: str) -> None:
+    device = FenceDevice("bmc", "ipmi", address, credential="bmc")
+    assert "fence[0].address: it is no address" in refused(cluster, NodeRequest("node1", fence=[device]))

@@ -10,7 +10,8 @@ import pytest
 
 from pvc_state import paths
 from pvc_state.codec import encode
-from pvc_state.records import Alive
+from pvc_state.fence_devices import DECLARATION, SERVICE, declaration
+from pvc_state.records import Alive, FenceDevice, Node, Service
 from pvc_state.requests import VmRequest
 from pvc_state.store import Create
 from pvc_state.views import node_view, settled, vm_view
@@ -191,6 +192,26 @@ def test_a_node_shows_what_it_has_and_what_is_left(cluster: Cluster) -> None:
             "signed_off": None,
         },
     }
+
+
+def test_a_fence_device_shows_what_was_read_of_it_as_it_is_declared_now(cluster: Cluster) -> None:
+    old, new = (FenceDevice("bmc", "ipmi", address, credential="bmc") for address in ("10.0.0.1", "10.0.0.2"))
+    cluster.overwrite(paths.node("node1"), encode(Node(fence=(new,))))
+    shown = []
+    for reader, device, why in (
+        ("node1", old, "wrong password"),
+        ("node1", new, ""),
+        ("node2", new, "no answer"),
+        ("node2", new, ""),
+    ):
+        read = Service(SERVICE, "node1/bmc", "x", healthy=not why, why=why, details={DECLARATION: declaration(device)})
+        cluster.agents[reader].tell(read)
+        (view,) = node_view(cluster.snapshot, "node1")["fence"]
+        shown.append((view["healthy"], view["why"]))
+    assert shown == [(None, ""), (True, ""), (False, "node2: no answer"), (True, "")]
+    cluster.agents["node1"].die()
+    cluster.agents["node2"].tell(read, instance="the one before")
+    assert node_view(cluster.snapshot, "node1")["fence"][0]["healthy"] is None, "nobody who lives has said so"
 
 
 def test_a_node_that_never_reported_and_a_dead_one(cluster: Cluster) -> None:

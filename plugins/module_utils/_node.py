@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the PVC cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: it may change at any time. Do not use it from other collections.
+
+"""The options that describe nodes, as arguments and as requests to the library, and what is waited for after a change.
+
+They are documented in ``doc_fragments/_node.py``; keep the two in step.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import time
+import typing as t
+from collections.abc import Mapping
+
+from ._module import given, mebibytes
+from .pvc_state.errors import WaitTimeout
+from .pvc_state.plan_node import STATES
+from .pvc_state.records import FENCE_DEVICES, FenceDevice
+from .pvc_state.requests import UNSET, DeadRequest, NodeRequest
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+    from .pvc_state.commit import Committed
+    from .pvc_state.snapshot import Snapshot
+    from .pvc_state.store import Store
+
+Options = Mapping[str, t.Any]
+
+#: Seconds for the coordinators to try a device: they look every few seconds, and a device may take ten to answer.
+VERIFY_TIMEOUT = 30
+
+_DEVICE = {
+    "name": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": list(FENCE_DEVICES), "required": True},
+    "address": {"type": "str", "required": True},
+    "username": {"type": "str", "default": ""},
+    "credential": {"type": "str", "required": True},
+    "options": {"type": "dict", "default": {}},
+}
+_NODE: dict[str, t.Any] = {
+    "state": {"type": "str", "choices": list(STATES)},
+    "coordinator": {"type": "bool"},
+    "memory_reserve": {"type": "str"},
+    "fence": {"type": "list", "elements": "dict", "options": _DEVICE},
+    "fence_together": {"type": "bool"},
+    "declared_dead": {"type": "dict", "options": {"why": {"type": "str", "required": True}, "by": {"type": "str"}}},
+}
+
+
+#: Arguments that describe one node or a list of them.
+SPEC: dict[str, t.Any] = {
+    "name": {"type": "str"},
+    "nodes": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, **_NODE}},
+    **_NODE,
+}
+
+
+def requests(params: Options) -> list[NodeRequest]:
+    """What a task asks for; options beside a list are the defaults of everything in it."""
+    common = given({key: params[key] for key in _NODE})
+    listed = params["nodes"] if params["name"] is None else [{"name": params["name"]}]
+    return [_request({**common, **given(options)}) for options in listed]
+
+
+def _request(options: dict[str, t.Any]) -> NodeRequest:
+    if options.get("state") == "absent":
+        # So that a node in a list is removed by changing its state, whatever else describes it there.
+        options = {key: options[key] for key in ("name", "state")}
+    if "fence" in options:
+        options["fence"] = [_device(device) for device in options["fence"]]
+    if "declared_dead" in options:
+        word = options["declared_dead"]
+        options["declared_dead"] = DeadRequest(word["why"], _whoever() if word["by"] is None else word["by"], _now())
+    if "memory_reserve" in options:
+        options["memory_reserve"] = mebibytes(options["memory_reserve"], f"node {options['name']}", "memory_reserve")
+    return NodeRequest(**options)
+
+
+def _device(options: dict[str, t.Any]) -> FenceDevice:
+    # numbers and truth as YAML has them; records hold texts
+    more = {
+        str(key): value if isinstance(value, str) else json.dumps(value) for key, value in options["options"].items()
+    }
+    return FenceDevice(**{**options, "options": more})
+
+
+def _whoever() -> str:
+    return f"{os.environ.get('SUDO_USER') or getpass.getuser()} on {socket.gethostname()}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def verify(module: AnsibleModule, store: Store, requests: list[NodeRequest], done: Committed) -> None:
+    """Fail when a device that is new to the cluster cannot be used; warn of others, and when nobody could try."""
+    if not any(one.fence for one in requests if one.fence is not UNSET):
+        return
+    # imported when it is needed: a call with nothing to do shall be quick
+    from .pvc_state.wait_node import reads, wait_for_reads
+
+    before = done.snapshot_before.nodes if done.snapshot_before else {}
+    new, old = {}, {}
+    for one in requests:
+        stored = before.get(one.name)
+        known = stored.value.fence if stored and stored.value else ()
+        for device in done.snapshot_after.nodes[one.name].value.fence if one.fence is not UNSET else ():
+            (old if device in known else new)[one.name, device.name] = device
+    for text in reads(done.snapshot_after, old).failed:
+        module.warn(f"{text[0].upper()}{text[1:]}.")
+    if not new:
+        return
+    found = wait_for_reads(store, new, VERIFY_TIMEOUT)
+    if found.failed:
+        raise WaitTimeout(
+            "; ".join(found.failed),
+            option="fence",
+            remedy="the devices are declared; remove the cause, or give verify=false to declare what cannot be used yet",
+        )
+    for text in found.unread:
+        module.warn(
+            f"It is not known whether fence devices can be used: {text} was not read within {VERIFY_TIMEOUT} s."
+        )
+
+
+def drain(module: AnsibleModule, store: Store, requests: list[NodeRequest], snapshot: Snapshot) -> Snapshot:
+    """Wait until the nodes that are to be empty are."""
+    nodes = [one.name for one in requests if one.state in ("drained", "maintenance")]
+    if not nodes:
+        return snapshot
+    from .pvc_state.wait_node import drained, staying, wait_until_drained
+
+    if not all(drained(snapshot, node) for node in nodes):
+        snapshot = wait_until_drained(store, nodes, module.params["wait_timeout"])
+    for node in nodes:
+        for vm, state in staying(snapshot, node).items():
+            module.warn(f"VM {vm} stays on {node}: it is {state}.")
+    return snapshot

@@ -1,0 +1,306 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the cluster must live through, one function each; ``python -m tests.agent.hard_times`` runs all until one fails.
+
+Each raises AssertionError when an invariant is violated. tests/agent/test_safety.py runs them one by one; a copy of the
+agent with a bug in it runs them all, and must not get through.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pvc_node_agent.sim.chaos import EVIDENCE, Chaos
+from pvc_node_agent.sim.stage import Stage
+from pvc_state import codec, paths
+from pvc_state.records import Fence, Settings, Vm
+from pvc_state.store import Set
+
+#: How a node may go.
+LOSSES: dict[str, Callable[[Stage, str], None]] = {
+    "power cut": lambda stage, node: stage[node].power_cut(),
+    "isolated": lambda stage, node: stage[node].isolate(),
+    "store lost": lambda stage, node: stage[node].network(store=False, ceph=True),
+    "paused": lambda stage, node: stage[node].pause(),
+}
+#: What evidence may be like.
+MOODS = ("ok", "failed", "lying")
+#: Seeds of random trouble that every run of the tests plays.
+SEEDS = range(1, 41)
+
+
+def small_scope(evidence: Sequence[str], mood: str, loss: str, effects: int) -> bool:
+    """A node with the only VM goes; the leader's agent dies after its n-th effect. Returns whether it did so many."""
+    stage = Stage(vms=3, evidence=evidence)
+    stage.advance(10.0)
+    leader = next(name for name, machine in stage.nodes.items() if machine.lead.view.epoch is not None)
+    victim = next(name for name in sorted(stage.nodes, reverse=True) if name != leader)
+    if mood == "failed":
+        stage.storage.fence_failing = "Ceph's monitors do not answer"
+        stage.power.moods[f"bmc-{victim}"] = "refuses"
+    elif mood == "lying":
+        stage.power.moods[f"bmc-{victim}"] = "lies"
+    LOSSES[loss](stage, victim)
+    stage.crash_after(leader, effects)
+    stage.advance(20.0)
+    crashed = stage[leader].loop is None
+    stage.advance(20.0)
+    if mood != "ok" and loss != "power cut" and evidence == ("powered_off",):
+        fence = stage.record(Fence, paths.fence(victim))
+        assert fence is None or fence.state == "collecting", f"a fence is {fence} although nothing proves it"
+    stage.calm()
+    return crashed
+
+
+def small_scopes() -> list[tuple[Sequence[str], str, str]]:
+    return list(itertools.product(EVIDENCE, MOODS, LOSSES))
+
+
+def every_crash(evidence: Sequence[str], mood: str, loss: str) -> None:
+    """Crash after each of the effects, until there are no more."""
+    for effects in range(1, 40):
+        if not small_scope(evidence, mood, loss, effects):
+            assert effects > 2, "the leader did nothing at all"
+            return
+    raise AssertionError("the leader's effects never end")
+
+
+# --- one story each -----------------------------------------------------------------------------------------------
+
+
+def a_cut_guest_ends_at_once() -> None:
+    """Only the store is lost: the storage is cut, and within seconds no guest runs there, although nobody can say so."""
+    stage = Stage(evidence=("storage_cut",))
+    stage.advance(10.0)
+    stage["node3"].network(store=False, ceph=True)
+    stage.advance(6.5)
+    assert stage["node3"].storage_address in stage.storage.blocklist
+    stage.advance(2.0 + stage.storage.lag)
+    assert not stage["node3"].running, "a guest whose storage is cut still runs"
+    stage.calm()
+
+
+def the_last_owner_writes_until_every_osd_knows() -> None:
+    """The new owner opens nothing before the OSDs know whom they must refuse."""
+    stage = Stage(evidence=("storage_cut",))
+    stage.storage.lag = 60.0
+    stage.advance(10.0)
+    stage["node3"].isolate()
+    stage.advance(30.0)
+    stage.calm()
+
+
+def maintenance_fences_nobody() -> None:
+    stage = Stage()
+    stage.advance(10.0)
+    stage.maintenance(True)
+    stage.advance(1.0)
+    stage["node3"].power_cut()
+    stage.advance(200.0)
+    assert not stage.fenced, "a node was fenced in maintenance"
+    assert not stage.storage.blocklist
+    stage.calm()
+
+
+def a_storm_is_held() -> None:
+    """Two of five at once are more than may be fenced: that looks like a switch."""
+    stage = Stage(5, vms=5, storm_limit=1)
+    stage.advance(10.0)
+    for node in ("node4", "node5"):
+        stage[node].isolate()
+    stage.advance(60.0)
+    assert not stage.fenced, "a storm was fenced"
+    stage["node5"].reconnect()
+    stage.advance(60.0)
+    assert list(stage.fenced) == ["node4"], "what is left of a storm was not fenced"
+    stage.calm()
+
+
+def a_healthy_cluster_is_left_alone() -> None:
+    stage = Stage(5, 2, vms=7)
+    stage.advance(10.0)
+    starts = dict(stage.starts)
+    for node in stage.nodes.values():
+        node.restart_agent()
+        stage.advance(3.0)
+    stage.store(False)
+    stage.advance(60.0)
+    stage.store(True)
+    stage.advance(600.0)
+    assert not stage.fenced, "a healthy node was fenced"
+    assert stage.starts == starts, "a VM was started anew although nothing had happened"
+    stage.calm()
+
+
+def a_vm_beyond_ceph_waits_for_power_off() -> None:
+    stage = Stage()
+    znode = stage.user.get(paths.vm("vm3"))
+    assert znode is not None
+    record = codec.decode(Vm, znode.data)
+    record = replace(record, ha=replace(record.ha, power_off=True))
+    stage.user.commit([Set(paths.vm("vm3"), codec.encode(record), znode.version)])
+    stage.advance(10.0)
+    stage.power.moods["bmc-node3"] = "lies"
+    stage["node3"].isolate()
+    stage.advance(60.0)
+    owner = stage.desired("vm3")[1].node
+    assert owner == "node3", f"a VM that needs power-off was given to {owner} although the node has its power"
+    stage.power.moods.clear()
+    stage.advance(60.0)
+    assert stage.desired("vm3")[1].node != "node3", (
+        "a VM that needs power-off was not recovered although that is proven"
+    )
+    stage.calm()
+
+
+def total_loss_of_power() -> None:
+    """All goes dark; when all is back, all runs again, once."""
+    stage = Stage(3, 2, vms=5)
+    stage.advance(10.0)
+    for node in stage.nodes.values():
+        node.power_cut()
+    stage.advance(300.0)
+    for node in stage.nodes.values():
+        node.power_on()
+        stage.advance(2.0)
+    stage.advance(60.0)
+    assert not stage.fenced
+    stage.calm()
+
+
+def a_quick_reboot_is_a_death_too() -> None:
+    """The node is back before its session ends: another boot, so nothing runs there any more."""
+    stage = Stage()
+    stage.advance(10.0)
+    stage["node3"].power_cut()
+    stage.advance(1.0)
+    stage["node3"].power_on()
+    stage.calm()
+
+
+def a_frozen_leader_writes_nothing_more() -> None:
+    """It decides, stands still, is replaced, and runs on with what it had decided."""
+    for seconds in (1.0, 8.0, 30.0):
+        stage = Stage()
+        stage.advance(10.0)
+        leader = next(name for name, machine in stage.nodes.items() if machine.lead.view.epoch is not None)
+        victim = next(name for name in sorted(stage.nodes, reverse=True) if name != leader)
+        stage[victim].power_cut()
+        stage.advance(5.9)
+        stage.jobs_run = False
+        stage.advance(0.2)
+        stage[leader].pause()
+        stage.jobs_run = True
+        stage.advance(seconds)
+        stage[leader].thaw()
+        stage.advance(30.0)
+        stage.calm()
+
+
+def a_start_that_stands_still_harms_nobody() -> None:
+    """The store has said yes, and then the machine freezes, for as long as another one needs to take over."""
+    for evidence, seconds in itertools.product(EVIDENCE, (3.0, 30.0)):
+        stage = Stage(evidence=evidence)
+        stage.advance(10.0)
+        stage.want("vm3", "stopped")
+        stage.advance(5.0)
+        stage.stall("node3", seconds)
+        stage.want("vm3", "started")
+        stage.advance(60.0)
+        stage.calm()
+
+
+def late_watches() -> None:
+    """Nobody is told of anything for a while."""
+    for wait in (0.5, 7.0, 20.0):
+        stage = Stage()
+        stage.advance(10.0)
+        stage.ensemble.late(True)
+        stage["node3"].isolate()
+        stage.advance(wait)
+        stage["node3"].reconnect()
+        stage.advance(wait)
+        stage.ensemble.late(False)
+        stage.calm()
+
+
+def every_way_to_shut_down() -> None:
+    for policy, reboot in itertools.product(("conditional", "freeze", "failover", "migrate"), (True, False)):
+        stage = Stage(shutdown_policy=policy)
+        stage.advance(10.0)
+        stage["node3"].leave(reboot=reboot)
+        stage.advance(60.0)
+        assert not stage.fenced, f"a node that signed off was fenced ({policy})"
+        stage.calm()
+
+
+def a_drain_ends() -> None:
+    stage = Stage()
+    stage.advance(10.0)
+    stage.node_state("node3", "drained")
+    stage.advance(60.0)
+    assert not stage["node3"].running
+    assert stage.starts == {"vm1": 1, "vm2": 1, "vm3": 1}, "a drain restarted something"
+    stage.calm()
+
+
+def moves_survive_the_death_of_either_end() -> None:
+    for victim, broken in itertools.product(("node1", "node3"), (False, True)):
+        for effects in range(1, 5):
+            stage = Stage()
+            stage.advance(10.0)
+            stage["node3"].hypervisor.breaks = broken
+            stage.crash_after("node3", effects)
+            stage.move("vm3", "node1")
+            stage.advance(0.5)
+            stage[victim].power_cut()
+            stage.advance(30.0)
+            stage.calm()
+
+
+def an_operator_may_change_the_policy_meanwhile() -> None:
+    stage = Stage(evidence=("powered_off",))
+    stage.advance(10.0)
+    stage.power.moods["bmc-node3"] = "unreachable"
+    stage["node3"].isolate()
+    stage.advance(20.0)
+    stage._change(paths.SETTINGS, Settings, evidence=("storage_cut",))
+    stage.advance(60.0)
+    stage.calm()
+
+
+STORIES: Sequence[Callable[[], None]] = (
+    a_healthy_cluster_is_left_alone,
+    a_cut_guest_ends_at_once,
+    the_last_owner_writes_until_every_osd_knows,
+    maintenance_fences_nobody,
+    a_storm_is_held,
+    a_vm_beyond_ceph_waits_for_power_off,
+    total_loss_of_power,
+    a_quick_reboot_is_a_death_too,
+    a_frozen_leader_writes_nothing_more,
+    a_start_that_stands_still_harms_nobody,
+    late_watches,
+    every_way_to_shut_down,
+    a_drain_ends,
+    moves_survive_the_death_of_either_end,
+    an_operator_may_change_the_policy_meanwhile,
+)
+
+
+def main() -> int:
+    """All of it, the quickest first; ends with the first that fails."""
+    for story in STORIES:
+        story()
+    for evidence, mood, loss in small_scopes():
+        every_crash(evidence, mood, loss)
+    for seed in SEEDS:
+        Chaos(seed).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
