@@ -57,7 +57,7 @@ class Owned(Answer):
             return self._under_way(case.busy)
         if self._gives_up():
             return self._verdict(
-                "failed", self._old_generation(), self.memory.given_up, None, "give up", self.memory.given_up
+                "failed", self.record.generation, self.memory.given_up, None, "give up", self.memory.given_up
             )
         if case.standing.halt:
             return self._verdict("backoff", self._old_generation(), f"{case.standing.halt}: it is not started here")
