@@ -151,7 +151,7 @@ def _done(now: float, view: View, event: Done) -> View:
         return replace(view, writing=False, write_at=now + view.settings.first_pause)
     vm = effect.vm
     if view.busy.get(vm) not in (None, effect):
-        # the end of a move that was cut short by the end of its domain
+        # what was not waited for, since its domain had to end
         return view
     view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
     match event.failure:

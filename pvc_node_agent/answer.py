@@ -29,6 +29,8 @@ class Answer:
         self.epoch = claim.epoch
         self.right = Right(claim.epoch, claim_version, record_version, case.enrolment)
         memory = case.memory
+        if memory.swept:
+            memory = replace(memory, swept="", stopping_since=None)
         if memory.record_version != record_version:
             # the user has spoken: what failed before may work now
             stopping = record.state != "started"

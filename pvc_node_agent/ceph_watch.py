@@ -33,6 +33,8 @@ _FRESH = 5.0
 #: Names of the objects that are asked for, so that they lie in different placement groups; how many at a time.
 _NAMES = tuple(f"pvc-watch-{number}" for number in range(16))
 _AT_ONCE = 3
+#: Pools come and go: after so many questions they are looked for again.
+_LOOK_FOR_POOLS = 60
 #: A small client: it has no traffic.
 _OPTIONS = {
     "client_mount_timeout": "5",
@@ -57,26 +59,30 @@ class Client:
         self._answers: list[int] = []
         self._open: set[tuple[str, str]] = set()
         self._pools: dict[str, Any] = {}
-        self._next = 0
+        self._asked = 0
 
     def address(self) -> str:
         """The address that Ceph sees; empty when it is in a notation that is not known."""
         match = _ADDRESS.search(self._cluster.get_addrs())
         return (match.group(1) or match.group(2)) if match else ""
 
-    def ask(self) -> None:
-        """Ask some more, but never twice for what has not been answered."""
-        if not self._pools:
+    def ask(self) -> bool:
+        """Ask some more, but never twice for what has not been answered; returns whether there is anything to ask for."""
+        if self._asked % _LOOK_FOR_POOLS == 0:
             self._pools = {name: self._cluster.open_ioctx(name) for name in self._cluster.list_pools()}
-        for pool, context in tuple(self._pools.items()):
+        self._asked += 1
+        with self._changed:
+            pools = tuple(self._pools.items())
+        for pool, context in pools:
             for step in range(_AT_ONCE):
-                name = _NAMES[(self._next + step) % len(_NAMES)]
+                name = _NAMES[(self._asked * _AT_ONCE + step) % len(_NAMES)]
                 with self._changed:
                     if (pool, name) in self._open:
                         continue
                     self._open.add((pool, name))
                 context.aio_stat(name, lambda done, _size, _time, key=(pool, name): self._answered(key, done))
-        self._next += _AT_ONCE
+        with self._changed:
+            return bool(self._pools or self._answers)
 
     def answers(self, timeout: float) -> list[int]:
         """What was answered, as error numbers; waits for the first one."""
@@ -128,7 +134,11 @@ class Watcher:
         if client is None:
             client = self._client = Client(self._conf, self._user)
             self._address = client.address()
-        client.ask()
+        if not client.ask():
+            # there is no pool, or none that this user may use: then no guest of this node uses one, either
+            self._answered_at = time.monotonic()
+            self._say("ok", "")
+            return
         answers = client.answers(_EVERY * 0.9)
         if _REFUSED in answers:
             self._answered_at = time.monotonic()

@@ -118,7 +118,7 @@ class Config:
         parallel_starts: how many VMs are started at the same time.
         addresses: what the node is reached by in each network of the cluster; published in its status.
         health: None when the file does not have the section: nothing is looked at, and nothing told.
-        fence: None when the file does not have the section: the node fences nobody, and never leads.
+        fence: None when the file does not have the section: the node may lead, but fences nobody, and says so.
     """
 
     node: str

@@ -188,6 +188,7 @@ def run(config: Config) -> None:
         journal.notify("STOPPING=1")
         stopped.set()
         leading.stop()
+        storage_watch.hurry()
         watching.join(_GOODBYE)
 
 

@@ -305,12 +305,13 @@ def _list(connection: Any) -> dict[str, Domain]:
 
 def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
     """The VM and its domain; None when it does not run, or is none of ours."""
+    domain = None
     try:
         domain = connection.lookupByUUIDString(uuid)
         mark = _mark(domain)
         state, reason = domain.state()
     except libvirt.libvirtError as err:
-        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or (domain is not None and _has_ended(domain)):
             return None
         raise
     if mark is None or mark.vm != domain.name() or state == libvirt.VIR_DOMAIN_SHUTOFF:
@@ -322,6 +323,14 @@ def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
     else:
         what = _STATES.get(state, DomainState.RUNNING)
     return mark.vm, Domain(uuid, what, mark.epoch, mark.definition)
+
+
+def _has_ended(domain: Any) -> bool:
+    """Whether a domain has ended between two questions: libvirt then answers them with all sorts of errors."""
+    try:
+        return not domain.isActive()
+    except libvirt.libvirtError as err:
+        return bool(err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN)
 
 
 def _mark(domain: Any) -> Mark | None:

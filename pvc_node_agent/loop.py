@@ -175,7 +175,7 @@ class Loop(Turning[Event]):
 
     def _note_done(self, done: Done) -> None:
         effect = done.effect
-        if not isinstance(effect, Publication):
+        if not isinstance(effect, Publication) and self._due.get(effect.vm, (0.0, effect))[1] is effect:
             self._due.pop(effect.vm, None)
         if done.failure is Failure.BLIND:
             self._feed.doubt(done.reason)

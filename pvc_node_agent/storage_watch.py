@@ -52,6 +52,13 @@ class StorageWatch:
         self._last: Event | None = None
         self._address = ""
         self._cut = False
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def hurry(self) -> None:
+        """What is being listened to ends now; from any thread."""
+        child = self._child
+        if child is not None:
+            child.kill()
 
     def watch(self, stopped: threading.Event) -> None:
         """Until told to stop; leaves no process behind."""
@@ -69,12 +76,14 @@ class StorageWatch:
         child = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
+        self._child = child
         try:
             for line in self._lines(child, stopped):
                 if line is None:
                     return f"the process that asks Ceph has not said anything for {self._silence:g} s"
                 self._hear(line)
         finally:
+            self._child = None
             child.kill()
             for pipe in (child.stdin, child.stdout):
                 if pipe is not None:

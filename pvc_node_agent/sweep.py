@@ -14,15 +14,30 @@ from dataclasses import replace
 from pvc_state.records import VmStatus
 
 from .case import Case, Verdict, react
-from .effects import AskUnasked, DestroyUnasked, MigrateDomain
+from .effects import (
+    AskUnasked,
+    DestroyDomain,
+    DestroyStray,
+    DestroyUnasked,
+    MigrateDomain,
+    ResumeDomain,
+    ShutdownDomain,
+)
 from .view import Domain
 
+#: What is not waited for when a domain must end: a move ends with it, and the others may be waiting for the store. What
+#: starts a domain is waited for, since there may be one afterwards.
+_YIELDING = (AskUnasked, DestroyDomain, DestroyStray, MigrateDomain, ResumeDomain, ShutdownDomain)
 #: Seconds that a guest gets whose record is not known.
 _TIME = 90
 
 
 def sweep(case: Case) -> Verdict:
     """What to do about the VM."""
+    if case.memory.swept != case.standing.sweep:
+        # what failed before is no reason to wait now
+        memory = replace(case.memory, swept=case.standing.sweep, trouble="", attempts=0, retry_at=0.0)
+        case = case._replace(memory=memory)
     if case.domain is None:
         memory = replace(case.memory, ended="", running_since=None, stopping_since=None)
         return Verdict(_status(case, "stopped"), memory)
@@ -36,8 +51,7 @@ def sweep(case: Case) -> Verdict:
 def _destroy(case: Case, domain: Domain, why: str) -> Verdict:
     memory, wake_at = react(case)
     status = _status(case, "stopping")
-    # a guest on its way to another node is not waited for: its move ends with it
-    if (case.busy is not None and not isinstance(case.busy, MigrateDomain)) or wake_at is not None:
+    if (case.busy is not None and not isinstance(case.busy, _YIELDING)) or wake_at is not None:
         return Verdict(status, memory, wake_at=wake_at)
     return Verdict(status, memory, DestroyUnasked(case.vm, domain.uuid), "destroy", why)
 

@@ -231,6 +231,7 @@ class Memory:
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
         overdue: what takes longer than it should.
+        swept: why all domains of the node had to end, when it was last decided on; empty when they had not to.
         said: the last sentence, so that it is not repeated.
     """
 
@@ -253,6 +254,7 @@ class Memory:
     barrier: int = 0
     volumes_gone: bool = False
     overdue: str = ""
+    swept: str = ""
     said: str = ""
 
 

@@ -31,10 +31,15 @@ def cut(ask: Ask, addresses: Iterable[str]) -> int:
     """Refuse every client on the addresses; the epoch of a committed osdmap that holds all entries. Raises Failed.
 
     An entry without a port counts for every client of the address, in every release of Ceph; the daemons there are
-    none of its clients. It replaces one that is there and may expire sooner.
+    none of its clients. It replaces one that is there and may expire sooner. Entries that are there already make no new
+    osdmap, so that a cut can be looked at as often as one likes.
     """
     wanted = sorted({entry_of(address) for address in addresses})
-    _together(wanted, lambda one: ask("osd blocklist", blocklistop="add", addr=one, expire=float(EXPIRY)))
+    epoch, entries = _blocklist(ask)
+    needed = [one for one in wanted if entries.get(one, 0.0) < time.time() + EXPIRY / 2]
+    if not needed:
+        return epoch
+    _together(needed, lambda one: ask("osd blocklist", blocklistop="add", addr=one, expire=float(EXPIRY)))
     epoch, entries = _blocklist(ask)
     missing = [one for one in wanted if one not in entries]
     if missing:

@@ -44,6 +44,10 @@ _PAUSES = {
 }
 
 
+#: Seconds after which a storage cut that holds is looked at again.
+_CHECK = 15.0
+
+
 def absorb(now: float, view: LeadView, event: LeadEvent) -> LeadView:
     """The view after the event."""
     match event:
@@ -99,6 +103,9 @@ def _written(now: float, view: LeadView, event: Written) -> LeadView:
 def _answered(now: float, view: LeadView, event: DeviceResult) -> LeadView:
     name, why = _outcome(event)
     view = replace(view, busy=_without(view.busy, name), results={**view.results, name: event})
+    if isinstance(event, StorageCut):
+        again = Attempt(0, now + _CHECK, "it was looked at a moment ago")
+        view = replace(view, attempts={**view.attempts, f"check {event.node}": again})
     if why:
         return _failed(now, view, name, why)
     return replace(view, attempts=_without(view.attempts, name))

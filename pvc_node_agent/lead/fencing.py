@@ -191,6 +191,9 @@ class _Fenced:
             self._write(replace(self.fence, evidence=now, epoch=max(epoch, self.fence.epoch)))
         if self._power_is_wanted():
             self._order(now)
+        if self.alive is None and self.fence.epoch and self.work.free(f"check {self.node}"):
+            # nobody should take it back meanwhile: an order that was late, or a person
+            self.work.ask(CutStorage(self.node, self.fence.id, self.fence.addresses))
         if off(self.record, now) and not self._marked():
             self.work.ask(MarkDown(self.node, self.fence.id))
 

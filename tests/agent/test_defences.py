@@ -28,8 +28,8 @@ BUGS = {
     ),
     "decides while blind": (
         "step.py",
-        "    if not view.link.sees and not stand.unasked:\n        return",
-        "    if False:\n        return",
+        "    if not view.link.sees and not stand.unasked:\n        until",
+        "    if False:\n        until",
     ),
     "starts under its fence": ("standing.py", 'fence.state != "held" else None', "False else None"),
     "says that it is clean while something runs": (

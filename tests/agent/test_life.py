@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pvc_node_agent.events import LeaveSeen, StorageCutSeen, StorageSeen
+from pvc_node_agent.events import Enrolled, Event, LeaveSeen, StorageCutSeen, StorageSeen
 from pvc_node_agent.feed import Superseded
 from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
@@ -461,8 +461,10 @@ def test_what_a_former_life_said_is_gone_with_a_new_ephemeral(world: World) -> N
     signed = replace(world.status("node1"), signed_off=SignOff(True, "it shuts down"), leaving="migrate")
     world.user.commit([Set(paths.status("node1"), codec.encode(signed), status.version)])
     world["node1"].hypervisor.stop_answering()
+    world.jobs_run = False
     world["node1"].reboot()
     world.advance(7)
+    assert world.znode(paths.alive("node1")) is not None
     status = world.status("node1")
     assert (status.signed_off, status.leaving, status.clean) == (None, "", "")
 
@@ -907,8 +909,9 @@ def test_the_settings_decide_how_long_a_node_may_be_silent(world: World) -> None
 
 
 def test_a_session_is_changed_in_one_transaction_and_the_old_one_ends(world: World) -> None:
-    before = world["node1"].view.link.session
-    gone: list[str] = []
+    before, gone = world["node1"].view.link.session, list[str]()
+    heard, post = list[Event](), world["node1"].feed._post
+    world["node1"].feed._post = lambda event: (heard.append(event), post(event))[1]
     ensemble = world.ensemble
     announce = ensemble._announce
 
@@ -922,6 +925,7 @@ def test_a_session_is_changed_in_one_transaction_and_the_old_one_ends(world: Wor
     world.settle()
     assert gone == []
     assert before not in ensemble._sessions
+    assert sum(isinstance(event, Enrolled) for event in heard) == 1, "the end of the old session is nobody's concern"
     assert world["node1"].view.link.session != before
 
 

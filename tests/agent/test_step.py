@@ -329,6 +329,37 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         DESTROY,
         "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
     ),
+    "the storage is cut while the store is asked for something else": (
+        view(
+            domain=RUNS,
+            storage=CUT,
+            link=BLIND,
+            busy={"web1": ShutdownDomain("web1", RIGHT, UUID)},
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
+    "the storage is cut while it starts": (
+        view(
+            domain=RUNS,
+            storage=CUT,
+            busy={"web1": START},
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        None,
+        None,
+    ),
+    "the storage is cut, and what failed before is not waited for": (
+        view(
+            domain=state(DomainState.IO_ERROR),
+            storage=CUT,
+            remembered={"reason": "its storage failed", "attempts": 7, "retry_at": NOW + 60},
+            said="the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+        ),
+        DESTROY,
+        "web1: destroy: the storage of this node is cut: Ceph has blocklisted 10.0.2.1",
+    ),
     "the storage is cut, and it is ignored": (
         view(
             wanted("ignored"),

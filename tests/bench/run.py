@@ -26,8 +26,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "site": site.measure,
     "database": database.measure,
     "fabric": fabric.measure,
-    "placing": placing.measure,
     "failover": failover.measure,
+    "placing": placing.measure,
 }
 
 #: Those that take too long to be run unasked.

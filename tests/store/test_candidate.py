@@ -96,6 +96,20 @@ def test_one_that_stops_leaves_the_lead_but_not_its_session(harness: Harness, us
     assert user.get(paths.alive("node1"))
 
 
+def test_one_that_was_replaced_and_does_not_know_leaves_the_next_ones_place_alone(
+    harness: Harness, user: Store
+) -> None:
+    one = Standing(harness.connect(), "node1")
+    one.until(TreeSeen)
+    user.sync()
+    user.commit([Delete(paths.LEADER, 0), Delete(paths.alive("node1"), 0)])
+    two = Standing(harness.connect(), "node2")
+    assert two.until(Elected) == Elected(2)
+    one.candidate.stand(False)
+    one.until(Deposed)
+    assert leader(user) == "node2"
+
+
 def test_the_next_agent_of_a_node_takes_its_lead_over(harness: Harness, user: Store) -> None:
     one, two = Standing(harness.connect(), "node1"), Standing(harness.connect(), "node2")
     one.store.commit([Delete(paths.alive("node1"), 0)])

@@ -32,7 +32,7 @@ from pvc_state import codec, paths, staging
 from pvc_state.errors import StoreUnavailable
 from pvc_state.records import Claim, Declaration, Fence, FenceDevice, Node, Past, Rule
 from pvc_state.snapshot import Snapshot, load
-from pvc_state.store import Create, Delete, Op, Set, Store
+from pvc_state.store import Create, Delete, Op, Set, Store, Watch, Znode
 from tests.store.harness import Harness
 from tests.unit.plugins.module_utils.pvc_state.builders import Cluster, request
 from tests.unit.plugins.module_utils.pvc_state.faults import Wrapped
@@ -439,6 +439,28 @@ def test_who_leads_no_more_and_what_is_over_does_nothing_outside(lead: Lead, nam
         "state": Set(paths.fence(DEAD), codec.encode(replace(FENCE, state=other)), 0),
     }
     lead.store.commit([ops[lost]])
+    lead.do(effect)
+    assert lead.outside.asked == []
+
+
+class Overtaken(Wrapped):
+    """Its read of a fence is old when it arrives: a follower may be behind."""
+
+    def __init__(self, inner: Store, meanwhile: Sequence[Op]) -> None:
+        super().__init__(inner)
+        self.meanwhile = meanwhile
+
+    def get(self, path: str, watch: Watch | None = None) -> Znode | None:
+        znode = super().get(path, watch)
+        if path == paths.fence(DEAD):
+            self.inner.commit(self.meanwhile)
+        return znode
+
+
+@pytest.mark.parametrize("name", EVERY_ACT)
+def test_a_fence_that_changes_while_it_is_looked_at_stops_what_was_to_be_done(lead: Lead, name: str) -> None:
+    effect = prepared(lead, name)
+    lead.store = Overtaken(lead.store, [Set(paths.fence(DEAD), codec.encode(FENCE), 0)])
     lead.do(effect)
     assert lead.outside.asked == []
 

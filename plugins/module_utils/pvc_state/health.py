@@ -154,7 +154,9 @@ def _of_unknown(snapshot: Snapshot, node: str, why: str) -> Finding:
     own = [kind for kind in LABELS if kind != "fence"]
     kinds = [kind for kind in own if health is None or any(one.kind == kind for one in health.services)]
     blind = f"; nothing is known of its {', '.join(LABELS[kind] for kind in kinds)}" if kinds and health else ""
-    return Finding(frozenset({"agents", *kinds}), node, f"{node}: {why}{blind}")
+    record = snapshot.nodes[node].value
+    excuse = "it is in maintenance, and " if record is not None and record.state == "maintenance" else ""
+    return Finding(frozenset({"agents", *kinds}), node, f"{node}: {excuse}{why}{blind}")
 
 
 def _of_leading(snapshot: Snapshot, leader: str) -> Iterator[Finding]:

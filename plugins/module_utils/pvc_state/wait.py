@@ -189,7 +189,6 @@ def _refreshed(store: Store, snapshot: Snapshot, names: Collection[str], wake: W
     claims = {name: claim for name, claim in snapshot.claims.items() if name in existing}
     for name in names:
         vm = vms[name].value if name in vms else None
-        # A stopped VM that is bound to another node changes hands; no other claim moves while one waits.
         if vm is not None and vm.node is not None and vm.node != snapshot.owner(name):
             claims |= _read(store, Claim, {name: paths.claim(name)}, wake)
     owned = (claims[name].value for name in names if name in claims)
@@ -202,13 +201,24 @@ def _refreshed(store: Store, snapshot: Snapshot, names: Collection[str], wake: W
         **{node: record for node, record in snapshot.alive.items() if node not in owners},
         **_read(store, Alive, {node: paths.alive(node) for node in sorted(owners)}, wake),
     }
-    return dataclasses.replace(
+    fresh = dataclasses.replace(
         snapshot,
         vms=MappingProxyType(vms),
         claims=MappingProxyType(claims),
         status=MappingProxyType(status),
         alive=MappingProxyType(alive),
     )
+    left = {name: paths.claim(name) for name in names if name in claims and _left(snapshot, fresh, name)}
+    found = _read(store, Claim, left, wake)
+    if all(claims[name] == claim for name, claim in found.items()):
+        return fresh
+    return _refreshed(store, dataclasses.replace(fresh, claims=MappingProxyType({**claims, **found})), names, wake)
+
+
+def _left(before: Snapshot, now: Snapshot, name: str) -> bool:
+    """Whether a VM may have another owner by now: its owner is dead, or has stopped to speak of it."""
+    owner = now.owner(name)
+    return owner not in now.alive or (vm_status(before, name) is not None and vm_status(now, name) is None)
 
 
 def _read(store: Store, cls: type[T], places: Mapping[str, str], wake: Watch) -> dict[str, Stored[T]]:

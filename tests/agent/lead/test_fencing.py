@@ -310,7 +310,8 @@ class TestComingBack:
         assert Led(back(fenced(cluster(), "node3", PROVEN), "f0")).effects() == ()
 
     def test_a_node_that_says_clean_and_is_gone_is_not_let_in(self) -> None:
-        assert Led(back(fenced(cluster(alive=TWO), "node3", PROVEN), "f1")).effects() == ()
+        effects = Led(back(fenced(cluster(alive=TWO), "node3", PROVEN), "f1")).effects()
+        assert not any(isinstance(effect, UpdateFence) for effect in effects)
 
     def test_the_cut_is_undone_before_the_record_goes(self) -> None:
         led = Led(back(fenced(cluster(), "node3", replace(PROVEN, state="lifting"), 4), "f1"))
@@ -350,6 +351,18 @@ class TestComingBack:
         assert led.effects() == ()
         led.see(StorageRestored("node3", "f1"))
         assert led.effects() == (CutStorage("node3", "f2", (address("node3"),)),)
+
+
+def test_a_cut_that_holds_is_looked_at_again_and_again() -> None:
+    led = Led(fenced(cluster(alive=TWO), "node3", PROVEN))
+    look = CutStorage("node3", "f1", (address("node3"),))
+    assert led.effects() == (look,)
+    led.see(StorageCut("node3", "f1", 44))
+    outcome = led.step()
+    assert outcome.effects == ()
+    assert outcome.wake_at == led.now + 15
+    led.now += 15
+    assert led.effects() == (look,)
 
 
 class TestPowerBesideAProvenCut:

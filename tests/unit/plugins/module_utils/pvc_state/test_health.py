@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvc_state import paths
+from pvc_state.codec import encode
 from pvc_state.health import LABELS, SERVICES, judge
 from pvc_state.health_view import cluster_view
-from pvc_state.records import Schema, Service
+from pvc_state.records import Node, Schema, Service
 from pvc_state.snapshot import empty
 from pvc_state.wait import NotHealthy, wait_for_health
 from tests.unit.plugins.module_utils.pvc_state.builders import Cluster
@@ -232,6 +233,13 @@ def test_an_agent_that_tells_nothing() -> None:
     for kind in SERVICES:
         # fence devices are other nodes'
         assert reasons(cluster, [kind]) == ([why] if kind != "fence" else [])
+
+
+def test_a_dead_node_in_maintenance_says_so() -> None:
+    cluster = Cluster(1)
+    cluster.agents["node1"].die()
+    cluster.overwrite(paths.node("node1"), encode(Node(state="maintenance")))
+    assert reasons(cluster)[0].startswith("node1: it is in maintenance, and its agent has no session")
 
 
 def test_a_cluster_without_nodes_has_nothing_that_is_wrong() -> None:

@@ -87,6 +87,33 @@ def test_it_follows_a_vm_that_moves(cluster: Cluster) -> None:
     assert wait_for_vms(store, ["web1"], LONG).owner("web1") == "node2"
 
 
+def test_it_follows_a_vm_whose_node_dies(cluster: Cluster) -> None:
+    """The leader gives it to another node; nobody has asked for that."""
+    cluster.apply(request())
+    first, second = cluster.agents["node1"], cluster.agents["node2"]
+    first.observe("web1", "starting")
+    store = Acting(
+        cluster,
+        first.die,
+        lambda: first.hand_over("web1", "node2"),
+        lambda: second.observe("web1", "running"),
+    )
+    assert wait_for_vms(store, ["web1"], LONG).owner("web1") == "node2"
+
+
+def test_it_follows_a_vm_that_the_leader_moves(cluster: Cluster) -> None:
+    cluster.apply(request())
+    first, second = cluster.agents["node1"], cluster.agents["node2"]
+    first.observe("web1", "starting")
+
+    def move() -> None:
+        first.hand_over("web1", "node2")
+        first.report(lambda status: dataclasses.replace(status, vms={}))
+
+    store = Acting(cluster, move, lambda: second.observe("web1", "running"))
+    assert wait_for_vms(store, ["web1"], LONG).owner("web1") == "node2"
+
+
 @pytest.mark.parametrize(
     ("harm", "text"),
     [
