@@ -300,6 +300,7 @@ def test_a_start_that_fails_too_often_is_given_up() -> None:
     world.advance(60)
     assert world.vm("web1").state == "failed"
     assert world.vm("web1").reason.startswith("given up after it failed 4 times in a row on this node")
+    assert world.vm("web1").generation == 1, "the leader can tell that this is about the record as it is now"
 
 
 def test_trouble_with_ceph_is_never_a_reason_to_give_up(world: World) -> None:

@@ -445,6 +445,7 @@ class VmStatus:
         epoch: epoch of the claim that it acts under.
         generation: generation of the desired record that is true now; while a change is under way, the last one.
             What takes effect only at the next start does not hold it back: ``definition`` says that.
+            Of a VM in state ``failed``: the one that the agent has given up on, so that a change is told from it.
         reason: one sentence: why it is in this state.
         restarts: starts after a crash or failed start since the desired record last changed.
         console: path of the serial console's log on the node.
