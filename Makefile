@@ -58,6 +58,11 @@ emulated:  ## the scenarios for what containers cannot do: bonds and VLANs; disk
 	@$(MAKE) molecule SCENARIO=network
 	@$(MAKE) molecule SCENARIO=emulated
 
+SECONDS ?= 120
+.PHONY: chaos
+chaos: venv  ## simulated clusters in which everything goes wrong; SECONDS=600 for longer; prints the seed of what it finds
+	@PYTHONPATH=.:plugins/module_utils python -m pvc_node_agent.sim.chaos --seconds $(SECONDS) --first $$RANDOM
+
 .PHONY: failover
 STAGES ?= power_cut freeze leader_cut cut_cluster cut_both cut_storage deaf mute agent_kill zookeeper_down upgrade reboot poweroff load
 failover: lab  ## every way in which a node can be lost, on the lab: the better part of an hour; STAGES="freeze load" runs some

@@ -182,7 +182,7 @@ class _Fenced:
     # --- proven -------------------------------------------------------------------------------------------------------
 
     def _proven(self) -> None:
-        if self._returned():
+        if self._returned() or self._removed():
             return
         view = self.work.view
         now = gathered(view, self.work.snapshot, self.node, self.fence)
@@ -196,6 +196,16 @@ class _Fenced:
             self.work.ask(CutStorage(self.node, self.fence.id, self.fence.addresses))
         if off(self.record, now) and not self._marked():
             self.work.ask(MarkDown(self.node, self.fence.id))
+
+    def _removed(self) -> bool:
+        """Begin to lift the fence of a node that users have removed, if it cannot write any more even so."""
+        if self.node in self.work.snapshot.nodes or claims_of(self.work.snapshot, self.node):
+            return False
+        if self.fence.proven_by == "storage_cut":
+            self.work.say(self.subject, f"keep {self.node} cut off", "it was removed, and nothing proves that it is off")
+            return True
+        self._write(replace(self.fence, state="lifting", why=f"{self.fence.why}; it was removed from the cluster"))
+        return True
 
     def _power_is_wanted(self) -> bool:
         """Whether a VM that needs more than a storage cut still waits here."""
@@ -232,19 +242,20 @@ class _Fenced:
         return tuple((path, stored.version) for path, stored in words if stored is not None)
 
     def _lift(self) -> None:
-        if self.alive is None:
+        removed = self.node not in self.work.snapshot.nodes
+        if self.alive is None and not removed:
             # another id: what was proven, or undone, for the old one must not count for this one
             again = replace(self.fence, id=_new_id(self.work, self.node), why="it went again before it was back")
             again = _collecting(self.work, self.record, again)
             if self._write(again):
                 self.work.say(self.subject, f"fence {self.node}", again.why)
             return
-        if not self._clean():
+        if not removed and not self._clean():
             return
         if self.fence.cut and not self._restored():
             self.work.ask(RestoreStorage(self.node, self.fence.id, self.fence.addresses))
             return
-        self._end("it came back clean", self._presence())
+        self._end("it was removed from the cluster" if removed else "it came back clean", self._presence())
 
     def _restored(self) -> bool:
         result = self.work.view.results.get(f"restore {self.node}")
@@ -262,7 +273,7 @@ class _Fenced:
             self._drained(),
         )
         if self.work.ask(effect):
-            self.work.say(self.subject, f"{self.node} is back", how)
+            self.work.say(self.subject, f"the fence of {self.node} ends", how)
 
     def _drained(self) -> tuple[Node, int] | None:
         stored = self.work.snapshot.nodes.get(self.node)

@@ -130,6 +130,7 @@ class Machine:
     Attributes:
         powered: its power. reaches_store, reaches_ceph: its networks, as far as they matter.
         paused: whether it is frozen, guests and all. store_faulty: whether the store answers it with errors.
+        jobs_run: whether what its agent has decided is carried out.
         performed: called after each effect that its agent has carried out; may raise Dies.
         sentences: what its agents have said. troubles: what went wrong with them.
     """
@@ -155,6 +156,7 @@ class Machine:
         self.coordinator = coordinator
         self.performed: Callable[[object], None] = lambda _effect: None
         self.paused_at: float | None = None
+        self.jobs_run = True
         self.probe_at: float | None = None
         self.cut_seen = False
         self.rebooting: bool | None = None
@@ -445,7 +447,7 @@ class Machine:
 
     def _run_jobs(self) -> bool:
         waiting = (self.later, self.hypervisor_jobs, self.lead_jobs)
-        jobs = [job for later in waiting for job in later.take()] if self.world.jobs_run else []
+        jobs = [job for later in waiting for job in later.take()] if self.world.jobs_run and self.jobs_run else []
         for job in jobs:
             job()
         return bool(jobs)

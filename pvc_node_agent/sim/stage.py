@@ -195,7 +195,7 @@ class Stage(Witness):
         for machine in self.nodes.values():
             self._stalls.clear()
             machine.performed = lambda _effect: None
-            machine.store_faulty = False
+            machine.store_faulty, machine.jobs_run = False, True
             machine.hypervisor.failing, machine.hypervisor.obedient = "", True
             machine.hypervisor.breaks = False
             machine.thaw()

@@ -1,0 +1,129 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bugs of the kinds that such software has had, each put into a copy of the agent: hard times must find it in seconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+AGENT, STATE = "pvc_node_agent", "plugins/module_utils/pvc_state"
+
+#: What is wrong: file, what is there, what stands there instead; several where one alone is caught by another defence.
+BUGS: dict[str, list[tuple[str, str, str]]] = {
+    "recovers before there is proof": [
+        (
+            f"{AGENT}/lead/recovering.py",
+            'stored.value.state == "proven"',
+            'stored.value.state in ("collecting", "proven")',
+        ),
+        (
+            f"{STATE}/plan_recovery.py",
+            "    if any(_proven(snapshot, node, fence, kind) for kind in allowed):",
+            "    if True:",
+        ),
+    ],
+    "takes an accepted order for power that is off": [
+        (
+            f"{AGENT}/lead/perform.py",
+            "return PowerRead(effect.node, effect.fence, effect.device.name, False, why)",
+            "return PowerRead(effect.node, effect.fence, effect.device.name, True, why)",
+        ),
+    ],
+    "takes an ordered cut for a committed one": [
+        (
+            f"{AGENT}/lead/perform.py",
+            "return StorageCut(effect.node, effect.fence, 0, why)",
+            "return StorageCut(effect.node, effect.fence, 1)",
+        ),
+    ],
+    "writes without its epoch": [
+        (
+            f"{AGENT}/lead/perform.py",
+            "return [Check(paths.EPOCH, epoch), Check(paths.alive(self._node), 0)]",
+            "return [Check(paths.alive(self._node), 0)]",
+        ),
+    ],
+    "takes a storage cut for enough where it is not": [
+        (f"{STATE}/plan_recovery.py", '        allowed -= {"storage_cut"}', "        pass"),
+    ],
+    "lifts a fence before the node is clean": [
+        (f"{AGENT}/lead/fencing.py", "if self.alive is None or not self._clean():", "if self.alive is None:"),
+        (f"{AGENT}/lead/fencing.py", "        if not self._clean():\n            return\n", ""),
+    ],
+    "forgets that it has cut a node's storage": [
+        (f"{AGENT}/lead/fencing.py", "cut=begun.cut or cut", "cut=False"),
+        (f"{AGENT}/lead/fencing.py", "missing and self.fence.cut and", "missing and"),
+    ],
+    "does not pass the barrier on": [
+        (f"{AGENT}/lead/recovering.py", "barrier=max(", "barrier=0 * max("),
+    ],
+    "ignores the barrier": [
+        (
+            f"{AGENT}/perform.py",
+            "self._storage.ensure(effect.disks, effect.barrier)",
+            "self._storage.ensure(effect.disks, 0)",
+        ),
+    ],
+    "starts without the store's word": [
+        (
+            f"{AGENT}/perform.py",
+            "                self._confirm(effect.vm, effect.right)\n                self._hypervisor.start(",
+            "                self._hypervisor.start(",
+        ),
+    ],
+    "forgets the index": [
+        (f"{AGENT}/lead/perform.py", "yield from (Create(path) for path in sorted(wanted - there))", "yield from ()"),
+    ],
+    "ends no guest whose storage is cut": [(f"{AGENT}/standing.py", "    if view.storage.cut:", "    if False:")],
+    "starts under its own fence": [(f"{AGENT}/standing.py", 'fence.state != "held" else None', "False else None")],
+    "fences in maintenance": [
+        (f"{AGENT}/lead/gone.py", 'if work.policy.maintenance else ""', 'if False else ""'),
+        (f"{AGENT}/lead/fencing.py", "        if self.work.policy.maintenance:", "        if False:"),
+    ],
+    "fences a storm": [(f"{AGENT}/lead/gone.py", "    if len(at_once) <= limit:", "    if True:")],
+    "leaves a fence's node to itself when its leader dies": [
+        (f"{AGENT}/lead/absorb.py", "known = before.known | alive", "known = alive"),
+        (f"{AGENT}/lead/gone.py", "        if work.now < until:", "        if True:"),
+    ],
+    "takes a guest on its way for a stray": [(f"{AGENT}/decide.py", "epoch == claim.epoch + 1", "False")],
+    "does not restore the storage of a node that is back": [
+        (f"{AGENT}/lead/fencing.py", "if self.fence.cut and not self._restored():", "if False:"),
+    ],
+}
+
+
+def seed(folder: Path, changes: list[tuple[str, str, str]]) -> None:
+    """A copy of the agent and its library, with the changes."""
+    for source in (AGENT, STATE):
+        shutil.copytree(ROOT / source, folder / source, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, there, instead in changes:
+        path = folder / name
+        text = path.read_text()
+        assert there in text, f"{name} has no {there!r} to put a bug into"
+        path.write_text(text.replace(there, instead))
+
+
+def live_through(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.agent.hard_times"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{folder}:{folder / 'plugins/module_utils'}:{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_is_found(tmp_path: Path, bug: str) -> None:
+    seed(tmp_path, BUGS[bug])
+    done = live_through(tmp_path)
+    assert done.returncode != 0, "it got through hard times"
+    # found by what happened, not by what broke
+    assert "AssertionError" in done.stderr, done.stderr[-2000:]
