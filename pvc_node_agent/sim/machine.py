@@ -191,9 +191,9 @@ class Machine:
     def start_agent(self) -> None:
         world = self.world
         self.agents += 1
-        self.later = Later()
-        self.hypervisor_jobs = Later()
-        self.lead_jobs = Later()
+        self.later = Later(self.clock)
+        self.hypervisor_jobs = Later(self.clock)
+        self.lead_jobs = Later(self.clock, self.world.write_seconds)
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
         instance = f"agent-{self.agents}-of-{self.name}"
         self.feed = Feed(
@@ -309,9 +309,9 @@ class Machine:
         if self.loop is not None:
             self.candidate.stand(True)
 
-    def install(self, version: str) -> None:
-        """Its agent is of this version now."""
-        self.facts = replace(self.facts, agent=version)
+    def install(self, version: str, **changes: Any) -> None:
+        """Its agent is of this version now; further changes of its facts."""
+        self.facts = replace(self.facts, agent=version, **changes)
         if self.loop is not None:
             self.inbox.put(FactsSeen(self.facts))
 
@@ -456,7 +456,8 @@ class Machine:
         """When it has something to do although nothing happens."""
         if self.loop is None or self.paused:
             return None
-        times = [self.probe_at, *(self.clock.when(each.next_at()) for each in self.turned)]
+        sources = (*self.turned, self.later, self.hypervisor_jobs, self.lead_jobs)
+        times = [self.probe_at, *(self.clock.when(each.next_at()) for each in sources)]
         return min((time for time in times if time is not None), default=None)
 
     @property

@@ -40,7 +40,9 @@ class Stage(Witness):
         coordinators, hypervisors: how many nodes of each kind.
         vms: how many VMs, spread over all nodes.
         evidence: kinds that suffice; fence devices exist where ``powered_off`` is among them.
-        rules: of the VMs.
+        rules: of the VMs. on: the nodes that have them at first; all without it.
+        write_seconds: that each effect of a leader takes. memory: MiB of each node.
+        settings: of the cluster, as in records.Settings.
     """
 
     def __init__(
@@ -50,6 +52,9 @@ class Stage(Witness):
         vms: int = 3,
         evidence: Sequence[str] = ("storage_cut", "powered_off"),
         rules: Sequence[Rule] = (),
+        on: Sequence[str] = (),
+        write_seconds: float = 0.0,
+        memory: int = 8192,
         **settings: Any,
     ) -> None:
         self._stalls: dict[str, float] = {}
@@ -78,9 +83,11 @@ class Stage(Witness):
             self.user.commit([Create(paths.rule(f"rule-{number}"), codec.encode(rule))])
         self.vms = [f"vm{number}" for number in range(1, vms + 1)]
         for number, vm in enumerate(self.vms):
-            self._create(vm, names[number % len(names)], number)
+            self._create(vm, (on or names)[number % len(on or names)], number)
+        self.write_seconds = write_seconds
         for number, name in enumerate(names):
-            self.add_machine(name, coordinator=number < coordinators)
+            machine = self.add_machine(name, coordinator=number < coordinators)
+            machine.install(machine.facts.agent, memory=memory)
         self.settle()
 
     def _create(self, vm: str, node: str, number: int) -> None:

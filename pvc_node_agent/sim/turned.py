@@ -33,6 +33,8 @@ class Turned(Generic[E]):
     def turn(self) -> bool:
         """Pump the source, and turn the loop if it has something to do; returns whether there was anything."""
         now = self._clock.now()
+        if self._idle(now):
+            return False
         pumped = self._source.work.is_set() or (self._pump_at is not None and now >= self._pump_at)
         if pumped:
             self._source.work.clear()
@@ -50,6 +52,14 @@ class Turned(Generic[E]):
             self.turns += 1
             self._wake_at = self._loop.turn(events)
         return bool(events or due or self._source.work.is_set())
+
+    def _idle(self, now: float) -> bool:
+        return (
+            self._inbox.empty()
+            and (self._wake_at is None or now < self._wake_at)
+            and (self._pump_at is None or now < self._pump_at)
+            and not self._source.work.is_set()
+        )
 
     def next_at(self) -> float | None:
         """When it has something to do although nothing happens."""

@@ -90,7 +90,8 @@ class World:
     """The cluster.
 
     Attributes:
-        session_timeout: seconds that a node may be silent. jobs_run: whether effects are carried out.
+        session_timeout: seconds that a node may be silent.
+        write_seconds: that a leader's effect takes. jobs_run: whether effects are carried out.
         happenings: what happened, as (time, event, fields). steps: of agents so far.
         faults: scripted, by VM.
     """
@@ -99,6 +100,7 @@ class World:
         self.log: list[str] = []
         self.happenings: list[tuple[float, str, dict[str, Any]]] = []
         self.session_timeout = session_timeout
+        self.write_seconds = 0.0
         self.steps = 0
         self.jobs_run = True
         self.is_down = False
