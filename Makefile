@@ -59,7 +59,7 @@ emulated:  ## the scenarios for what containers cannot do: bonds and VLANs; disk
 	@$(MAKE) molecule SCENARIO=emulated
 
 .PHONY: failover
-STAGES ?= power_cut freeze leader_cut cut_cluster cut_both cut_storage deaf mute agent_kill zookeeper_down upgrade reboot poweroff load
+STAGES ?= power_cut freeze leader_cut cut_cluster cut_both cut_storage deaf mute agent_kill zookeeper_down upgrade bmc reboot poweroff load
 failover: lab  ## every way in which a node can be lost, on the lab: the better part of an hour; STAGES="freeze load" runs some
 	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/failover/verify.yml --extra-vars='{"failover_stages": "$(STAGES)"}'
 
