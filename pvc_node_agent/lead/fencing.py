@@ -9,10 +9,12 @@ later leader can carry on from the record alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pvc_state import paths
 from pvc_state.records import Evidence, Fence, Node, Past
+from pvc_state.snapshot import Snapshot
 
 from .effects import BeginFence, CutStorage, EndFence, MarkDown, PowerOff, RestoreStorage, UpdateFence
 from .events import MarkedDown, StorageRestored
@@ -24,7 +26,7 @@ from .work import Work
 
 def fence(work: Work) -> None:
     """Decide about every node's fence."""
-    doubted = suspected(work.snapshot) if work.policy.early_suspicion else {}
+    doubted = {**(suspected(work.snapshot) if work.policy.early_suspicion else {}), **_cut_off(work.snapshot)}
     for node in sorted(work.snapshot.nodes.keys() | work.snapshot.fences.keys()):
         stored = work.snapshot.fences.get(node)
         if stored is None:
@@ -37,11 +39,18 @@ def fence(work: Work) -> None:
             _Fenced(work, node, stored.value, stored.version).decide()
 
 
+def _cut_off(snapshot: Snapshot) -> Mapping[str, str]:
+    """Nodes that live, and whose clients Ceph refuses: no VM can run there. What cut them off goes when a fence is lifted."""
+    fenced = snapshot.fences
+    reports = {node: snapshot.report(node) for node in snapshot.alive if node not in fenced}
+    return {node: "Ceph refuses its clients" for node, report in reports.items() if report and report.storage_cut}
+
+
 def _unfenced(work: Work, node: str, doubt: str) -> None:
     found = gone(work, node)
     if found is not None:
         _begin(work, found, alive=None)
-    elif doubt and not absent(work, node):
+    elif doubt and not absent(work, node) and work.free(f"doubt {node}"):
         _begin(work, Gone(node, f"its session lives, but {doubt}", hold=hold_again(work, node)), alive=0)
 
 
@@ -202,7 +211,9 @@ class _Fenced:
         if self.node in self.work.snapshot.nodes or claims_of(self.work.snapshot, self.node):
             return False
         if self.fence.proven_by == "storage_cut":
-            self.work.say(self.subject, f"keep {self.node} cut off", "it was removed, and nothing proves that it is off")
+            self.work.say(
+                self.subject, f"keep {self.node} cut off", "it was removed, and nothing proves that it is off"
+            )
             return True
         self._write(replace(self.fence, state="lifting", why=f"{self.fence.why}; it was removed from the cluster"))
         return True

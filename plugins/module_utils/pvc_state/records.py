@@ -488,6 +488,7 @@ class NodeStatus:
         addresses: its address in each of the cluster's networks, by network name.
         vms: what it reports of each VM that it holds the claim of.
         storage_address: the address that Ceph sees its clients come from; empty while that is not known.
+        storage_cut: whether Ceph refuses its clients.
         leaving: while the node shuts down: what becomes of its VMs, one of SHUTDOWN_POLICIES; empty otherwise.
         signed_off: what it declared when its session ended on purpose. Gone with the next session.
         clean: Fence.id of its own fence, once no QEMU runs here that was started before it.
@@ -502,6 +503,7 @@ class NodeStatus:
     addresses: Mapping[str, str] = field(default_factory=dict)
     vms: Mapping[str, VmStatus] = field(default_factory=dict)
     storage_address: str = ""
+    storage_cut: bool = False
     leaving: str = ""
     signed_off: SignOff | None = None
     clean: str = ""
