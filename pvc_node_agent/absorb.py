@@ -167,6 +167,8 @@ def _done(now: float, view: View, event: Done) -> View:
     match effect:
         case EnsureVolumes():
             return _remember(view, vm, volumes=effect.disks, barrier=effect.barrier)
+        case MigrateDomain():
+            return _remember(view, vm, moved=effect.to)
         case DeleteVolumes():
             return _remember(view, vm, volumes_gone=True, volumes=())
         case HandOver() | RemoveRecords():

@@ -47,12 +47,16 @@ class Answer:
                 failures=memory.failures if restarted else 0,
                 refused=memory.refused,
                 refusal=memory.refusal,
+                moved=memory.moved,
                 said=memory.said,
             )
+        if memory.moved and (case.domain is not None or isinstance(case.busy, StartDomain)):
+            # another guest than the one that was moved
+            memory = replace(memory, moved="")
         if memory.epoch != claim.epoch:
             # it has been elsewhere meanwhile, or somebody has decided that it is to be tried here again
             if memory.epoch != -1:
-                memory = replace(memory, failures=0, given_up="", attempts=0, retry_at=0.0)
+                memory = replace(memory, moved="", failures=0, given_up="", attempts=0, retry_at=0.0)
             memory = replace(memory, epoch=claim.epoch)
         self.memory = memory
 

@@ -139,11 +139,16 @@ class DeleteVolumes:
 
 @dataclass(frozen=True)
 class HandOver:
-    """Give the claim of a VM that does not run here to another node."""
+    """Give the claim of a VM that does not run here to another node.
+
+    Attributes:
+        with_guest: its guest has been moved there, and waits.
+    """
 
     vm: str
     right: Right
     to: str
+    with_guest: bool = False
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,9 @@ _RECONNECT = 2.0
 #: before this one began.
 _MOVED_WITHIN = 600.0
 _LOOK_AGAIN = 0.5
+#: Seconds that libvirt gets to tell how a domain has ended, and how it tells that it was moved away.
+_TOLD_WITHIN = 5.0
+_MOVED_AWAY = (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED)
 _MOVE = (
     libvirt.VIR_MIGRATE_PEER2PEER
     | libvirt.VIR_MIGRATE_LIVE
@@ -91,6 +94,8 @@ class LibvirtHypervisor:
         self._requests: SimpleQueue[_Look | _Closed] = SimpleQueue()
         self._connection: Any = None
         self._domain_type: str | None = None
+        self._moved = threading.Condition()
+        self._moved_away: set[str] = set()
 
     def begin(self) -> None:
         """Start the threads. Only once in a process: libvirt's event loop cannot be replaced."""
@@ -135,7 +140,9 @@ class LibvirtHypervisor:
         connection = self._connected()
         try:
             domain = connection.lookupByUUIDString(uuid)
-            _await_move(domain)
+            if _await_move(domain) and _has_ended(domain):
+                self._check_moved(uuid)
+                return
             mark = _mark(domain)
             if mark is None:
                 raise EffectFailed("its domain is not marked as one of this product")
@@ -147,11 +154,15 @@ class LibvirtHypervisor:
             with _bounded(domain):
                 domain.migrateToURI3(f"qemu+tls://{host}/system", parameters, _MOVE)
         except libvirt.libvirtError as err:
-            if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                return
             raise _failed(connection, f"move it to {to}", err) from err
         finally:
             self._look(vm, uuid)
+
+    def _check_moved(self, uuid: str) -> None:
+        """A guest that is gone was moved, says libvirt: it may as well have run on and ended."""
+        with self._moved:
+            if not self._moved.wait_for(lambda: uuid in self._moved_away, _TOLD_WITHIN):
+                raise EffectFailed("its guest ended while it was being moved")
 
     def _do(self, vm: str, uuid: str, what: str, call: Any) -> None:
         connection = self._connected()
@@ -220,6 +231,12 @@ class LibvirtHypervisor:
         cause = "it ended"
         if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
             cause = _CAUSES.get(detail, "it ended for a reason unknown to the agent")
+        with self._moved:
+            if (event, detail) == _MOVED_AWAY:
+                self._moved_away.add(domain.UUIDString())
+                self._moved.notify_all()
+            else:
+                self._moved_away.discard(domain.UUIDString())
         self._requests.put(_Look(domain.name(), domain.UUIDString(), cause))
 
     def _on_io_error(
@@ -366,14 +383,27 @@ def _comes_in(domain: Any) -> bool:
         raise
 
 
-def _await_move(domain: Any) -> None:
-    """Wait for the end of a move that is under way."""
+def _await_move(domain: Any) -> bool:
+    """Wait for the end of a move that is under way; returns whether there was one."""
     began = time.monotonic()
-    while domain.jobInfo()[0] in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED):
+    found = False
+    while _is_moving(domain):
+        found = True
         if time.monotonic() > began + _MOVED_WITHIN:
             domain.abortJob()
             raise EffectFailed(f"libvirt did not move it within {_MOVED_WITHIN:g} s")
         time.sleep(_LOOK_AGAIN)
+    return found
+
+
+def _is_moving(domain: Any) -> bool:
+    try:
+        kind = domain.jobInfo()[0]
+    except libvirt.libvirtError:
+        if _has_ended(domain):
+            return False
+        raise
+    return kind in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
 @contextmanager

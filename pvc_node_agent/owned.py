@@ -72,6 +72,7 @@ class Owned(Answer):
         why = f"tried again after: {self.memory.reason}" if again else "wanted started, and it does not run"
         if again:
             self._remember(restarts=self.memory.restarts + 1)
+        self._remember(moved="")
         effect = StartDomain(case.vm, self.right, self.record)
         return self._verdict("starting", self._old_generation(), self._starting_reason(), effect, "start", why)
 
@@ -116,9 +117,12 @@ class Owned(Answer):
         waiting = self._pause("moving", generation)
         if waiting:
             return waiting
-        if self.memory.attempts:
-            # its source has died on the way; nobody else has the guest, and it starts anew
+        stale = self.claim.with_guest != self.epoch
+        if stale or self.memory.attempts:
+            # nobody else may run it, and it starts anew
             why = f"it has been moved here, but cannot run on: {self.memory.reason}"
+            if stale:
+                why = "it waits here, but its last owner has not handed it over, and may have let its own guest run on"
             return self._verdict(
                 "moving", generation, why, DestroyDomain(self.case.vm, self.right, domain.uuid), "destroy", why
             )
@@ -205,7 +209,8 @@ class Owned(Answer):
         waiting = self._pause(state)
         if waiting:
             return waiting
-        return self._verdict(state, generation, why, HandOver(self.case.vm, self.right, to), "hand over", why)
+        effect = HandOver(self.case.vm, self.right, to, with_guest=self.memory.moved == to)
+        return self._verdict(state, generation, why, effect, "hand over", why)
 
     # --- wanted: stopped, disabled, absent, ignored ----------------------------------------------------------------------------
 

@@ -186,7 +186,9 @@ class Performer:
     def _hand_over(self, effect: HandOver) -> None:
         store = self._store()
         old = self._claim(store, effect.vm, effect.right)
-        successor = replace(old, node=effect.to, epoch=old.epoch + 1, to="", why="", cold=False)
+        epoch = old.epoch + 1
+        guest = epoch if effect.with_guest else 0
+        successor = replace(old, node=effect.to, epoch=epoch, to="", why="", cold=False, with_guest=guest)
         ops: list[Op] = [
             self._own(),
             Check(paths.vm(effect.vm), effect.right.record_version),

@@ -222,6 +222,7 @@ def node_status(view: View, vms: dict[str, VmStatus]) -> NodeStatus | None:
         addresses=facts.addresses,
         vms=vms,
         storage_address=view.storage.address or (published.storage_address if published is not None else ""),
+        storage_cut=bool(view.storage.cut),
         leaving=leaving.policy if leaving is not None else "",
         clean=clean(view),
     )

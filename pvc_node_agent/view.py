@@ -228,6 +228,7 @@ class Memory:
         failures: in a row, that count against the VM's ha.max_local_restarts.
         given_up: why it is not tried any more; empty while it is.
         refused: version of the claim whose move has failed, -1 for none. refusal: why.
+        moved: the node to which its guest has been moved, and where it waits for the claim; empty for none.
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
         overdue: what takes longer than it should.
@@ -250,6 +251,7 @@ class Memory:
     given_up: str = ""
     refused: int = -1
     refusal: str = ""
+    moved: str = ""
     volumes: tuple[Disk, ...] = ()
     barrier: int = 0
     volumes_gone: bool = False

@@ -46,6 +46,8 @@ _PAUSES = {
 
 #: Seconds after which a storage cut that holds is looked at again.
 _CHECK = 15.0
+#: Seconds in which a node whose session lives is fenced once at most: a suspicion that comes back needs a person.
+_DOUBT = 300.0
 
 
 def absorb(now: float, view: LeadView, event: LeadEvent) -> LeadView:
@@ -92,6 +94,9 @@ def _written(now: float, view: LeadView, event: Written) -> LeadView:
     if event.refused:
         return _failed(now, view, key(effect), event.refused)
     view = replace(view, attempts=_without(view.attempts, key(effect)))
+    if isinstance(effect, BeginFence) and effect.alive is not None:
+        doubt = Attempt(1, now + _DOUBT, effect.fence.why)
+        view = replace(view, attempts={**view.attempts, f"doubt {effect.subject.partition(' ')[2]}": doubt})
     if isinstance(effect, ChangeClaim) and effect.old_to and not effect.claim.to:
         # given up: whoever wishes the same move must wait a little
         view = _failed(now, view, f"move {effect.vm}", "its owner could not move it")

@@ -9,10 +9,12 @@ later leader can carry on from the record alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pvc_state import paths
 from pvc_state.records import Evidence, Fence, Node, Past
+from pvc_state.snapshot import Snapshot
 
 from .effects import BeginFence, CutStorage, EndFence, MarkDown, PowerOff, RestoreStorage, UpdateFence
 from .events import MarkedDown, StorageRestored
@@ -24,7 +26,7 @@ from .work import Work
 
 def fence(work: Work) -> None:
     """Decide about every node's fence."""
-    doubted = suspected(work.snapshot) if work.policy.early_suspicion else {}
+    doubted = {**(suspected(work.snapshot) if work.policy.early_suspicion else {}), **_cut_off(work.snapshot)}
     for node in sorted(work.snapshot.nodes.keys() | work.snapshot.fences.keys()):
         stored = work.snapshot.fences.get(node)
         if stored is None:
@@ -37,11 +39,18 @@ def fence(work: Work) -> None:
             _Fenced(work, node, stored.value, stored.version).decide()
 
 
+def _cut_off(snapshot: Snapshot) -> Mapping[str, str]:
+    """Nodes that live, and whose clients Ceph refuses: no VM can run there. What cut them off goes when a fence is lifted."""
+    fenced = snapshot.fences
+    reports = {node: snapshot.report(node) for node in snapshot.alive if node not in fenced}
+    return {node: "Ceph refuses its clients" for node, report in reports.items() if report and report.storage_cut}
+
+
 def _unfenced(work: Work, node: str, doubt: str) -> None:
     found = gone(work, node)
     if found is not None:
         _begin(work, found, alive=None)
-    elif doubt and not absent(work, node):
+    elif doubt and not absent(work, node) and work.free(f"doubt {node}"):
         _begin(work, Gone(node, f"its session lives, but {doubt}", hold=hold_again(work, node)), alive=0)
 
 
@@ -182,7 +191,7 @@ class _Fenced:
     # --- proven -------------------------------------------------------------------------------------------------------
 
     def _proven(self) -> None:
-        if self._returned():
+        if self._returned() or self._removed():
             return
         view = self.work.view
         now = gathered(view, self.work.snapshot, self.node, self.fence)
@@ -196,6 +205,18 @@ class _Fenced:
             self.work.ask(CutStorage(self.node, self.fence.id, self.fence.addresses))
         if off(self.record, now) and not self._marked():
             self.work.ask(MarkDown(self.node, self.fence.id))
+
+    def _removed(self) -> bool:
+        """Begin to lift the fence of a node that users have removed, if it cannot write any more even so."""
+        if self.node in self.work.snapshot.nodes or claims_of(self.work.snapshot, self.node):
+            return False
+        if self.fence.proven_by == "storage_cut":
+            self.work.say(
+                self.subject, f"keep {self.node} cut off", "it was removed, and nothing proves that it is off"
+            )
+            return True
+        self._write(replace(self.fence, state="lifting", why=f"{self.fence.why}; it was removed from the cluster"))
+        return True
 
     def _power_is_wanted(self) -> bool:
         """Whether a VM that needs more than a storage cut still waits here."""
@@ -232,19 +253,20 @@ class _Fenced:
         return tuple((path, stored.version) for path, stored in words if stored is not None)
 
     def _lift(self) -> None:
-        if self.alive is None:
+        removed = self.node not in self.work.snapshot.nodes
+        if self.alive is None and not removed:
             # another id: what was proven, or undone, for the old one must not count for this one
             again = replace(self.fence, id=_new_id(self.work, self.node), why="it went again before it was back")
             again = _collecting(self.work, self.record, again)
             if self._write(again):
                 self.work.say(self.subject, f"fence {self.node}", again.why)
             return
-        if not self._clean():
+        if not removed and not self._clean():
             return
         if self.fence.cut and not self._restored():
             self.work.ask(RestoreStorage(self.node, self.fence.id, self.fence.addresses))
             return
-        self._end("it came back clean", self._presence())
+        self._end("it was removed from the cluster" if removed else "it came back clean", self._presence())
 
     def _restored(self) -> bool:
         result = self.work.view.results.get(f"restore {self.node}")
@@ -262,7 +284,7 @@ class _Fenced:
             self._drained(),
         )
         if self.work.ask(effect):
-            self.work.say(self.subject, f"{self.node} is back", how)
+            self.work.say(self.subject, f"the fence of {self.node} ends", how)
 
     def _drained(self) -> tuple[Node, int] | None:
         stored = self.work.snapshot.nodes.get(self.node)

@@ -52,6 +52,11 @@ BUGS = {
         "memory.barrier < self.claim.barrier",
         "False",
     ),
+    "runs a guest on from a memory that may be older than its disks": (
+        "owned.py",
+        "stale = self.claim.with_guest != self.epoch",
+        "stale = False",
+    ),
     "never gives up": ("owned.py", "limit >= 0 and self.memory.failures > limit", "False"),
     "moves again and again": ("owned.py", "if self._refused() or domain", "if domain"),
     "adopts a domain of any epoch": ("decide.py", "case.domain.epoch != epoch", "False"),

@@ -248,6 +248,16 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         HandOver("web1", RIGHT, "node2"),
         "web1: hand over: is to move to node2: node1 is drained",
     ),
+    "to be moved, and its guest has been": (
+        view(claim=MOVES, remembered={"moved": "node2", "epoch": 3}),
+        HandOver("web1", RIGHT, "node2", with_guest=True),
+        "web1: hand over: is to move to node2: node1 is drained",
+    ),
+    "to be moved, and its guest has been, but elsewhere": (
+        view(claim=MOVES, remembered={"moved": "node3", "epoch": 3}),
+        HandOver("web1", RIGHT, "node2"),
+        "web1: hand over: is to move to node2: node1 is drained",
+    ),
     "stopped, and to be moved": (
         view(wanted("stopped"), claim=MOVES),
         HandOver("web1", RIGHT, "node2"),
@@ -289,12 +299,21 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         "web1: destroy: it runs here, but node2 holds its claim (epoch 3)",
     ),
     "arrived, and its claim has followed": (
-        view(domain=state(DomainState.ARRIVED)),
+        view(domain=state(DomainState.ARRIVED), claim=replace(CLAIM, with_guest=3)),
         ResumeDomain("web1", RIGHT, UUID),
         "web1: resume: has arrived here, and is let run on",
     ),
+    "arrived, but its claim was taken from its last owner": (
+        view(domain=state(DomainState.ARRIVED), claim=replace(CLAIM, with_guest=2)),
+        DestroyDomain("web1", RIGHT, UUID),
+        "web1: destroy: it waits here, but its last owner has not handed it over, and may have let its own guest run on",
+    ),
     "arrived, but broken": (
-        view(domain=state(DomainState.ARRIVED), remembered={"attempts": 1, "reason": "half of it", "epoch": 3}),
+        view(
+            domain=state(DomainState.ARRIVED),
+            claim=replace(CLAIM, with_guest=3),
+            remembered={"attempts": 1, "reason": "half of it", "epoch": 3},
+        ),
         DestroyDomain("web1", RIGHT, UUID),
         "web1: destroy: it has been moved here, but cannot run on: half of it",
     ),

@@ -83,6 +83,7 @@ def measure() -> list[Figure]:
         until_healthy(cluster)
         cluster.make_lead(ZOOKEEPER, zookeeper)
         cluster.make_lead(AGENTS, agents)
+        until_healthy(cluster)
         give(cluster, victim, vms)
         cuts.append(cut(cluster, victim, vms))
         print(f"cut {number + 1}: {cuts[-1]}", file=sys.stderr, flush=True)

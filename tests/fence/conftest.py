@@ -104,4 +104,4 @@ def write_credential(tmp_path: Path) -> Callable[[str, str, int], Path]:
 def devices(tmp_path: Path, write_credential: Callable[[str, str], Path]) -> Devices:
     write_credential("right", f"{PASSWORD}\n")
     write_credential("wrong", "battery-staple\n")
-    return Devices(tmp_path / "fence.d", patience=2.0)
+    return Devices(tmp_path / "fence.d", patience=30.0)

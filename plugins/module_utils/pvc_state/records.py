@@ -289,6 +289,8 @@ class Claim:
             owner. 0 for none.
         home: the node that it returns to when that takes VMs again, empty for none.
         tried: nodes on which it did not start. generation: of the record that ``tried`` belongs to.
+        with_guest: the epoch with which the last owner has handed over its guest, too. While that is this epoch, a guest
+            that waits at the owner, paused, may run on; otherwise the last owner's may have run on, and it is out of date.
     """
 
     node: str
@@ -300,6 +302,7 @@ class Claim:
     home: str = ""
     tried: tuple[str, ...] = ()
     generation: int = 0
+    with_guest: int = 0
 
 
 @dataclass(frozen=True)
@@ -442,6 +445,7 @@ class VmStatus:
         epoch: epoch of the claim that it acts under.
         generation: generation of the desired record that is true now; while a change is under way, the last one.
             What takes effect only at the next start does not hold it back: ``definition`` says that.
+            Of a VM in state ``failed``: the one that the agent has given up on, so that a change is told from it.
         reason: one sentence: why it is in this state.
         restarts: starts after a crash or failed start since the desired record last changed.
         console: path of the serial console's log on the node.
@@ -484,6 +488,7 @@ class NodeStatus:
         addresses: its address in each of the cluster's networks, by network name.
         vms: what it reports of each VM that it holds the claim of.
         storage_address: the address that Ceph sees its clients come from; empty while that is not known.
+        storage_cut: whether Ceph refuses its clients.
         leaving: while the node shuts down: what becomes of its VMs, one of SHUTDOWN_POLICIES; empty otherwise.
         signed_off: what it declared when its session ended on purpose. Gone with the next session.
         clean: Fence.id of its own fence, once no QEMU runs here that was started before it.
@@ -498,6 +503,7 @@ class NodeStatus:
     addresses: Mapping[str, str] = field(default_factory=dict)
     vms: Mapping[str, VmStatus] = field(default_factory=dict)
     storage_address: str = ""
+    storage_cut: bool = False
     leaving: str = ""
     signed_off: SignOff | None = None
     clean: str = ""

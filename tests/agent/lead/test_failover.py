@@ -113,7 +113,8 @@ def crash(world: Watched, after: int, fate: Callable[[Machine], None]) -> list[L
 
     def performed(machine: Machine) -> Callable[[object], None]:
         def count(effect: object) -> None:
-            if isinstance(effect, LeadEffect.__args__) and len(done) < after:  # type: ignore[attr-defined]
+            # the same order again is a look at whether it still holds
+            if isinstance(effect, LeadEffect.__args__) and effect not in done and len(done) < after:  # type: ignore[attr-defined]
                 done.append(effect)
                 if len(done) == after:
                     fate(machine)

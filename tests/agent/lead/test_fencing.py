@@ -365,6 +365,42 @@ def test_a_cut_that_holds_is_looked_at_again_and_again() -> None:
     assert led.effects() == (look,)
 
 
+def test_a_node_that_lives_cut_off_gets_a_fence_to_be_let_in_again() -> None:
+    snapshot = cluster()
+    off = replace(snapshot, status={**snapshot.status, "node3": Stored(status("node3", storage_cut=True), 8)})
+    led = Led(off)
+    (begin,) = led.effects()
+    assert isinstance(begin, BeginFence)
+    assert (begin.alive, begin.fence.cut, begin.fence.state) == (0, True, "collecting")
+    assert "Ceph refuses its clients" in begin.fence.why
+    led.see(Written(begin), TreeSeen(off))
+    outcome = led.step()
+    assert outcome.effects == ()
+    assert outcome.wake_at == led.now + 300
+
+
+class TestRemoved:
+    def removed(self, fence: Fence) -> Led:
+        snapshot = fenced(cluster(alive=TWO, nodes=TWO), "node3", fence)
+        return Led(snapshot)
+
+    def test_a_node_that_is_proven_off_leaves_nothing_behind(self) -> None:
+        led = self.removed(replace(PROVEN, proven_by="powered_off"))
+        (update,) = led.effects()
+        assert isinstance(update, UpdateFence)
+        assert update.fence.state == "lifting"
+        led = self.removed(update.fence)
+        assert led.effects() == (RestoreStorage("node3", "f1", (address("node3"),)),)
+        led.see(StorageRestored("node3", "f1"))
+        (end,) = led.effects()
+        assert isinstance(end, EndFence)
+
+    def test_one_that_may_still_run_stays_cut_off(self) -> None:
+        outcome = self.removed(PROVEN).step()
+        assert outcome.effects == ()
+        assert "nothing proves that it is off" in str(outcome.sentences[0])
+
+
 class TestPowerBesideAProvenCut:
     def test_is_sought_for_vms_that_need_it(self) -> None:
         evidence = (*PROVEN.evidence, POWER)

@@ -92,7 +92,7 @@ VM_CASES = {
         "node node1",
     ),
     "another place for a VM that is left alone": Case(
-        {"name": "web1", "state": "ignored", "node": "node2"}, "vm web1", "node", "node2"
+        {"name": "web1", "state": "ignored", "node": "node2"}, "vm web1", "node", "its state is ignored"
     ),
     "volumes of a VM that stays": Case({"name": "web1", "delete_volumes": True}, "vm web1", "delete_volumes", "absent"),
 }
