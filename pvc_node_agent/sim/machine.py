@@ -187,6 +187,7 @@ class Machine:
         self.services: tuple[Service, ...] = ()
         self.store: MemoryStore | None = None
         self.loop: Loop | None = None
+        self.lead_performer: _LeadPerformer | None = None
 
     def say(self, text: str | Sentence) -> None:
         if isinstance(text, Sentence):
@@ -208,6 +209,7 @@ class Machine:
         self.lead_jobs = Later(self.clock, self.world.write_seconds)
         self.inbox: SimpleQueue[Event | None] = SimpleQueue()
         instance = f"agent-{self.agents}-of-{self.name}"
+        self.services = self.world.services(self)
         self.feed = Feed(
             self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard, world.session_timeout
         )
@@ -254,6 +256,8 @@ class Machine:
         if not answered:
             return False
         cut = self.world.storage.refuses(self.storage_address)
+        if not cut and self.storage_address in self.world.storage.blocklist:
+            self.probe_at = now + PROBE  # the OSDs are about to hear of it
         if cut and not self.cut_seen:
             self.inbox.put(StorageCutSeen("its clients are on Ceph's blocklist"))
         elif not cut:
@@ -290,7 +294,9 @@ class Machine:
     def see(self, *services: Service) -> None:
         """Its services are now like this."""
         self.services = services
-        self.inbox.put(ServicesSeen("ceph", services, self.world.clock.wall()))
+        for kind in sorted({service.kind for service in services} or {"ceph"}):
+            those = tuple(service for service in services if service.kind == kind)
+            self.inbox.put(ServicesSeen(kind, those, self.world.clock.wall()))
 
     def _connect(self, session_timeout: float) -> Store:
         if not self.reaches_store:

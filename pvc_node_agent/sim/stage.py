@@ -54,6 +54,9 @@ class Stage(Witness):
         write_seconds: that each effect of a leader takes. memory: MiB of each node.
         orders: seconds that its orders to Ceph and to fence devices take: ``cut``, ``restore``, ``power``.
         settings: of the cluster, as in records.Settings.
+
+    Attributes:
+        stays_off: whether a machine that reboots stays off.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Stage(Witness):
         **settings: Any,
     ) -> None:
         self._stalls: dict[str, float] = {}
-        self._bfd: dict[tuple[str, str], bool] = {}
+        self.stays_off = False
         super().__init__(session_timeout=SESSION)
         self.storage.lag = LAG
         self.orders = dict(orders)
@@ -143,17 +146,20 @@ class Stage(Witness):
 
     def _look_around(self, machine: Machine) -> None:
         """What the routing daemon of a machine says of its neighbours."""
-        if not self.early or not machine.coordinator or machine.loop is None or machine.paused:
-            return
+        if self.early and machine.loop is not None and not machine.paused:
+            machine.see(*self.services(machine))
+
+    def services(self, machine: Machine) -> tuple[Service, ...]:
+        if not self.early:
+            return super().services(machine)
+        router = Service("frr", "10.0.0.254", "up")
         others = [other for other in self.nodes.values() if other is not machine]
-        seen = (
-            Service("frr", other.address, "up" if machine.connected and other.connected else "down") for other in others
-        )
-        machine.see(*seen)
+        reached = {other.address: machine.connected and other.connected for other in others}
+        return (router, *(Service("frr", address, "up" if up else "down") for address, up in reached.items()))
 
     def left(self, machine: Machine, *, reboot: bool) -> None:
         machine.power_cut()
-        if reboot:
+        if reboot and not self.stays_off:
             self.after(20.0, machine.power_on)
 
     def crash_after(self, node: str, effects: int) -> None:

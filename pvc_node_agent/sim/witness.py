@@ -66,8 +66,8 @@ class Witness(Chronicle):
         self._feel()
         return self.clock.time - self._well_since.get(machine.name, self.clock.time) >= NEWS
 
-    def refused(self, addresses: Sequence[str]) -> None:
-        super().refused(addresses)
+    def clients_refused(self, addresses: Sequence[str]) -> None:
+        super().clients_refused(addresses)
         for machine in self.nodes.values():
             if machine.storage_address in addresses:
                 self._witness_order(machine, "its clients are refused by Ceph")

@@ -17,7 +17,7 @@ from pvc_state import codec, paths
 from pvc_state.memory_store import MemoryEnsemble
 from pvc_state.memory_tree import ANYONE, Tree
 from pvc_state.memory_tree import Event as TreeEvent
-from pvc_state.records import Claim, Vm
+from pvc_state.records import Claim, Service, Vm
 from pvc_state.store import Op, Znode
 
 from ..view import Sentence
@@ -112,7 +112,7 @@ class World:
         self.storage = SimulatedCeph(self.note, self.clock.now)
         self.storage.changed = self._blocklist_changed
         self.storage.quorate = lambda: not self.is_down
-        self.storage.refused = self.refused
+        self.storage.refused = self.clients_refused
         self.power = SimulatedPower(self._behind, self.note)
         self.power.takes = self.takes
         self.power.asked = lambda name: self.power_asked(self.nodes[name])
@@ -149,7 +149,11 @@ class World:
     def left(self, machine: Machine, *, reboot: bool) -> None:
         """A machine has shut down, as its agent sees it: all that is left is its power."""
 
-    def refused(self, addresses: Sequence[str]) -> None:
+    def services(self, machine: Machine) -> tuple[Service, ...]:
+        """What a machine's agent finds as it begins, beside VMs."""
+        return machine.services
+
+    def clients_refused(self, addresses: Sequence[str]) -> None:
         """A leader's order to Ceph has had its effect."""
 
     def power_asked(self, machine: Machine) -> None:
