@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pvc_state import paths
+from pvc_state.plan_recovery import plan_recovery
 from pvc_state.records import Evidence, Fence, Node, Past
 from pvc_state.snapshot import Snapshot
 
@@ -191,7 +192,7 @@ class _Fenced:
     # --- proven -------------------------------------------------------------------------------------------------------
 
     def _proven(self) -> None:
-        if self._returned() or self._removed():
+        if (not self._leaves() and self._returned()) or self._removed():
             return
         view = self.work.view
         now = gathered(view, self.work.snapshot, self.node, self.fence)
@@ -205,6 +206,12 @@ class _Fenced:
             self.work.ask(CutStorage(self.node, self.fence.id, self.fence.addresses))
         if off(self.record, now) and not self._marked():
             self.work.ask(MarkDown(self.node, self.fence.id))
+
+    def _leaves(self) -> bool:
+        """Whether VMs are about to leave a node that is back: they were promised to others before it came."""
+        if self.alive is None or self.work.policy.maintenance:
+            return False
+        return bool(plan_recovery(self.work.snapshot, self.node).moves)
 
     def _removed(self) -> bool:
         """Begin to lift the fence of a node that users have removed, if it cannot write any more even so."""

@@ -30,7 +30,7 @@ Unit = dict[str, Vm]
 
 @dataclass(frozen=True)
 class Wish:
-    """A VM that is to move. why: one sentence.
+    """A VM that is to move, or to be tried again where it is. why: one sentence.
 
     Attributes:
         home: Claim.home from now on: the node that it returns to.
@@ -222,7 +222,17 @@ class _Work:
         if isinstance(found, Choice):
             self._wish(unit, self._homeward(unit, found, against), trouble, failed=True)
         else:
-            self.blocked.update(dict.fromkeys(unit, f"{trouble}, and no other node can take it: {found.why}"))
+            self._try_again(unit, f"{trouble}, and no other node can take it: {found.why}")
+
+    def _try_again(self, unit: Unit, trouble: str) -> None:
+        """What has no other node is tried once more where it is, as long as its user allows another try at all."""
+        for name, vm in unit.items():
+            claim = self.claims[name]
+            if claim.node in self.draining:
+                self.blocked[name] = trouble
+            else:
+                tried = (*self._tried(name, vm), claim.node)
+                self.wishes[name] = Wish(name, claim.node, trouble, claim.home, tried)
 
     def _trouble(self, unit: Unit) -> str:
         """Why VMs cannot stay where they are, whoever else is there; empty: they can."""
