@@ -21,8 +21,15 @@ from typing import Any
 import rados
 import rbd
 
-#: Seconds that librados waits for monitors, and for OSDs.
-_OPTIONS = {"client_mount_timeout": "10", "rados_mon_op_timeout": "10", "rados_osd_op_timeout": "30"}
+#: Seconds that librados waits for monitors, and for OSDs; and after which it asks whether the OSD that does not answer is dead
+#: by now, which nobody tells it: after a power cut a virtual machine waits for that.
+_OPTIONS = {
+    "client_mount_timeout": "10",
+    "rados_mon_op_timeout": "10",
+    "rados_osd_op_timeout": "30",
+    "objecter_timeout": "0.5",
+    "objecter_tick_interval": "0.25",
+}
 
 
 #: Seconds that monitors get to know of an epoch, and between two questions.
