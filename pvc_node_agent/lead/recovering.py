@@ -71,11 +71,14 @@ def _rehome(work: Work, fence: Fence, move: Move) -> Rehome:
     stored, record = work.snapshot.claims[move.vm], work.snapshot.vms[move.vm]
     assert stored.value is not None  # the plan moves nothing that it cannot read
     before = stored.value
+    report = work.snapshot.report(before.node)
+    word = report.signed_off if report is not None else None
+    home = before.home or (before.node if word is not None and word.back else "")
     cuts = [fence, *(work.snapshot.fences[other].value for other in move.rests_on)]
     after = Claim(
         node=move.to,
         epoch=before.epoch + 1,
         barrier=max(before.barrier, *(cut.epoch for cut in cuts if cut is not None)),
-        home=before.home if before.home != move.to else "",
+        home=home if home != move.to else "",
     )
     return Rehome(move.vm, before, stored.version, after, record.version)
