@@ -105,7 +105,7 @@ class Recover(Write):
 
 @dataclass(frozen=True)
 class ChangeClaim(Write):
-    """Write a claim anew under the same owner and epoch: where it is to move, what was tried, where its home is.
+    """Write a claim anew for the same owner: where it is to move, what was tried, where its home is.
 
     Attributes:
         vm: whose. claim: the new one. version: of the one that it replaces.

@@ -104,6 +104,11 @@ def off(node: Node | None, evidence: tuple[Evidence, ...]) -> bool:
     return bool(proven) and together <= proven
 
 
+def holds_by_itself(fence: Fence) -> bool:
+    """Whether the fence rests on more than somebody's word, which counts for nothing once the node is back."""
+    return any(one.kind in ("storage_cut", "powered_off") and one.state == "proven" for one in fence.evidence)
+
+
 def proof(policy: Settings, node: Node | None, evidence: tuple[Evidence, ...]) -> str:
     """The kind of the first evidence that suffices for the fence; empty: none yet."""
     for one in evidence:

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pvc_state import paths
+from pvc_state.plan_recovery import plan_recovery
 from pvc_state.records import Evidence, Fence, Node, Past
 
 from .effects import BeginFence, CutStorage, EndFence, MarkDown, PowerOff, RestoreStorage, UpdateFence
 from .events import MarkedDown, PowerRead, StorageRestored
-from .evidence import addresses, gathered, next_devices, proof
+from .evidence import addresses, gathered, holds_by_itself, next_devices, proof
 from .gone import Gone, absent, answer_to_sign_off, claims_of, gone, hold_again
 from .suspicion import suspected
 from .work import Work
@@ -225,7 +226,7 @@ class _Fenced:
     # --- proven -------------------------------------------------------------------------------------------------------
 
     def _proven(self) -> None:
-        if self._returned() or self._removed():
+        if (not self._leaves() and self._returned()) or self._removed():
             return
         now = self._gathered() if self._more_is_wanted() else self._answers()
         if _noted(self.fence, now) != self.fence:
@@ -242,6 +243,12 @@ class _Fenced:
         """The evidence that was ordered, with what has come in."""
         ordered = {(one.kind, one.device) for one in self.fence.evidence}
         return tuple(one for one in self._gathered() if (one.kind, one.device) in ordered)
+
+    def _leaves(self) -> bool:
+        """Whether VMs are about to leave a node that is back: they were promised to others before it came."""
+        if self.alive is None or self.work.policy.maintenance or not holds_by_itself(self.fence):
+            return False
+        return bool(plan_recovery(self.work.snapshot, self.node).moves)
 
     def _removed(self) -> bool:
         """Begin to lift the fence of a node that users have removed, if it cannot write any more even so."""

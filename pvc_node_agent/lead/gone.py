@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pvc_state.plan_recovery import to_recover
 from pvc_state.records import NodeStatus, sign_off
 from pvc_state.snapshot import Snapshot
 
@@ -65,6 +66,10 @@ def gone(work: Work, node: str) -> Gone | None:
             return None
         why = f"{status.signed_off.why}; {word}" if word else status.signed_off.why
         return Gone(node, why, hold=_maintenance(work), signed_off=True)
+    devices = record is not None and record.fence  # once its power is off, its OSDs can be marked down
+    if not devices and not to_recover(snapshot, node):
+        work.say(f"node {node}", f"leave {node} alone", "nothing of it is to run elsewhere")
+        return None
     return _without_sign(work, node, status)
 
 

@@ -333,10 +333,12 @@ class SignOff:
     Attributes:
         recover: whether its VMs are to run elsewhere; otherwise they wait for its return.
         why: in words.
+        back: whether it returns by itself: it reboots. Its VMs then return too.
     """
 
     recover: bool
     why: str
+    back: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pvc_node_agent.lead.effects import (
     EndFence,
     MarkDown,
     PowerOff,
+    Recover,
     RestoreStorage,
     UpdateFence,
 )
@@ -30,6 +31,7 @@ from pvc_node_agent.lead.events import (
 )
 from pvc_state.codec import Stored
 from pvc_state.records import (
+    Claim,
     Declaration,
     Evidence,
     Fence,
@@ -40,6 +42,7 @@ from pvc_state.records import (
     Service,
     Settings,
     SignOff,
+    VmStatus,
 )
 from pvc_state.snapshot import Snapshot
 from tests.agent.lead.builders import NODES, Led, address, cluster, fenced, policy, settings, status, with_vms
@@ -58,6 +61,11 @@ PROVEN = replace(
 )
 BMC = FenceDevice("bmc", "ipmi", "10.0.9.3", "fence", "bmc3")
 POWER = Evidence("powered_off", "collecting", "ipmi at 10.0.9.3", "bmc")
+
+
+#: A VM on the node that dies, and one on each that may.
+WEB = {"web1": "node3"}
+EACH = {f"web{number}": f"node{number}" for number in (3, 4, 5)}
 
 
 def with_device(snapshot: Snapshot, *devices: FenceDevice, together: bool = False) -> Snapshot:
@@ -80,7 +88,7 @@ def test_who_does_not_lead_does_nothing() -> None:
 
 
 def test_a_node_whose_session_ended_is_fenced() -> None:
-    (begin,) = Led(cluster(alive=TWO)).effects()
+    (begin,) = Led(with_vms(cluster(alive=TWO), WEB)).effects()
     assert isinstance(begin, BeginFence)
     assert (begin.subject, begin.alive) == ("node node3", None)
     assert begin.rests_on == (("/status/node3", 7),)
@@ -89,8 +97,40 @@ def test_a_node_whose_session_ended_is_fenced() -> None:
     assert [(one.kind, one.state) for one in fence.evidence] == [("storage_cut", "collecting")]
 
 
+@pytest.mark.parametrize("state", ["disabled", "ignored"])
+def test_a_node_from_which_nothing_is_to_be_recovered_is_left_alone(state: str) -> None:
+    assert Led(cluster(alive=TWO)).effects() == ()
+    assert Led(with_vms(cluster(alive=TWO), WEB, state=state)).effects() == ()
+
+
+def test_a_node_that_a_vm_was_on_its_way_to_is_fenced() -> None:
+    snapshot = with_vms(cluster(alive=TWO), {"web1": "node2"})
+    moving = replace(snapshot, claims={"web1": Stored(Claim("node2", 3, to="node3"), 5)})
+    assert any(isinstance(effect, BeginFence) for effect in Led(moving).effects())
+
+
+def test_a_node_whose_power_can_be_taken_is_fenced_for_its_osds() -> None:
+    assert len(Led(with_device(cluster(alive=TWO), BMC)).effects()) == 1
+
+
+def test_a_vm_that_has_given_up_needs_no_fence() -> None:
+    snapshot = with_vms(cluster(alive=TWO), WEB, ha=Ha(max_moves=0))
+    gone = status("node3", vms={"web1": VmStatus("failed", 3, 1, "given up")})
+    assert Led(replace(snapshot, status={**snapshot.status, "node3": Stored(gone, 7)})).effects() == ()
+
+
+def test_a_node_that_is_back_is_let_in_once_its_vms_have_left() -> None:
+    proven = replace(COLLECTING, state="proven", evidence=(replace(CUT, state="proven"),), proven_by="storage_cut")
+    promised = back(fenced(with_vms(cluster(), WEB), "node3", proven), clean="f1")
+    assert [type(effect) for effect in Led(promised).effects()] == [Recover]
+    left = back(fenced(with_vms(cluster(), {"web1": "node1"}), "node3", proven), clean="f1")
+    (update,) = Led(left).effects()
+    assert isinstance(update, UpdateFence)
+    assert update.fence.state == "lifting"
+
+
 def test_the_record_is_written_before_anything_is_ordered() -> None:
-    led = Led(cluster(alive=TWO))
+    led = Led(with_vms(cluster(alive=TWO), WEB))
     (begin,) = led.effects()
     assert led.effects() == ()
     assert isinstance(begin, BeginFence)
@@ -176,7 +216,7 @@ def test_a_policy_without_storage_cuts_orders_none() -> None:
 
 
 def test_a_node_that_never_told_its_addresses_cannot_be_cut_off() -> None:
-    snapshot = cluster(alive=TWO)
+    snapshot = with_vms(cluster(alive=TWO), WEB)
     silent = replace(snapshot, status={**snapshot.status, "node3": Stored(status("node3", addresses={}), 7)})
     (begin,) = Led(silent).effects()
     assert isinstance(begin, BeginFence)
@@ -217,17 +257,17 @@ class TestSignedOff:
 
 class TestPatience:
     def test_with_a_node_that_nobody_has_seen(self) -> None:
-        led = Led(cluster(alive=TWO), sighted=TWO)
+        led = Led(with_vms(cluster(alive=TWO), WEB), sighted=TWO)
         outcome = led.step()
         assert (outcome.effects, outcome.wake_at) == ((), 1000.0 + Settings().boot_grace)
         led.now = 1000.0 + Settings().boot_grace
         assert len(led.effects()) == 1
 
     def test_after_the_store_was_out_of_reach(self) -> None:
-        led = Led(cluster(alive=TWO))
+        led = Led(with_vms(cluster(alive=TWO), WEB))
         led.see(Blinded("no quorum"))
         led.now += 60
-        led.see(AliveSeen(frozenset(TWO)), Elected(8), TreeSeen(cluster(alive=TWO)))
+        led.see(AliveSeen(frozenset(TWO)), Elected(8), TreeSeen(with_vms(cluster(alive=TWO), WEB)))
         outcome = led.step()
         assert (outcome.effects, outcome.wake_at) == ((), led.now + Settings().session_timeout)
         led.now += Settings().session_timeout
@@ -236,7 +276,7 @@ class TestPatience:
     def test_not_with_a_node_whose_session_was_seen_to_end(self) -> None:
         led = Led(cluster())
         led.see(Blinded("the node that led ZooKeeper died"), AliveSeen(frozenset(NODES)), Elected(8))
-        led.see(AliveSeen(frozenset(TWO)), TreeSeen(cluster(alive=TWO)))
+        led.see(AliveSeen(frozenset(TWO)), TreeSeen(with_vms(cluster(alive=TWO), WEB)))
         assert len(led.effects()) == 1
 
     def test_a_node_that_was_never_deployed_is_not_missed(self) -> None:
@@ -257,20 +297,20 @@ class TestPatience:
 
 class TestHeld:
     def test_in_maintenance_of_the_cluster(self) -> None:
-        (begin,) = Led(policy(cluster(alive=TWO), maintenance=True)).effects()
+        (begin,) = Led(policy(with_vms(cluster(alive=TWO), WEB), maintenance=True)).effects()
         assert isinstance(begin, BeginFence)
         assert (begin.fence.state, begin.fence.evidence, begin.fence.cut) == ("held", (), False)
         assert "maintenance" in begin.fence.why
 
     def test_when_more_go_at_once_than_may(self) -> None:
         five = tuple(f"node{number}" for number in range(1, 6))
-        begun = Led(cluster(nodes=five, alive=TWO), sighted=five).effects()
+        begun = Led(with_vms(cluster(nodes=five, alive=TWO), EACH), sighted=five).effects()
         assert [begin.fence.state for begin in begun if isinstance(begin, BeginFence)] == ["held"] * 3
         assert "3 nodes went at once" in begun[0].fence.why  # type: ignore[union-attr]
 
     def test_as_many_as_may_are_fenced(self) -> None:
         five = tuple(f"node{number}" for number in range(1, 6))
-        begun = Led(cluster(nodes=five, alive=five[:3]), sighted=five).effects()
+        begun = Led(with_vms(cluster(nodes=five, alive=five[:3]), EACH), sighted=five).effects()
         assert [begin.fence.state for begin in begun if isinstance(begin, BeginFence)] == ["collecting"] * 2
 
     def test_until_nothing_holds_it_back_any_more(self) -> None:
@@ -516,7 +556,7 @@ def test_a_supply_that_is_declared_later_must_be_off_too() -> None:
 
 
 def test_an_address_that_a_living_node_has_too_is_not_cut_off() -> None:
-    snapshot = cluster(alive=TWO)
+    snapshot = with_vms(cluster(alive=TWO), {"web1": "node3"})
     twin = replace(
         snapshot,
         status={**snapshot.status, "node2": Stored(status("node2", addresses={"storage": address("node3")}), 7)},
@@ -552,7 +592,9 @@ def test_a_new_leader_waits_for_the_orders_of_the_one_before() -> None:
 
 
 def test_damaged_settings_hold_everything() -> None:
-    damaged = replace(cluster(alive=TWO), settings=Stored(None, 4, invalid="has unknown field x"))
+    damaged = replace(
+        with_vms(cluster(alive=TWO), {"web1": "node3"}), settings=Stored(None, 4, invalid="has unknown field x")
+    )
     (begin,) = Led(damaged).effects()
     assert isinstance(begin, BeginFence)
     assert begin.fence.state == "held"
@@ -568,10 +610,11 @@ def test_more_that_are_doubted_than_may_be_fenced_are_left_alone() -> None:
 
 def test_nodes_that_went_long_ago_make_no_storm() -> None:
     four = (*NODES, "node4")
-    old = fenced(cluster(nodes=four, alive=NODES), "node4", PROVEN)
+    vms = {"web1": "node3"}
+    old = fenced(with_vms(cluster(nodes=four, alive=NODES), vms), "node4", PROVEN)
     led = Led(old, sighted=four)
     led.now += 100000
     led.see(Blinded("its server died"), AliveSeen(frozenset(NODES)), Elected(8), TreeSeen(old))
-    led.see(AliveSeen(frozenset(TWO)), TreeSeen(fenced(cluster(nodes=four, alive=TWO), "node4", PROVEN)))
+    led.see(AliveSeen(frozenset(TWO)), TreeSeen(fenced(with_vms(cluster(nodes=four, alive=TWO), vms), "node4", PROVEN)))
     begun = [effect for effect in led.effects() if isinstance(effect, BeginFence)]
     assert [begin.fence.state for begin in begun] == ["collecting"]
