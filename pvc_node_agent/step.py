@@ -36,8 +36,9 @@ def step(now: float, view: View) -> Outcome:
     said, sentence = _of_node(view)
     sentences = [sentence] if said != view.said else []
     if not view.link.sees and not stand.unasked:
-        until = moves_until(view.leaving, view.settings) if view.leaving is not None else None
-        return Outcome((), tuple(sentences), view.memory, said, until, {}, view.leaving)
+        until: list[float] = []
+        leaving = _leave(now, view, view.leaving, until) if view.leaving is not None else None
+        return Outcome((), tuple(sentences), view.memory, said, min(until, default=None), {}, leaving)
 
     effects: list[Effect] = []
     statuses: dict[str, VmStatus] = {}

@@ -26,11 +26,12 @@ from .work import Work
 
 def fence(work: Work) -> None:
     """Decide about every node's fence."""
-    doubted = {**(suspected(work.snapshot) if work.policy.early_suspicion else {}), **_cut_off(work.snapshot)}
+    doubted = suspected(work.snapshot) if work.policy.early_suspicion else {}
+    cut_off = _cut_off(work.snapshot) if "storage_cut" in work.policy.evidence else frozenset()
     for node in sorted(work.snapshot.nodes.keys() | work.snapshot.fences.keys()):
         stored = work.snapshot.fences.get(node)
         if stored is None:
-            _unfenced(work, node, doubted.get(node, ""))
+            _unfenced(work, node, doubted.get(node, ""), node in cut_off)
         elif stored.value is None:
             work.say(
                 f"node {node}", f"hold {node}", f"its fence is damaged ({stored.invalid}): nothing is done about it"
@@ -39,19 +40,20 @@ def fence(work: Work) -> None:
             _Fenced(work, node, stored.value, stored.version).decide()
 
 
-def _cut_off(snapshot: Snapshot) -> Mapping[str, str]:
+def _cut_off(snapshot: Snapshot) -> frozenset[str]:
     """Nodes that live, and whose clients Ceph refuses: no VM can run there. What cut them off goes when a fence is lifted."""
-    fenced = snapshot.fences
-    reports = {node: snapshot.report(node) for node in snapshot.alive if node not in fenced}
-    return {node: "Ceph refuses its clients" for node, report in reports.items() if report and report.storage_cut}
+    reports = {node: snapshot.report(node) for node in snapshot.alive if node not in snapshot.fences}
+    return frozenset(node for node, report in reports.items() if report is not None and report.storage_cut)
 
 
-def _unfenced(work: Work, node: str, doubt: str) -> None:
+def _unfenced(work: Work, node: str, doubt: str, cut_off: bool) -> None:
     found = gone(work, node)
     if found is not None:
         _begin(work, found, alive=None)
-    elif doubt and not absent(work, node) and work.free(f"doubt {node}"):
-        _begin(work, Gone(node, f"its session lives, but {doubt}", hold=hold_again(work, node)), alive=0)
+    elif (doubt or cut_off) and not absent(work, node) and work.free(f"doubt {node}"):
+        why = "Ceph refuses its clients" if cut_off else doubt
+        found = Gone(node, f"its session lives, but {why}", hold=hold_again(work, node), cut_off=cut_off)
+        _begin(work, found, alive=0)
 
 
 def _begin(work: Work, found: Gone, alive: int | None) -> None:
@@ -74,7 +76,8 @@ def _begin(work: Work, found: Gone, alive: int | None) -> None:
         word = Evidence("signed_off", "proven", found.why, at=work.view.wall)
         begun = replace(begun, state="proven", evidence=(word,), proven_by="signed_off", proven_at=work.view.wall)
     elif not found.hold:
-        begun = _collecting(work, record, begun)
+        # a machine that answers is not worth its power
+        begun = _collecting(work, None if found.cut_off else record, begun)
     rests_on = ((paths.status(node), status.version),) if status is not None else ()
     if work.ask(BeginFence(f"node {node}", rests_on, begun, alive)):
         decision = {"held": "hold", "collecting": "fence", "proven": "take over from"}[begun.state]
@@ -266,11 +269,18 @@ class _Fenced:
         if self.fence.cut and not self._restored():
             self.work.ask(RestoreStorage(self.node, self.fence.id, self.fence.addresses))
             return
+        if self.fence.cut and not removed and self._still_refused():
+            why = "its agent has yet to see that Ceph takes its clients again"
+            self.work.say(self.subject, f"wait for {self.node}", why)
+            return
         self._end("it was removed from the cluster" if removed else "it came back clean", self._presence())
 
     def _restored(self) -> bool:
         result = self.work.view.results.get(f"restore {self.node}")
         return isinstance(result, StorageRestored) and result.fence == self.fence.id and not result.error
+
+    def _still_refused(self) -> bool:
+        return self.status is not None and self.status.value is not None and self.status.value.storage_cut
 
     def _end(self, how: str, rests_on: tuple[tuple[str, int], ...] = ()) -> None:
         declared = self.work.snapshot.declared.get(self.node)

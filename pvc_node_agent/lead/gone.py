@@ -28,12 +28,14 @@ class Gone:
         node: its name. why: what is known of it, in words.
         hold: why nothing is done about it yet; empty when something is.
         signed_off: whether it declared that nothing runs there, and that its VMs are to run elsewhere.
+        cut_off: whether it lives, but Ceph refuses its clients.
     """
 
     node: str
     why: str
     hold: str = ""
     signed_off: bool = False
+    cut_off: bool = False
 
 
 def absent(work: Work, node: str) -> bool:

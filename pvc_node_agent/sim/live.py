@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from pvc_state.connection import Connection
 from pvc_state.errors import InvalidRequest
 from pvc_state.failover_report import Failover, failovers
 from pvc_state.snapshot import Snapshot, load
+
+from .. import config
 
 
 def snapshot(path: Path) -> Snapshot:
@@ -18,13 +21,22 @@ def snapshot(path: Path) -> Snapshot:
 
     Raises ConfigError, and what a store raises.
     """
-    # the bindings to the node's daemons are needed for this only
+    # needed for this only, and not where a case is played
     from pvc_state.kazoo_store import connect
 
-    from .. import config
-    from ..daemon import connection
-
-    store = connect(connection(config.load(path).zookeeper, session_timeout=6.0))
+    known = config.load(path).zookeeper
+    connection = Connection(
+        hosts=known.hosts,
+        root=known.root,
+        username=known.username,
+        password=known.password,
+        tls=known.tls,
+        ca_file=known.ca_file,
+        cert_file=known.cert_file,
+        key_file=known.key_file,
+        connect_timeout=known.connect_timeout,
+    )
+    store = connect(connection)
     try:
         return load(store)
     finally:

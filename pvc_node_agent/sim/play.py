@@ -296,7 +296,7 @@ class Play(Chronicle):
         if self.place(op.service) is None:
             raise InvalidRequest("it does not run", obj=f"vm {op.service}", remedy="nothing is to be stopped")
         timeout = op.args.get("timeout")
-        options = {} if timeout is None else {"shutdown_timeout": int(timeout)}
+        options = {} if timeout is None else {"shutdown_timeout": max(1, int(timeout))}
         self._want(op.service, "stopped", **options)
 
     def _do_service_add(self, op: Op) -> None:

@@ -53,7 +53,7 @@ class Stage(Witness):
         evidence: Sequence[str] = ("storage_cut", "powered_off"),
         rules: Sequence[Rule] = (),
         on: Sequence[str] = (),
-        write_seconds: float = 0.0,
+        write_seconds: float = 0.002,
         memory: int = 8192,
         **settings: Any,
     ) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pvc_state import paths
+from pvc_state.placement import OFF
 from pvc_state.records import Claim, Fence, Rule, Vm
 from pvc_state.store import Check
 
@@ -188,8 +189,10 @@ class Witness(Chronicle):
             if rule.kind == "node_preference" and rule.strict and not new <= rule.nodes.keys():
                 self.violated("S7", f"{vm} goes to {', '.join(sorted(new - rule.nodes.keys()))}, against {name}")
             if rule.kind == "apart":
-                for other in set(rule.vms) - {vm}:
-                    there = self._seen_claims.get(other)
+                for other in sorted(set(rule.vms) - {vm}):
+                    there, wanted = self._seen_claims.get(other), self.record(Vm, paths.vm(other))
+                    if wanted is None or wanted.state in OFF:
+                        continue
                     shared = new & {there.node, there.to} if there is not None else set()
                     if shared:
                         self.violated("S7", f"{vm} and {other} are both on {shared.pop()}, against {name}")

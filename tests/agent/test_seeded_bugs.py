@@ -55,7 +55,7 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "lifts a fence before the node is clean": [
         (f"{AGENT}/lead/fencing.py", "if self.alive is None or not self._clean():", "if self.alive is None:"),
-        (f"{AGENT}/lead/fencing.py", "        if not self._clean():\n            return\n", ""),
+        (f"{AGENT}/lead/fencing.py", "        if not removed and not self._clean():\n            return\n", ""),
     ],
     "forgets that it has cut a node's storage": [
         (f"{AGENT}/lead/fencing.py", "cut=begun.cut or cut", "cut=False"),

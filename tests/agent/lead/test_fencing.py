@@ -379,6 +379,20 @@ def test_a_node_that_lives_cut_off_gets_a_fence_to_be_let_in_again() -> None:
     assert outcome.wake_at == led.now + 300
 
 
+def test_a_fence_is_not_over_while_its_node_still_sees_the_cut() -> None:
+    lifting = replace(PROVEN, state="lifting")
+    snapshot = fenced(cluster(), "node3", lifting, 4)
+    refused = replace(
+        snapshot, status={**snapshot.status, "node3": Stored(status("node3", clean="f1", storage_cut=True), 8)}
+    )
+    led = Led(refused)
+    led.see(StorageRestored("node3", "f1"))
+    assert led.effects() == ()
+    led.see(TreeSeen(back(snapshot, "f1")))
+    (end,) = led.effects()
+    assert isinstance(end, EndFence)
+
+
 class TestRemoved:
     def removed(self, fence: Fence) -> Led:
         snapshot = fenced(cluster(alive=TWO, nodes=TWO), "node3", fence)
