@@ -115,7 +115,8 @@ def _publish(
         empty = leaving is not None and leaving.stopping_since is not None and _empty(view)
         if leaving is not None and empty and not leaving.over:
             if now >= view.write_at:
-                effects.append(Depart(replace(status, signed_off=SignOff(recovers(leaving), stand.halt))))
+                word = SignOff(recovers(leaving), stand.halt, back=leaving.reboot)
+                effects.append(Depart(replace(status, signed_off=word)))
             else:
                 times.append(view.write_at)
         elif status != view.published:

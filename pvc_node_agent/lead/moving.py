@@ -76,6 +76,9 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
     stored = work.snapshot.claims[wish.vm]
     claim = stored.value
     assert claim is not None  # the plan moves nothing that it cannot read
+    if wish.to == claim.node:
+        _try_again(work, wish, claim, stored.version)
+        return
     if max(under_way[claim.node], under_way[wish.to]) >= PER_NODE or not work.free(f"move {wish.vm}"):
         work.keep(f"vm {wish.vm}")
         return
@@ -85,6 +88,17 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
     if _change(work, wish.vm, changed, claim, stored.version):
         under_way.update((claim.node, wish.to))
         work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)
+
+
+def _try_again(work: Work, wish: Wish, claim: Claim, version: int) -> None:
+    """With a new epoch its owner forgets that it has given up, and what it has reported so far counts no more."""
+    record = work.snapshot.vms[wish.vm].value
+    assert record is not None  # the plan wishes nothing for what it cannot read
+    again = replace(claim, epoch=claim.epoch + 1, tried=wish.tried, generation=record.generation)
+    if _change(work, wish.vm, again, claim, version):
+        work.say(f"vm {wish.vm}", f"try it again on {wish.to}", wish.why, wish.vm)
+    else:
+        work.keep(f"vm {wish.vm}")
 
 
 def _change(work: Work, vm: str, claim: Claim, before: Claim, version: int) -> bool:

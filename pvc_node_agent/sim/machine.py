@@ -15,9 +15,19 @@ from pvc_state.memory_store import MemoryStore
 from pvc_state.records import Alive, Service
 from pvc_state.store import Op, SessionState, Store, Watch, Znode
 
-from ..effects import Effect, Publication, StartDomain
+from ..effects import Effect, Publication, ShutdownDomain, StartDomain
 from ..env import EffectFailed
-from ..events import DomainSeen, Done, Event, FactsSeen, LeaveSeen, ServicesSeen, StorageCutSeen, StorageSeen
+from ..events import (
+    DomainGone,
+    DomainSeen,
+    Done,
+    Event,
+    FactsSeen,
+    LeaveSeen,
+    ServicesSeen,
+    StorageCutSeen,
+    StorageSeen,
+)
 from ..feed import Feed
 from ..lead.candidate import Candidate
 from ..lead.effects import LeadEffect
@@ -101,6 +111,9 @@ class _Performer(Performer):
         if faults is not None:
             try:
                 faults.check(effect, self._machine.name)
+                claim = self._machine.world.desired(effect.vm)[1] if isinstance(effect, ShutdownDomain) else None
+                if claim is not None and claim.to:
+                    faults.check_move(self._machine.name)
             except EffectFailed:
                 if isinstance(effect, StartDomain):
                     self._machine.hypervisor.happened("start_failed", effect.vm)
@@ -117,8 +130,20 @@ class _LeadPerformer(LeadPerformer):
 
     def perform(self, effect: LeadEffect, epoch: int) -> Written | DeviceResult:
         done = super().perform(effect, epoch)
-        self._machine.performed(effect)
+        if self._machine.lead_performer is self:
+            self._machine.performed(effect)
         return done
+
+
+class _Orders:
+    """The threads that carry out what a leader orders outside the store."""
+
+    def __init__(self, machine: Machine, later: Later) -> None:
+        self._machine = machine
+        self._later = later
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self._later.submit(lambda: self._machine.world.carry_out(self._machine, job))
 
 
 class Machine:
@@ -257,7 +282,8 @@ class Machine:
         world = self.world
         self.lead_inbox: SimpleQueue[LeadEvent | None] = SimpleQueue()
         self.candidate = Candidate(self.name, instance, self.feed.store, self.clock, self.lead_inbox.put)
-        ceph = SimulatedCephFence(world.storage, lambda: self.reaches_ceph)
+        ceph = SimulatedCephFence(world.storage, lambda: self.reaches_ceph, world.takes)
+        orders = _Orders(self, self.lead_jobs)
         self.lead_performer = _LeadPerformer(
             self, self.name, self.feed.store, ceph, world.power, self, self.candidate.doubt
         )
@@ -267,7 +293,7 @@ class Machine:
             self.clock,
             self.candidate,
             self.lead_performer,
-            LeadPools(ceph=self.lead_jobs, power=self.lead_jobs, store=self.lead_jobs),
+            LeadPools(ceph=orders, power=orders, store=self.lead_jobs),
             self,
             wall=self.clock.wall,
             session_timeout=lambda: self.feed.session_timeout,
@@ -321,6 +347,13 @@ class Machine:
         self.hypervisor.domains[vm] = Domain(record.uuid, DomainState.RUNNING, claim.epoch, record.definition)
         self.hypervisor.tell(DomainSeen(vm, self.hypervisor.domains[vm]))
 
+    def release(self, vm: str, to: Machine) -> None:
+        """A person moves the guest of a VM to another machine, if it runs here."""
+        domain = self.hypervisor.domains.pop(vm, None)
+        if domain is not None:
+            self.hypervisor.tell(DomainGone(vm, f"its guest was moved to {to.name}"))
+            to.adopt(vm)
+
     # --- the machine --------------------------------------------------------------------------------------------------
 
     def power_cut(self) -> None:
@@ -339,6 +372,7 @@ class Machine:
             return
         self.powered = self.reaches_store = self.reaches_ceph = True
         self.store_faulty = False
+        self.world.power.on(self.name)
         self.boots += 1
         self.boot_id = f"boot-{self.boots}-of-{self.name}"
         self.facts = replace(self.facts, boot_id=self.boot_id)

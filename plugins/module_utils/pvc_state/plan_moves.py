@@ -30,7 +30,7 @@ Unit = dict[str, Vm]
 
 @dataclass(frozen=True)
 class Wish:
-    """A VM that is to move. why: one sentence.
+    """A VM that is to move, or to be tried again where it is. why: one sentence.
 
     Attributes:
         home: Claim.home from now on: the node that it returns to.
@@ -222,7 +222,17 @@ class _Work:
         if isinstance(found, Choice):
             self._wish(unit, self._homeward(unit, found, against), trouble, failed=True)
         else:
-            self.blocked.update(dict.fromkeys(unit, f"{trouble}, and no other node can take it: {found.why}"))
+            self._try_again(unit, f"{trouble}, and no other node can take it: {found.why}")
+
+    def _try_again(self, unit: Unit, trouble: str) -> None:
+        """What has no other node is tried once more where it is, as long as its user allows another try at all."""
+        for name, vm in unit.items():
+            claim = self.claims[name]
+            if claim.node in self.draining:
+                self.blocked[name] = trouble
+            else:
+                tried = (*self._tried(name, vm), claim.node)
+                self.wishes[name] = Wish(name, claim.node, trouble, claim.home, tried)
 
     def _trouble(self, unit: Unit) -> str:
         """Why VMs cannot stay where they are, whoever else is there; empty: they can."""
@@ -256,6 +266,9 @@ class _Work:
     def _mend(self, unit: Unit, trouble: str) -> bool:
         """Move VMs to where nothing is wrong; returns whether there is such a node."""
         found = self.placement.find(unit)
+        if not isinstance(found, Choice) and self._forbidden(unit):
+            # what is off gives way, and is moved in its turn: else VMs might wait for each other's places for ever
+            found = self.placement.find(unit, past_stopped=True)
         if isinstance(found, Choice):
             self._wish(unit, self._homeward(unit, found, {}), trouble)
             return True
@@ -263,6 +276,12 @@ class _Work:
         why = f"it is bound to {', '.join(bound)} by its option node" if bound else f"no node can take it: {found.why}"
         self.blocked.update(dict.fromkeys(unit, f"{trouble}, but {why}"))
         return False
+
+    def _forbidden(self, unit: Unit) -> bool:
+        """Whether a strict preference of VMs that run forbids where they are."""
+        started = [name for name, vm in unit.items() if vm.state == "started"]
+        preferences = self.placement.rules.preferences
+        return any(rule.why_not(self.claims[name].node) for name in started for rule in preferences(name))
 
     def _homeward(self, unit: Unit, found: Choice, avoided: Mapping[str, str]) -> Choice:
         """The home of VMs that must go somewhere, if that is as good as what was found."""
