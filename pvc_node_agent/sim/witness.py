@@ -181,8 +181,9 @@ class Witness(Chronicle):
         if before is None or before.state == "held":
             if lives and (before is None or fence.state in ("collecting", "proven")):
                 self.violated("S6", f"{node} is fenced while its session lives")
-            ended = any(isinstance(op, Delete) and op.path == paths.alive(node) for op in ops)
-            if ended and self.is_well(machine):
+            # that there is no session is held by making the ephemeral and removing it
+            about = [type(op) for op in ops if op.path == paths.alive(node)]
+            if about == [Delete] and self.is_well(machine):
                 self.violated("S6", f"{node} is fenced, its session is ended, and it is healthy")
         if fence.state == "proven" and (before is None or before.state != "proven"):
             self._witness_proof(machine, fence)
