@@ -66,7 +66,7 @@ class Owned(Answer):
         if waiting:
             return waiting
         if not case.slot:
-            return self._verdict("starting", self._old_generation(), "waits until other VMs of this node have started")
+            return self._verdict("starting", self._old_generation(), "waits for its turn to be started")
         if self._volumes_missing():
             return self._ensure_volumes("starting")
         again = self.memory.attempts > 0

@@ -824,7 +824,7 @@ def test_a_node_that_shuts_down_stops_its_guests_and_signs_off(
     assert world.log[2:] == ["node1: shutdown web1"]
     assert world.znode(paths.alive("node1")) is None
     status = world.status("node1")
-    assert status.signed_off == SignOff(recover, "this node reboots" if reboot else "this node shuts down")
+    assert status.signed_off == SignOff(recover, "this node reboots" if reboot else "this node shuts down", back=reboot)
     assert status.vms["web1"].state == ("backoff" if recover else "frozen")
     world.advance(30)
     assert world.znode(paths.alive("node1")) is None
