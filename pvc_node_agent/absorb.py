@@ -160,7 +160,9 @@ def _done(now: float, view: View, event: Done) -> View:
         return view
     view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
     match event.failure:
-        case Failure.FAILED if isinstance(effect, MigrateDomain) or (isinstance(effect, HandOver) and not effect.with_guest):
+        case Failure.FAILED if isinstance(effect, MigrateDomain) or (
+            isinstance(effect, HandOver) and not effect.with_guest
+        ):
             return _remember(view, vm, refused=effect.right.claim_version, refusal=event.reason)
         case Failure.FAILED if isinstance(effect, ShutdownDomain):
             # should it be for a move: no guest is killed for that

@@ -17,7 +17,17 @@ from pvc_state.store import Op, SessionState, Store, Watch, Znode
 
 from ..effects import Effect, Publication, ShutdownDomain, StartDomain
 from ..env import EffectFailed
-from ..events import DomainGone, DomainSeen, Done, Event, FactsSeen, LeaveSeen, ServicesSeen, StorageCutSeen, StorageSeen
+from ..events import (
+    DomainGone,
+    DomainSeen,
+    Done,
+    Event,
+    FactsSeen,
+    LeaveSeen,
+    ServicesSeen,
+    StorageCutSeen,
+    StorageSeen,
+)
 from ..feed import Feed
 from ..lead.candidate import Candidate
 from ..lead.effects import LeadEffect

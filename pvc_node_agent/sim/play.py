@@ -376,7 +376,9 @@ class Play(Chronicle):
 
     def _unmanaged(self, vm: str) -> bool:
         stored = self._snapshot().vms.get(vm)
-        return vm in self.removed or (stored is not None and stored.value is not None and stored.value.state == "ignored")
+        return vm in self.removed or (
+            stored is not None and stored.value is not None and stored.value.state == "ignored"
+        )
 
     def _move_by_hand(self, op: Op) -> None:
         """A person moves a VM that nobody manages, and its claim with it; its guest runs on."""
@@ -413,7 +415,9 @@ class Play(Chronicle):
         for name in unit:
             stored = snapshot.claims[name]
             assert stored.value is not None
-            claim = replace(stored.value, to=to, why="a user wants it there", cold=cold, home=home_after(snapshot, stored.value, to))
+            claim = replace(
+                stored.value, to=to, why="a user wants it there", cold=cold, home=home_after(snapshot, stored.value, to)
+            )
             ops.append(Set(paths.claim(name), codec.encode(claim), stored.version))
             ops.append(Create(paths.assigned(to, name)))
         self.user.commit(ops)
