@@ -24,6 +24,7 @@ class SimulatedCeph:
         failing: why every operation on volumes fails; empty: none does.
         fence_failing: the same for what a leader asks.
         quorate: whether the monitors have a quorum. changed: called when the blocklist has changed.
+        refused: called with addresses that a leader has just had refused.
     """
 
     def __init__(self, say: Callable[[str], None], now: Callable[[], float] = lambda: 0.0) -> None:
@@ -36,6 +37,7 @@ class SimulatedCeph:
         self.fence_failing = ""
         self.quorate: Callable[[], bool] = lambda: True
         self.changed: Callable[[], None] = lambda: None
+        self.refused: Callable[[Sequence[str]], None] = lambda _addresses: None
         self._now = now
         self._known = 1
         self._spread: dict[int, float] = {}
@@ -100,23 +102,34 @@ class NodeStorage:
 
 
 class SimulatedCephFence:
-    """What one node's agent asks of Ceph while it leads. Implements env.CephFence."""
+    """What one node's agent asks of Ceph while it leads. Implements env.CephFence.
 
-    def __init__(self, ceph: SimulatedCeph, reachable: Callable[[], bool]) -> None:
+    Args:
+        takes: called with ``cut`` or ``restore`` before such an order has its effect; returns when its time is over.
+    """
+
+    def __init__(
+        self, ceph: SimulatedCeph, reachable: Callable[[], bool], takes: Callable[[str], None] = lambda _order: None
+    ) -> None:
         self.ceph = ceph
         self.reachable = reachable
+        self.takes = takes
 
     def cut(self, addresses: Sequence[str]) -> int:
+        self.takes("cut")
         self._check()
-        if any(address not in self.ceph.blocklist for address in addresses):
+        new = [address for address in addresses if address not in self.ceph.blocklist]
+        if new:
             epoch = self.ceph.commit()
-            for address in addresses:
-                self.ceph.blocklist.setdefault(address, epoch)
+            for address in new:
+                self.ceph.blocklist[address] = epoch
+            self.ceph.refused(new)
         self.ceph.say(f"ceph: refuses {', '.join(addresses)} since epoch {self.ceph.epoch}")
         self.ceph.changed()
         return self.ceph.epoch
 
     def restore(self, addresses: Sequence[str]) -> None:
+        self.takes("restore")
         self._check()
         gone = [address for address in addresses if self.ceph.blocklist.pop(address, 0)]
         if gone:

@@ -130,8 +130,20 @@ class _LeadPerformer(LeadPerformer):
 
     def perform(self, effect: LeadEffect, epoch: int) -> Written | DeviceResult:
         done = super().perform(effect, epoch)
-        self._machine.performed(effect)
+        if self._machine.lead_performer is self:
+            self._machine.performed(effect)
         return done
+
+
+class _Orders:
+    """The threads that carry out what a leader orders outside the store."""
+
+    def __init__(self, machine: Machine, later: Later) -> None:
+        self._machine = machine
+        self._later = later
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self._later.submit(lambda: self._machine.world.carry_out(self._machine, job))
 
 
 class Machine:
@@ -270,7 +282,8 @@ class Machine:
         world = self.world
         self.lead_inbox: SimpleQueue[LeadEvent | None] = SimpleQueue()
         self.candidate = Candidate(self.name, instance, self.feed.store, self.clock, self.lead_inbox.put)
-        ceph = SimulatedCephFence(world.storage, lambda: self.reaches_ceph)
+        ceph = SimulatedCephFence(world.storage, lambda: self.reaches_ceph, world.takes)
+        orders = _Orders(self, self.lead_jobs)
         self.lead_performer = _LeadPerformer(
             self, self.name, self.feed.store, ceph, world.power, self, self.candidate.doubt
         )
@@ -280,7 +293,7 @@ class Machine:
             self.clock,
             self.candidate,
             self.lead_performer,
-            LeadPools(ceph=self.lead_jobs, power=self.lead_jobs, store=self.lead_jobs),
+            LeadPools(ceph=orders, power=orders, store=self.lead_jobs),
             self,
             wall=self.clock.wall,
             session_timeout=lambda: self.feed.session_timeout,
@@ -359,6 +372,7 @@ class Machine:
             return
         self.powered = self.reaches_store = self.reaches_ceph = True
         self.store_faulty = False
+        self.world.power.on(self.name)
         self.boots += 1
         self.boot_id = f"boot-{self.boots}-of-{self.name}"
         self.facts = replace(self.facts, boot_id=self.boot_id)

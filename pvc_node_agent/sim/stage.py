@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from pvc_state import codec, paths
 from pvc_state.commit import commit_nodes
-from pvc_state.errors import StoreError
+from pvc_state.errors import InvalidRequest, StoreError
 from pvc_state.placement import Placement
 from pvc_state.plan import guard
 from pvc_state.plan_node import plan_nodes
-from pvc_state.records import Claim, Disk, Fence, FenceDevice, Ha, Node, NodeStatus, Rule, Settings, Vm
-from pvc_state.requests import NodeRequest
+from pvc_state.records import Claim, Disk, Fence, FenceDevice, Ha, Node, NodeStatus, Rule, Service, Settings, Vm
+from pvc_state.requests import DeadRequest, NodeRequest
 from pvc_state.snapshot import load
 from pvc_state.store import CommitRefused, Create, Op, Set
 
@@ -27,10 +28,18 @@ from .witness import Witness
 
 #: Seconds of a session; a leader waits so long for nodes that it has never seen.
 SESSION, BOOT_GRACE = 6.0, 30.0
+#: Seconds until a routing daemon has noticed that a neighbour is gone, or back.
+BFD = 0.7
 #: Seconds until the last OSD knows of a new osdmap.
 LAG = 3.0
 #: Seconds after which everything that is to come true has come true, once nothing goes wrong any more.
 CALM = 400.0
+
+
+def fence_devices(node: str, count: int = 1) -> list[FenceDevice]:
+    """The fence devices of a node."""
+    names = ["bmc", *(f"bmc{number}" for number in range(2, count + 1))]
+    return [FenceDevice(name, "ipmi", f"{name}-{node}", "root", "bmc") for name in names]
 
 
 class Stage(Witness):
@@ -40,8 +49,10 @@ class Stage(Witness):
         coordinators, hypervisors: how many nodes of each kind.
         vms: how many VMs, spread over all nodes.
         evidence: kinds that suffice; fence devices exist where ``powered_off`` is among them.
+        devices: how many each node has. together: whether each switches one supply of it.
         rules: of the VMs. on: the nodes that have them at first; all without it.
         write_seconds: that each effect of a leader takes. memory: MiB of each node.
+        orders: seconds that its orders to Ceph and to fence devices take: ``cut``, ``restore``, ``power``.
         settings: of the cluster, as in records.Settings.
     """
 
@@ -55,21 +66,30 @@ class Stage(Witness):
         on: Sequence[str] = (),
         write_seconds: float = 0.002,
         memory: int = 8192,
+        orders: Mapping[str, float] = MappingProxyType({}),
+        devices: int = 1,
+        together: bool = False,
         **settings: Any,
     ) -> None:
         self._stalls: dict[str, float] = {}
+        self._bfd: dict[tuple[str, str], bool] = {}
         super().__init__(session_timeout=SESSION)
         self.storage.lag = LAG
+        self.orders = dict(orders)
+        self.early = bool(settings.get("early_suspicion"))
         names = [f"node{number}" for number in range(1, coordinators + hypervisors + 1)]
         requests = [
             NodeRequest(
                 name,
                 coordinator=number < coordinators,
                 memory_reserve=0,
-                fence=[FenceDevice("bmc", "ipmi", f"bmc-{name}", "root", "bmc")] if "powered_off" in evidence else [],
+                fence=fence_devices(name, devices) if "powered_off" in evidence else [],
+                fence_together=together,
             )
             for number, name in enumerate(names)
         ]
+        if together:
+            self.power.feeds = {name: frozenset(one.address for one in fence_devices(name, devices)) for name in names}
         commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, requests, CLUSTER, CLUSTER_ID))
         policy = Settings(
             placement="fewest_vms",
@@ -88,6 +108,8 @@ class Stage(Witness):
         for number, name in enumerate(names):
             machine = self.add_machine(name, coordinator=number < coordinators)
             machine.install(machine.facts.agent, memory=memory)
+            self._look_around(machine)
+        self._feel()
         self.settle()
 
     def _create(self, vm: str, node: str, number: int) -> None:
@@ -112,6 +134,22 @@ class Stage(Witness):
         self.check()
 
     # --- what may go wrong, and what people do ------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        super().changed()
+        for machine in self.nodes.values():
+            if self.early and machine.powered and not machine.paused:
+                self.after(BFD, lambda machine=machine: self._look_around(machine))  # type: ignore[misc]
+
+    def _look_around(self, machine: Machine) -> None:
+        """What the routing daemon of a machine says of its neighbours."""
+        if not self.early or not machine.coordinator or machine.loop is None or machine.paused:
+            return
+        others = [other for other in self.nodes.values() if other is not machine]
+        seen = (
+            Service("frr", other.address, "up" if machine.connected and other.connected else "down") for other in others
+        )
+        machine.see(*seen)
 
     def left(self, machine: Machine, *, reboot: bool) -> None:
         machine.power_cut()
@@ -178,7 +216,25 @@ class Stage(Witness):
         return self._change(paths.node(node), Node, state=state)
 
     def maintenance(self, on: bool) -> bool:
-        return self._change(paths.SETTINGS, Settings, maintenance=on)
+        return self.set(maintenance=on)
+
+    def set(self, **settings: Any) -> bool:
+        """A user wants other settings of the cluster."""
+        return self._change(paths.SETTINGS, Settings, **settings)
+
+    def declare_dead(self, node: str) -> bool:
+        """An operator vouches that a node is off; returns whether that was accepted."""
+        request = NodeRequest(node, declared_dead=DeadRequest("the board is dead", "an operator"))
+        try:
+            commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, [request], CLUSTER, CLUSTER_ID))
+        except (InvalidRequest, StoreError, CommitRefused):
+            return False
+        return True
+
+    def leader(self) -> str:
+        """The node whose agent leads; empty: none."""
+        leads = [name for name, machine in self.nodes.items() if machine.loop is not None and machine.lead.view.epoch]
+        return leads[0] if leads else ""
 
     def _change(self, path: str, cls: type[Any], **changes: Any) -> bool:
         try:
@@ -192,6 +248,18 @@ class Stage(Witness):
         return True
 
     # --- what must be true in the end ---------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Whatever is still broken: each VM that should run does, on a machine that reaches its volumes.
+
+        True while the store has its quorum, evidence can be had, and some node has room.
+        """
+        for vm in self.vms:
+            record, claim = self.desired(vm)
+            machine = self.nodes[claim.node]
+            if record.state == "started" and not (machine.writes(vm) and machine.serves):
+                self.violated("L1", f"{vm} is out of service, its claim is {claim}")
+        self.check()
 
     def heal(self) -> None:
         """Nothing is broken any more, and everybody is there."""

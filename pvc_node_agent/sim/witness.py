@@ -4,25 +4,27 @@
 """Watches a cluster, and notes each moment at which something happens that must never happen.
 
 The invariants are those of the design: S1 one writer per VM · S2 a VM changes hands only when its last owner cannot run it
-any more · S3 no start without a current claim · S5 nothing without quorum · S6 no fence of a healthy node · S7 rules · S8 one
-effective leader · L3 no VM ends without cause. What must come true in the end is asked by ``calm()`` of the stage.
+any more · S3 no start without a current claim · S5 nothing without quorum · S6 no fence of a healthy node, and no power taken
+from one that is back · S7 rules · S8 one effective leader · L3 no VM ends without cause · L7 no order has its effect after
+its fence is over. What must come true in the end is asked by ``calm()`` of the stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pvc_state import paths
 from pvc_state.placement import OFF
-from pvc_state.records import Claim, Fence, Rule, Vm
-from pvc_state.store import Check
+from pvc_state.records import Claim, Fence, NodeStatus, Rule, Vm
+from pvc_state.store import Check, Delete
 
 from ..view import DomainState
 from .chronicle import Chronicle
 from .machine import Machine
 
-_WRITERS = frozenset({paths.FENCES, paths.HISTORY})
+#: Seconds after which everybody has heard that a machine is well again.
+NEWS = 3.0
 
 
 class Witness(Chronicle):
@@ -32,6 +34,7 @@ class Witness(Chronicle):
         self.violations: list[str] = []
         self._seen_claims: dict[str, Claim] = {}
         self._seen_fences: dict[str, Fence] = {}
+        self._well_since: dict[str, float] = {}
         super().__init__(**options)
 
     def violated(self, invariant: str, text: str) -> None:
@@ -44,6 +47,45 @@ class Witness(Chronicle):
         assert not self.violations, "\n".join([*self.violations, "", *self.story[-60:]])
 
     # --- machines -----------------------------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        super().changed()
+        self._feel()
+
+    def _feel(self) -> None:
+        """Note since when each machine is, in truth, healthy."""
+        for name, machine in self.nodes.items():
+            refused = machine.storage_address in self.storage.blocklist
+            if not machine.connected or not machine.reaches_ceph or refused:
+                self._well_since.pop(name, None)
+            else:
+                self._well_since.setdefault(name, self.clock.time)
+
+    def is_well(self, machine: Machine) -> bool:
+        """Whether it is healthy, for so long that everybody must know."""
+        self._feel()
+        return self.clock.time - self._well_since.get(machine.name, self.clock.time) >= NEWS
+
+    def refused(self, addresses: Sequence[str]) -> None:
+        super().refused(addresses)
+        for machine in self.nodes.values():
+            if machine.storage_address in addresses:
+                self._witness_order(machine, "its clients are refused by Ceph")
+
+    def power_asked(self, machine: Machine) -> None:
+        super().power_asked(machine)
+        if machine.connected and self.ensemble.peek(paths.alive(machine.name)) is not None:
+            self.violated("S6", f"the power of {machine.name} is to be taken, and its agent is back")
+
+    def power_taken(self, machine: Machine) -> None:
+        super().power_taken(machine)
+        self._witness_order(machine, "its power is taken")
+
+    def _witness_order(self, machine: Machine, what: str) -> None:
+        fence = self.record(Fence, paths.fence(machine.name))
+        if fence is None or fence.state not in ("collecting", "proven"):
+            state = "it has no fence" if fence is None else f"its fence is {fence.state}"
+            self.violated("L7", f"{machine.name}: {what}, and {state}")
 
     def about(self, what: str, machine: Machine, vm: str) -> None:
         super().about(what, machine, vm)
@@ -90,6 +132,7 @@ class Witness(Chronicle):
 
     def _blocklist_changed(self) -> None:
         super()._blocklist_changed()
+        self._feel()
         for vm in self.faults:
             self._writers(vm)
 
@@ -124,7 +167,7 @@ class Witness(Chronicle):
 
     def _witness_fence(self, node: str) -> None:
         before, fence = self._seen_fences.get(node), self.record(Fence, paths.fence(node))
-        _ops, session = self.ensemble.last
+        ops, session = self.ensemble.last
         if not self._leads(session):
             self.violated("S8", f"the fence of {node} was written by somebody who does not lead")
         machine = self.nodes[node]
@@ -134,8 +177,14 @@ class Witness(Chronicle):
                 self.violated("L7", f"the fence of {node} is over, and its storage is still cut")
             return
         self._seen_fences[node] = fence
-        if before is None and self.ensemble.peek(paths.alive(node)) is not None:
-            self.violated("S6", f"{node} is fenced while its session lives")
+        lives = self.ensemble.peek(paths.alive(node)) is not None
+        if before is None or before.state == "held":
+            if lives and (before is None or fence.state in ("collecting", "proven")):
+                self.violated("S6", f"{node} is fenced while its session lives")
+            # that there is no session is held by making the ephemeral and removing it
+            about = [type(op) for op in ops if op.path == paths.alive(node)]
+            if about == [Delete] and self.is_well(machine):
+                self.violated("S6", f"{node} is fenced, its session is ended, and it is healthy")
         if fence.state == "proven" and (before is None or before.state != "proven"):
             self._witness_proof(machine, fence)
         if fence.state == "lifting" and (before is None or before.state != "lifting") and machine.running:
@@ -146,7 +195,8 @@ class Witness(Chronicle):
             "storage_cut": machine.storage_address in self.storage.blocklist,
             "powered_off": not machine.powered or machine.boot_id != fence.boot_id,
             "signed_off": not machine.running,
-            "declared_dead": True,
+            # whoever vouches for it is believed, but not against the node's own word
+            "declared_dead": self.ensemble.peek(paths.alive(machine.name)) is None,
         }
         if not truth.get(fence.proven_by, False):
             self.violated("S2", f"{machine.name} counts as fenced by {fence.proven_by}, which is not true")
@@ -177,8 +227,21 @@ class Witness(Chronicle):
             elif fence is None or fence.state != "proven":
                 self.violated("S2", f"{vm} was taken from {before.node}, whose fence is not proven")
         old = self.nodes[before.node]
+        if not by_owner and self.ensemble.peek(paths.alive(before.node)) is not None:
+            self._witness_living(vm, before.node)
         if old.writes(vm) and old.storage_address not in self.storage.blocklist:
             self.violated("S2", f"{vm} was given to {claim.node} while it writes on {before.node}")
+
+    def _witness_living(self, vm: str, node: str) -> None:
+        """A node that is back may have what it likes, until it says that nothing is left, or the fence rests on more than a word."""
+        fence, status = self._seen_fences.get(node), self.record(NodeStatus, paths.status(node))
+        clean = fence is not None and status is not None and status.clean == fence.id
+        if (
+            fence is not None
+            and not clean
+            and {one.kind for one in fence.evidence if one.state == "proven"} <= {"declared_dead"}
+        ):
+            self.violated("S2", f"{vm} was taken from {node} on a person's word, and {node} lives")
 
     def _witness_rules(self, vm: str, before: Claim, claim: Claim) -> None:
         new = {claim.node, claim.to} - {before.node, before.to, ""}

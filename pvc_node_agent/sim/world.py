@@ -25,8 +25,9 @@ from .ceph import SimulatedCeph
 from .clock import VirtualClock
 from .faults import Faults
 from .hypervisor import SimulatedHypervisor
-from .machine import Machine
+from .machine import Dies, Machine
 from .power import SimulatedPower
+from .strand import Strand
 
 #: Turns at one moment after which the agents count as never coming to rest.
 _RESTLESS = 2000
@@ -94,6 +95,7 @@ class World:
         write_seconds: that a leader's effect takes. jobs_run: whether effects are carried out.
         happenings: what happened, as (time, event, fields). steps: of agents so far.
         faults: scripted, by VM.
+        orders: seconds that a leader's orders take, by kind: ``cut``, ``restore``, ``power``.
     """
 
     def __init__(self, *, session_timeout: float = 6.0, time: float = 0.0) -> None:
@@ -110,11 +112,18 @@ class World:
         self.storage = SimulatedCeph(self.note, self.clock.now)
         self.storage.changed = self._blocklist_changed
         self.storage.quorate = lambda: not self.is_down
+        self.storage.refused = self.refused
         self.power = SimulatedPower(self._behind, self.note)
+        self.power.takes = self.takes
+        self.power.asked = lambda name: self.power_asked(self.nodes[name])
+        self.power.taking = lambda name: self.power_taken(self.nodes[name])
+        self.orders: dict[str, float] = {}
+        self._strand: Strand | None = None
         self.faults: dict[str, Faults] = {}
         self.nodes: dict[str, Machine] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timed = 0
+        self._asleep: float | None = None
 
     def __getitem__(self, name: str) -> Machine:
         return self.nodes[name]
@@ -139,6 +148,15 @@ class World:
 
     def left(self, machine: Machine, *, reboot: bool) -> None:
         """A machine has shut down, as its agent sees it: all that is left is its power."""
+
+    def refused(self, addresses: Sequence[str]) -> None:
+        """A leader's order to Ceph has had its effect."""
+
+    def power_asked(self, machine: Machine) -> None:
+        """A fence device of a machine that has its power was told to take it."""
+
+    def power_taken(self, machine: Machine) -> None:
+        """A fence device takes a machine's power now."""
 
     def _tree_changed(self, events: Sequence[TreeEvent]) -> None:
         """A transaction has changed the tree."""
@@ -171,8 +189,39 @@ class World:
             machine.probe()
 
     def _behind(self, address: str) -> Machine:
-        """The machine that a fence device belongs to: bmc-NAME."""
-        return self.nodes[address.removeprefix("bmc-")]
+        """The machine that a fence device belongs to: bmc-NAME, bmc2-NAME."""
+        return self.nodes[address.partition("-")[2]]
+
+    # --- orders that take their time ----------------------------------------------------------------------------------
+
+    def carry_out(self, machine: Machine, job: Callable[[], None]) -> None:
+        """Do what a leader has ordered outside the store; the rest of the cluster goes on meanwhile.
+
+        An order that is on its way has its effect, whether or not the agent that gave it lives then.
+        """
+        if self.orders:
+            self._go_on(machine, machine.agents, Strand(job))
+        else:
+            job()
+
+    def _go_on(self, machine: Machine, agent: int, strand: Strand) -> None:
+        self._strand, before = strand, self._strand
+        self._asleep = None
+        try:
+            strand.resume()
+        except Dies:
+            if machine.agents == agent:
+                machine.kill_agent()
+        finally:
+            self._strand = before
+        if self._asleep is not None:
+            self.after(self._asleep, lambda: self._go_on(machine, agent, strand))
+
+    def takes(self, order: str) -> None:
+        seconds = self.orders.get(order, 0.0)
+        if self._strand is not None and seconds:
+            strand, self._asleep = self._strand, seconds
+            strand.sleep()
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

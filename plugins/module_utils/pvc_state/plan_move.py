@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from . import paths, vm_rules
 from .codec import Stored, encode
@@ -78,9 +78,8 @@ class _Work:
         return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
 
     def _claim(self, name: str) -> Claim:
-        claim = self.claims[name].value
-        assert claim is not None  # whoever is asked about has a sound one
-        return claim
+        """Whoever is asked about has a sound one."""
+        return cast(Claim, self.claims[name].value)
 
     def _unit(self, check: VmChecker, name: str, vm: Vm, to: str) -> dict[str, Vm]:
         """The VM, and those that are kept together with it and are not on their way to the target."""

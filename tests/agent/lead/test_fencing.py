@@ -490,3 +490,131 @@ def test_one_witness_is_not_enough() -> None:
     down = Service("frr", address("node3"), "down", healthy=False)
     health = {"node1": Stored(Health("agent-of-node1", services=(down,)), 1)}
     assert Led(replace(cluster(), health=health, settings=settings(early_suspicion=True))).effects() == ()
+
+
+class TestAPersonsWord:
+    def declared(self, fence: Fence, alive: tuple[str, ...]) -> Snapshot:
+        word = Declaration("f1", "anna", "pulled the plug")
+        return replace(fenced(cluster(alive=alive), "node3", fence), declared={"node3": Stored(word, 3)})
+
+    def test_counts_for_nothing_against_a_node_that_lives(self) -> None:
+        effects = Led(self.declared(COLLECTING, NODES)).effects()
+        assert not any(isinstance(effect, UpdateFence) for effect in effects)
+
+    def test_holds_that_the_node_is_gone(self) -> None:
+        (update,) = Led(self.declared(replace(COLLECTING, state="held", evidence=(), cut=False), TWO)).effects()
+        assert isinstance(update, UpdateFence)
+        assert (update.fence.state, update.absent) == ("proven", True)
+
+    def test_is_no_reason_not_to_cut_the_storage(self) -> None:
+        led = Led(self.declared(replace(COLLECTING, state="held", evidence=(), cut=False), TWO))
+        (update,) = led.effects()
+        assert isinstance(update, UpdateFence)
+        assert update.fence.cut
+        led.see(Written(update))
+        assert CutStorage("node3", "f1", (address("node3"),)) in led.effects()
+
+    def test_that_a_node_which_signed_off_stays_away(self) -> None:
+        snapshot = with_vms(cluster(alive=TWO), {"web1": "node3"})
+        off = Stored(status("node3", signed_off=SignOff(False, "it reboots")), 9)
+        frozen = replace(snapshot, status={**snapshot.status, "node3": off})
+        old = replace(frozen, declared={"node3": Stored(Declaration("sign-off-8", "anna", "burnt"), 2)})
+        assert Led(old).effects() == ()
+        (begin,) = Led(
+            replace(frozen, declared={"node3": Stored(Declaration("sign-off-9", "anna", "burnt"), 2)})
+        ).effects()
+        assert isinstance(begin, BeginFence)
+        assert (begin.fence.state, begin.fence.proven_by) == ("proven", "signed_off")
+        assert begin.rests_on == (("/status/node3", 9), ("/declared/node3", 2))
+
+
+def test_a_hold_ends_only_while_the_node_is_gone() -> None:
+    held = Fence("f1", "held", "its session has ended; the cluster is in maintenance", addresses=("10.0.2.13",))
+    (update,) = Led(fenced(cluster(alive=TWO), "node3", held)).effects()
+    assert isinstance(update, UpdateFence)
+    assert update.absent
+
+
+def test_evidence_that_is_accepted_later_counts_for_a_fence_that_stands() -> None:
+    only_power = replace(COLLECTING, evidence=(POWER,), cut=False)
+    led = Led(fenced(with_device(cluster(alive=TWO), BMC), "node3", only_power))
+    update, *_orders = led.effects()
+    assert isinstance(update, UpdateFence)
+    assert (update.fence.cut, [one.kind for one in update.fence.evidence]) == (True, ["powered_off", "storage_cut"])
+    led.see(Written(update))
+    assert CutStorage("node3", "f1", (address("node3"),)) in led.effects()
+
+
+def test_a_supply_that_is_declared_later_must_be_off_too() -> None:
+    snapshot = with_device(cluster(alive=TWO), BMC, replace(BMC, name="second"), together=True)
+    led = Led(
+        policy(fenced(snapshot, "node3", replace(COLLECTING, evidence=(POWER,), cut=False)), evidence=("powered_off",))
+    )
+    led.effects()
+    led.see(PowerRead("node3", "f1", "bmc", off=True, why="off"))
+    assert not any(isinstance(effect, UpdateFence) and effect.fence.state == "proven" for effect in led.effects())
+
+
+def test_an_address_that_a_living_node_has_too_is_not_cut_off() -> None:
+    snapshot = with_vms(cluster(alive=TWO), {"web1": "node3"})
+    twin = replace(
+        snapshot,
+        status={**snapshot.status, "node2": Stored(status("node2", addresses={"storage": address("node3")}), 7)},
+    )
+    (begin,) = Led(twin).effects()
+    assert isinstance(begin, BeginFence)
+    assert (begin.fence.cut, begin.fence.evidence[0].state) == (False, "failed")
+    assert "node2, which lives" in begin.fence.evidence[0].why
+
+
+def test_nothing_is_lifted_while_an_order_is_out() -> None:
+    led = Led(fenced(with_device(cluster(alive=TWO), BMC), "node3", replace(COLLECTING, evidence=(CUT, POWER))))
+    led.effects()
+    led.now += 60
+    led.see(StorageCut("node3", "f1", 12))
+    proven = replace(PROVEN, evidence=(*PROVEN.evidence, POWER))
+    led.see(AliveSeen(frozenset(NODES)), TreeSeen(back(fenced(with_device(cluster(), BMC), "node3", proven), "f1")))
+    assert led.effects() == ()
+    led.see(PowerRead("node3", "f1", "bmc", off=False, why="no answer"))
+    assert any(isinstance(effect, UpdateFence) for effect in led.effects())
+
+
+def test_a_new_leader_waits_for_the_orders_of_the_one_before() -> None:
+    proven = replace(PROVEN, evidence=(*PROVEN.evidence, POWER))
+    led = Led(back(fenced(with_device(cluster(), BMC), "node3", proven), "f1"))
+    outcome = led.step()
+    assert outcome.effects == ()
+    assert outcome.wake_at == led.now + 25
+    led.now += 25
+    (update,) = led.effects()
+    assert isinstance(update, UpdateFence)
+    assert update.fence.state == "lifting"
+
+
+def test_damaged_settings_hold_everything() -> None:
+    damaged = replace(
+        with_vms(cluster(alive=TWO), {"web1": "node3"}), settings=Stored(None, 4, invalid="has unknown field x")
+    )
+    (begin,) = Led(damaged).effects()
+    assert isinstance(begin, BeginFence)
+    assert begin.fence.state == "held"
+    assert "/settings is damaged" in begin.fence.why
+
+
+def test_more_that_are_doubted_than_may_be_fenced_are_left_alone() -> None:
+    five = tuple(f"node{number}" for number in range(1, 6))
+    snapshot = cluster(nodes=five, alive=five)
+    off = {name: Stored(status(name, storage_cut=name != "node1"), 8) for name in five}
+    assert Led(replace(snapshot, status=off), sighted=five).effects() == ()
+
+
+def test_nodes_that_went_long_ago_make_no_storm() -> None:
+    four = (*NODES, "node4")
+    vms = {"web1": "node3"}
+    old = fenced(with_vms(cluster(nodes=four, alive=NODES), vms), "node4", PROVEN)
+    led = Led(old, sighted=four)
+    led.now += 100000
+    led.see(Blinded("its server died"), AliveSeen(frozenset(NODES)), Elected(8), TreeSeen(old))
+    led.see(AliveSeen(frozenset(TWO)), TreeSeen(fenced(with_vms(cluster(nodes=four, alive=TWO), vms), "node4", PROVEN)))
+    begun = [effect for effect in led.effects() if isinstance(effect, BeginFence)]
+    assert [begin.fence.state for begin in begun] == ["collecting"]
