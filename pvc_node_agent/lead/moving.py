@@ -36,6 +36,8 @@ def move(work: Work, assumed: Mapping[str, str]) -> None:
     plan = plan_moves(work.snapshot, assumed)
     for vm in plan.mended:
         _forget_tries(work, vm)
+    for wish in plan.again:
+        _try_again(work, wish)
     for wish in plan.wishes:
         if under_way.total() >= 2 * IN_ALL:
             break
@@ -76,9 +78,6 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
     stored = work.snapshot.claims[wish.vm]
     claim = stored.value
     assert claim is not None  # the plan moves nothing that it cannot read
-    if wish.to == claim.node:
-        _try_again(work, wish, claim, stored.version)
-        return
     if max(under_way[claim.node], under_way[wish.to]) >= PER_NODE or not work.free(f"move {wish.vm}"):
         work.keep(f"vm {wish.vm}")
         return
@@ -90,12 +89,13 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
         work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)
 
 
-def _try_again(work: Work, wish: Wish, claim: Claim, version: int) -> None:
+def _try_again(work: Work, wish: Wish) -> None:
     """With a new epoch its owner forgets that it has given up, and what it has reported so far counts no more."""
-    record = work.snapshot.vms[wish.vm].value
-    assert record is not None  # the plan wishes nothing for what it cannot read
-    again = replace(claim, epoch=claim.epoch + 1, tried=wish.tried, generation=record.generation)
-    if _change(work, wish.vm, again, claim, version):
+    stored, record = work.snapshot.claims[wish.vm], work.snapshot.vms[wish.vm].value
+    assert stored.value is not None  # the plan wishes nothing for what it cannot read
+    assert record is not None
+    again = replace(stored.value, epoch=stored.value.epoch + 1, tried=wish.tried, generation=record.generation)
+    if _change(work, wish.vm, again, stored.value, stored.version):
         work.say(f"vm {wish.vm}", f"try it again on {wish.to}", wish.why, wish.vm)
     else:
         work.keep(f"vm {wish.vm}")

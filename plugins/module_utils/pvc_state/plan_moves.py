@@ -30,7 +30,7 @@ Unit = dict[str, Vm]
 
 @dataclass(frozen=True)
 class Wish:
-    """A VM that is to move, or to be tried again where it is. why: one sentence.
+    """A VM that is to move. why: one sentence.
 
     Attributes:
         home: Claim.home from now on: the node that it returns to.
@@ -53,11 +53,13 @@ class Moves:
         blocked: what should move and cannot, with the reason, by VM.
         mended: VMs that run although they did not start elsewhere, and that nothing draws back to where they did not:
             their Claim.tried has served.
+        again: VMs that did not start, have no other node, and are to be tried once more where they are.
     """
 
     wishes: tuple[Wish, ...]
     blocked: Mapping[str, str]
     mended: tuple[str, ...] = ()
+    again: tuple[Wish, ...] = ()
 
 
 def plan_moves(snapshot: Snapshot, assumed: Mapping[str, str] | None = None) -> Moves:
@@ -74,7 +76,12 @@ def plan_moves(snapshot: Snapshot, assumed: Mapping[str, str] | None = None) -> 
     work.separate(sorted(units, key=_cost))
     for unit in units:
         work.improve(unit)
-    return Moves(tuple(work.wishes.values()), MappingProxyType(work.blocked), tuple(work.mended()))
+    return Moves(
+        tuple(work.wishes.values()),
+        MappingProxyType(work.blocked),
+        tuple(work.mended()),
+        tuple(work.again.values()),
+    )
 
 
 def _cost(unit: Unit) -> tuple[int, int, tuple[str, ...]]:
@@ -95,6 +102,7 @@ class _Work:
         self.claims: dict[str, Claim] = {}
         self.wishes: dict[str, Wish] = {}
         self.blocked: dict[str, str] = {}
+        self.again: dict[str, Wish] = {}
         for name, node in assumed.items():
             stored = snapshot.vms.get(name)
             if stored is not None and stored.value is not None:
@@ -189,7 +197,7 @@ class _Work:
         )
 
     def _decided(self, unit: Unit) -> bool:
-        return any(name in self.wishes or name in self.blocked for name in unit)
+        return any(name in self.wishes or name in self.blocked or name in self.again for name in unit)
 
     def _tried(self, name: str, vm: Vm) -> tuple[str, ...]:
         """Nodes on which the VM, as it is wanted now, did not start."""
@@ -232,7 +240,7 @@ class _Work:
                 self.blocked[name] = trouble
             else:
                 tried = (*self._tried(name, vm), claim.node)
-                self.wishes[name] = Wish(name, claim.node, trouble, claim.home, tried)
+                self.again[name] = Wish(name, claim.node, trouble, claim.home, tried)
 
     def _trouble(self, unit: Unit) -> str:
         """Why VMs cannot stay where they are, whoever else is there; empty: they can."""
