@@ -20,6 +20,7 @@ from .effects import (
     HandOver,
     MigrateDomain,
     RemoveRecords,
+    ShutdownDomain,
     StartDomain,
     WriteHealth,
     WriteStatus,
@@ -117,7 +118,11 @@ def _remembered(event: Enrolled) -> Mapping[str, Memory]:
     if event.published is None:
         return {}
     return {
-        vm: Memory(restarts=status.restarts, given_up=status.reason if status.reason.startswith(GIVEN_UP) else "")
+        vm: Memory(
+            epoch=status.epoch,
+            restarts=status.restarts,
+            given_up=status.reason if status.reason.startswith(GIVEN_UP) else "",
+        )
         for vm, status in event.published.vms.items()
         if (status.restarts or status.reason.startswith(GIVEN_UP)) and vm in event.seen
     }
@@ -155,8 +160,15 @@ def _done(now: float, view: View, event: Done) -> View:
         return view
     view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
     match event.failure:
-        case Failure.FAILED if isinstance(effect, MigrateDomain):
+        case Failure.FAILED if isinstance(effect, MigrateDomain) or (
+            isinstance(effect, HandOver) and not effect.with_guest
+        ):
             return _remember(view, vm, refused=effect.right.claim_version, refusal=event.reason)
+        case Failure.FAILED if isinstance(effect, ShutdownDomain):
+            # should it be for a move: no guest is killed for that
+            return _remember(
+                view, vm, refused=effect.right.claim_version, refusal=event.reason, trouble=event.reason, volumes=()
+            )
         case Failure.FAILED | Failure.AWAY:
             if isinstance(effect, StartDomain) and event.failure is Failure.FAILED:
                 view = _remember(view, vm, failures=view.memory.get(vm, Memory()).failures + 1)

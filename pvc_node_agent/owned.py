@@ -34,7 +34,8 @@ class Owned(Answer):
             return self._unknown()
         if self.record.state == "ignored":
             return self._ignored()
-        if self.claim.to not in ("", case.node) and self.record.state != "absent" and not case.standing.fixed:
+        moves = self.claim.to not in ("", case.node) and self.record.state != "absent" and not case.standing.fixed
+        if moves and not (case.domain is None and self._refused()):
             return self._move(self.claim.to)
         if self.record.state == "started":
             return self._run() if case.domain is None else self._keep_running(case.domain)
@@ -65,7 +66,7 @@ class Owned(Answer):
         if waiting:
             return waiting
         if not case.slot:
-            return self._verdict("starting", self._old_generation(), "waits until other VMs of this node have started")
+            return self._verdict("starting", self._old_generation(), "waits for its turn to be started")
         if self._volumes_missing():
             return self._ensure_volumes("starting")
         again = self.memory.attempts > 0

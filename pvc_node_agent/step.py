@@ -7,7 +7,8 @@ Invariants, each held by a test:
 - Without sight of the store nothing is started, stopped, moved or removed; only a node whose storage is cut, or that is
   shutting down, ends its own domains.
 - While the node has a fence nothing is started, and it says that it is clean only when nothing runs.
-- A VM is started only under this node's own claim, for the epoch and the record that were read.
+- A VM is started only under this node's own claim, for the epoch and the record that were read, and only when the store
+  shows the addresses that a fence would refuse.
 - One effect per VM is under way at a time.
 - A status, or the health of the services, is written only when it differs from the one in the store.
 """
@@ -46,6 +47,8 @@ def step(now: float, view: View) -> Outcome:
     decided: dict[str, Decided] = {}
     times: list[float] = []
     slots = view.settings.parallel_starts - sum(map(_is_start, view.busy.values()))
+    if not _is_reachable_by_a_fence(view):
+        slots = 0
     spare = view.settings.parallel_volumes - sum(map(_is_spare, view.busy.values()))
     lanes = view.settings.parallel_moves - sum(map(_is_move, view.busy.values()))
     published = view.published.vms if view.published is not None else {}
@@ -105,6 +108,16 @@ def step(now: float, view: View) -> Outcome:
     return Outcome(tuple(effects), tuple(sentences), memory, said, min(times, default=None), decided, leaving)
 
 
+def _is_reachable_by_a_fence(view: View) -> bool:
+    """Whether the store shows every address that clients on this node come from: a fence refuses those, and no others."""
+    facts, published = view.facts, view.published
+    if facts is None:
+        return True
+    if published is None or published.addresses != facts.addresses:
+        return False
+    return view.storage.address in ("", published.storage_address)
+
+
 def _publish(
     now: float, view: View, vms: dict[str, VmStatus], stand: Standing, effects: list[Effect], times: list[float]
 ) -> None:
@@ -115,7 +128,8 @@ def _publish(
         empty = leaving is not None and leaving.stopping_since is not None and _empty(view)
         if leaving is not None and empty and not leaving.over:
             if now >= view.write_at:
-                effects.append(Depart(replace(status, signed_off=SignOff(recovers(leaving), stand.halt))))
+                word = SignOff(recovers(leaving), stand.halt, back=leaving.reboot)
+                effects.append(Depart(replace(status, signed_off=word)))
             else:
                 times.append(view.write_at)
         elif status != view.published:

@@ -73,7 +73,7 @@ settings:
     worst_case:
       description: The parts of RV(ignore:ha_budget), in seconds.
       type: dict
-      sample: {detect: 7.5, fence: 1.5, recover: 0.3, start: 0.7}
+      sample: {detect: 6.75, fence: 1.5, recover: 0.3, start: 1.45}
     generation:
       description: Number of changes by users, 1 for settings that nobody has changed.
       type: int

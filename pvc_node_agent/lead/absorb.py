@@ -56,11 +56,12 @@ def absorb(now: float, view: LeadView, event: LeadEvent) -> LeadView:
         case AliveSeen():
             return replace(view, presence=_present(now, view.presence, event.nodes))
         case Blinded():
-            presence = replace(view.presence, sighted_at=None, sighted=frozenset(), missing_since={})
+            presence = replace(view.presence, sighted_at=None, sighted=frozenset())
             return replace(view, presence=presence, epoch=None, snapshot=None)
         case Elected():
             # what was tried under another leader's eyes may work now
-            return replace(view, epoch=event.epoch, attempts={}, said={})
+            doubts = {name: attempt for name, attempt in view.attempts.items() if name.startswith("doubt ")}
+            return replace(view, epoch=event.epoch, elected_at=now, attempts=doubts, said={})
         case Deposed():
             return replace(view, epoch=None, snapshot=None)
         case TreeSeen():

@@ -43,10 +43,17 @@ class BeginFence(Write):
 
 @dataclass(frozen=True)
 class UpdateFence(Write):
-    """Write a node's fence anew. version: of the record that it replaces."""
+    """Write a node's fence anew.
+
+    Attributes:
+        version: of the record that it replaces.
+        absent: whether the transaction holds that the node has no session: an agent may start VMs under a fence that is
+            merely held, and nobody's word counts against a node that lives.
+    """
 
     fence: Fence
     version: int
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,16 +94,18 @@ class Recover(Write):
 
     Attributes:
         fence: with the new moves. version: of the record that it replaces, which is proven.
+        absent: whether the transaction holds that the node has no session.
     """
 
     fence: Fence
     version: int
     claims: tuple[Rehome, ...]
+    absent: bool = False
 
 
 @dataclass(frozen=True)
 class ChangeClaim(Write):
-    """Write a claim anew under the same owner and epoch: where it is to move, what was tried, where its home is.
+    """Write a claim anew for the same owner: where it is to move, what was tried, where its home is.
 
     Attributes:
         vm: whose. claim: the new one. version: of the one that it replaces.

@@ -26,11 +26,22 @@ def addresses(snapshot: Snapshot, node: str) -> tuple[str, ...]:
     return tuple(sorted({*status.addresses.values(), status.storage_address} - {""}))
 
 
-def wanted(policy: Settings, node: Node | None, where: tuple[str, ...]) -> tuple[Evidence, ...]:
-    """The evidence to collect for a node, as its fence begins."""
+def shared(snapshot: Snapshot, node: str, where: tuple[str, ...]) -> str:
+    """Which of a node's addresses a living node has, too, in words; empty: none. To refuse those would hit that one."""
+    for other in sorted(snapshot.alive):
+        both = sorted(set(where) & set(addresses(snapshot, other))) if other != node else []
+        if both:
+            return f"node {other}, which lives, has the address {both[0]}, too"
+    return ""
+
+
+def wanted(policy: Settings, node: Node | None, where: tuple[str, ...], against: str = "") -> tuple[Evidence, ...]:
+    """The evidence to collect for a node. against: why its addresses may not be refused."""
     found: list[Evidence] = []
     if "storage_cut" in policy.evidence:
-        if where:
+        if against:
+            found.append(Evidence("storage_cut", "failed", against))
+        elif where:
             found.append(Evidence("storage_cut", "collecting", f"to be refused by Ceph: {', '.join(where)}"))
         else:
             found.append(Evidence("storage_cut", "failed", "the node has never told its addresses"))
@@ -42,13 +53,23 @@ def wanted(policy: Settings, node: Node | None, where: tuple[str, ...]) -> tuple
     return tuple(found)
 
 
-def gathered(view: LeadView, snapshot: Snapshot, node: str, fence: Fence) -> tuple[Evidence, ...]:
-    """The evidence of a fence with all that has come in since it was written."""
-    found = tuple(_latest(view, node, fence, one) for one in fence.evidence)
+def gathered(view: LeadView, snapshot: Snapshot, node: str, fence: Fence, policy: Settings) -> tuple[Evidence, ...]:
+    """The evidence of a fence, with all that has come in since it was written, and all that is wanted since.
+
+    A person's word counts while the node has no session: no longer for one that is back.
+    """
+    stored = snapshot.nodes.get(node)
+    against = shared(snapshot, node, fence.addresses)
+    known = {(one.kind, one.device) for one in fence.evidence}
+    more = wanted(policy, stored.value if stored is not None else None, fence.addresses, against)
+    asked = (*fence.evidence, *(one for one in more if (one.kind, one.device) not in known))
+    found = tuple(_latest(view, node, fence, one) for one in asked)
+    if node in snapshot.alive:
+        return found
     declared = snapshot.declared.get(node)
     word = declared.value if declared is not None else None
-    known = any(one.kind == "declared_dead" for one in found)
-    if word is not None and word.fence == fence.id and not known:
+    told = any(one.kind == "declared_dead" for one in found)
+    if word is not None and word.fence == fence.id and not told:
         found += (Evidence("declared_dead", "proven", f"{word.by} vouches for it: {word.why}", at=view.wall),)
     return found
 
@@ -78,9 +99,14 @@ def _failed(view: LeadView, one: Evidence, why: str) -> Evidence:
 
 def off(node: Node | None, evidence: tuple[Evidence, ...]) -> bool:
     """Whether the node's fence devices prove that it is off: one, or all where they only count together."""
-    states = [one.state == "proven" for one in evidence if one.kind == "powered_off"]
-    together = node is not None and node.fence_together
-    return bool(states) and (all(states) if together else any(states))
+    proven = {one.device for one in evidence if one.kind == "powered_off" and one.state == "proven"}
+    together = {device.name for device in node.fence} if node is not None and node.fence_together else set()
+    return bool(proven) and together <= proven
+
+
+def holds_by_itself(fence: Fence) -> bool:
+    """Whether the fence rests on more than somebody's word, which counts for nothing once the node is back."""
+    return any(one.kind in ("storage_cut", "powered_off") and one.state == "proven" for one in fence.evidence)
 
 
 def proof(policy: Settings, node: Node | None, evidence: tuple[Evidence, ...]) -> str:

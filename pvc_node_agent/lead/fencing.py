@@ -9,29 +9,35 @@ later leader can carry on from the record alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from pvc_state import paths
+from pvc_state.plan_recovery import plan_recovery
 from pvc_state.records import Evidence, Fence, Node, Past
-from pvc_state.snapshot import Snapshot
 
 from .effects import BeginFence, CutStorage, EndFence, MarkDown, PowerOff, RestoreStorage, UpdateFence
-from .events import MarkedDown, StorageRestored
-from .evidence import addresses, gathered, next_devices, off, proof, wanted
-from .gone import Gone, absent, claims_of, gone, hold_again
+from .events import MarkedDown, PowerRead, StorageRestored
+from .evidence import addresses, gathered, holds_by_itself, next_devices, proof
+from .gone import Gone, absent, answer_to_sign_off, claims_of, gone, hold_again
 from .suspicion import suspected
 from .work import Work
+
+#: Seconds in which an agent whose session was ended on a mere suspicion shows itself again.
+_SHOWS_ITSELF = 3.0
+#: Seconds after which no order of a leader that was replaced is carried out any more, if it is not frozen.
+_LONGEST_ORDER = 25.0
 
 
 def fence(work: Work) -> None:
     """Decide about every node's fence."""
-    doubted = suspected(work.snapshot) if work.policy.early_suspicion else {}
-    cut_off = _cut_off(work.snapshot) if "storage_cut" in work.policy.evidence else frozenset()
+    doubted = _doubted(work)
+    work.doubted = frozenset(doubted)
+    if work.damaged:
+        work.say("settings", "hold everything", work.damaged)
     for node in sorted(work.snapshot.nodes.keys() | work.snapshot.fences.keys()):
         stored = work.snapshot.fences.get(node)
         if stored is None:
-            _unfenced(work, node, doubted.get(node, ""), node in cut_off)
+            _unfenced(work, node, doubted.get(node, ""))
         elif stored.value is None:
             work.say(
                 f"node {node}", f"hold {node}", f"its fence is damaged ({stored.invalid}): nothing is done about it"
@@ -40,27 +46,35 @@ def fence(work: Work) -> None:
             _Fenced(work, node, stored.value, stored.version).decide()
 
 
-def _cut_off(snapshot: Snapshot) -> frozenset[str]:
-    """Nodes that live, and whose clients Ceph refuses: no VM can run there. What cut them off goes when a fence is lifted."""
-    reports = {node: snapshot.report(node) for node in snapshot.alive if node not in snapshot.fences}
-    return frozenset(node for node, report in reports.items() if report is not None and report.storage_cut)
+def _doubted(work: Work) -> Mapping[str, str]:
+    """Nodes without a fence whose session lives, and that are to be fenced all the same: why, in words.
+
+    Where Ceph refuses a node's clients no VM can run. What cut it off goes when the fence is lifted.
+    """
+    snapshot = work.snapshot
+    doubted = dict(suspected(snapshot)) if work.policy.early_suspicion else {}
+    for node in snapshot.alive:
+        report = snapshot.report(node)
+        if report is not None and report.storage_cut and "storage_cut" in work.policy.evidence:
+            doubted[node] = "Ceph refuses its clients"
+    return {node: why for node, why in doubted.items() if node in snapshot.nodes and node not in snapshot.fences}
 
 
-def _unfenced(work: Work, node: str, doubt: str, cut_off: bool) -> None:
+def _unfenced(work: Work, node: str, doubt: str) -> None:
     found = gone(work, node)
     if found is not None:
-        _begin(work, found, alive=None)
-    elif (doubt or cut_off) and not absent(work, node) and work.free(f"doubt {node}"):
-        why = "Ceph refuses its clients" if cut_off else doubt
-        found = Gone(node, f"its session lives, but {why}", hold=hold_again(work, node), cut_off=cut_off)
-        _begin(work, found, alive=0)
+        _begin(work, found)
+    elif doubt and not absent(work, node) and work.free(f"doubt {node}"):
+        hold = hold_again(work, node)
+        if hold:
+            work.say(f"node {node}", f"leave {node} alone", f"{doubt}, but {hold}")
+        else:
+            _begin(work, Gone(node, f"its session lives, but {doubt}"), doubted=True)
 
 
-def _begin(work: Work, found: Gone, alive: int | None) -> None:
+def _begin(work: Work, found: Gone, doubted: bool = False) -> None:
     snapshot, node = work.snapshot, found.node
-    if alive is not None and found.hold:
-        return  # a node that lives is no business of anybody who may not fence it
-    record, status, ephemeral = snapshot.nodes[node].value, snapshot.status.get(node), snapshot.alive.get(node)
+    status, ephemeral = snapshot.status.get(node), snapshot.alive.get(node)
     who = ephemeral.value if ephemeral is not None else None
     report = status.value if status is not None else None
     begun = Fence(
@@ -70,16 +84,18 @@ def _begin(work: Work, found: Gone, alive: int | None) -> None:
         instance=who.instance if who is not None else "",
         boot_id=report.boot_id if report is not None else "",
         addresses=addresses(snapshot, node),
+        doubted=doubted,
         since=work.view.wall,
     )
+    rests_on = [(paths.status(node), status.version)] if status is not None else []
     if found.signed_off and not found.hold:
         word = Evidence("signed_off", "proven", found.why, at=work.view.wall)
         begun = replace(begun, state="proven", evidence=(word,), proven_by="signed_off", proven_at=work.view.wall)
+        if answer_to_sign_off(snapshot, node):
+            rests_on.append((paths.declared(node), snapshot.declared[node].version))
     elif not found.hold:
-        # a machine that answers is not worth its power
-        begun = _collecting(work, None if found.cut_off else record, begun)
-    rests_on = ((paths.status(node), status.version),) if status is not None else ()
-    if work.ask(BeginFence(f"node {node}", rests_on, begun, alive)):
+        begun = _collecting(work, node, begun)
+    if work.ask(BeginFence(f"node {node}", tuple(rests_on), begun, 0 if doubted else None)):
         decision = {"held": "hold", "collecting": "fence", "proven": "take over from"}[begun.state]
         work.say(f"node {node}", f"{decision} {node}", begun.why)
     else:
@@ -91,11 +107,18 @@ def _new_id(work: Work, node: str) -> str:
     return f"{node}-{work.view.epoch}-{round(work.now * 1000)}"
 
 
-def _collecting(work: Work, record: Node | None, begun: Fence) -> Fence:
-    """The fence with all evidence still to come. What is to be undone later is written before it is done."""
-    found = wanted(work.policy, record, begun.addresses)
-    cut = any(one.kind == "storage_cut" and one.state == "collecting" for one in found)
-    return replace(begun, state="collecting", evidence=found, cut=begun.cut or cut, proven_by="", proven_at="", epoch=0)
+def _collecting(work: Work, node: str, begun: Fence) -> Fence:
+    """The fence with all evidence still to come."""
+    blank = replace(begun, state="collecting", evidence=(), proven_by="", proven_at="", epoch=0)
+    return _noted(blank, gathered(work.view, work.snapshot, node, blank, work.policy))
+
+
+def _noted(fence: Fence, evidence: tuple[Evidence, ...]) -> Fence:
+    """The fence with this evidence. What is to be undone later is written before it is done."""
+    cuts = [one for one in evidence if one.kind == "storage_cut"]
+    epoch = max((one.epoch for one in cuts if one.state == "proven"), default=0)
+    ordered = any(one.state == "collecting" for one in cuts)
+    return replace(fence, evidence=evidence, cut=fence.cut or ordered, epoch=max(epoch, fence.epoch))
 
 
 class _Fenced:
@@ -128,7 +151,7 @@ class _Fenced:
         if self.alive is not None:
             self._end("it came back before anything was done")
             return
-        now = gathered(self.work.view, self.work.snapshot, self.node, self.fence)
+        now = self._gathered()
         if proof(self.work.policy, self.record, now) and not self.work.policy.maintenance:
             self._prove(now)
             return
@@ -139,7 +162,7 @@ class _Fenced:
                 self._write(replace(self.fence, why=f"{self.fence.why.partition('; ')[0]}; {reason}"))
             return
         why = self.fence.why.partition("; ")[0]
-        if self._write(_collecting(self.work, self.record, replace(self.fence, why=why))):
+        if self._write(_collecting(self.work, self.node, replace(self.fence, why=why)), absent=True):
             self.work.say(self.subject, f"fence {self.node}", f"{why}; nothing holds that back any more")
 
     # --- collecting ---------------------------------------------------------------------------------------------------
@@ -147,15 +170,15 @@ class _Fenced:
     def _collect(self) -> None:
         if self._returned():
             return
-        now = gathered(self.work.view, self.work.snapshot, self.node, self.fence)
+        now = self._gathered()
         if proof(self.work.policy, self.record, now):
             self._prove(now)
             return
         if self.work.policy.maintenance:
             self.work.say(self.subject, f"hold {self.node}", "the cluster is in maintenance: nothing more is done")
             return
-        if now != self.fence.evidence:
-            self._write(replace(self.fence, evidence=now))
+        if _noted(self.fence, now) != self.fence:
+            self._write(_noted(self.fence, now))
             failed = "; ".join(f"{one.kind}: {one.why}" for one in now if one.state == "failed")
             if failed:
                 self.work.say(self.subject, f"try again to fence {self.node}", failed)
@@ -166,24 +189,32 @@ class _Fenced:
         missing = any(one.kind == "storage_cut" and one.state != "proven" for one in evidence)
         if missing and self.fence.cut and f"restore {self.node}" not in self.work.view.busy:
             self.work.ask(CutStorage(self.node, self.fence.id, self.fence.addresses))
-        if self.alive is None:
-            # a node that is back is not worth its power: it will be clean in a moment
+        if self._is_worth_its_power():
             for device in next_devices(self.record, evidence, self.work.view, self.node):
                 self.work.ask(PowerOff(self.node, self.fence.id, device))
 
+    def _is_worth_its_power(self) -> bool:
+        """A node that is back will be clean in a moment; and one that was only doubted gets the time to show itself."""
+        if self.alive is not None:
+            return False
+        if not self.fence.doubted:
+            return True
+        since = self.work.view.presence.missing_since.get(self.node, self.work.now)
+        if self.work.now >= since + _SHOWS_ITSELF:
+            return True
+        self.work.wake(since + _SHOWS_ITSELF)
+        return False
+
+    def _gathered(self) -> tuple[Evidence, ...]:
+        return gathered(self.work.view, self.work.snapshot, self.node, self.fence, self.work.policy)
+
     def _prove(self, evidence: tuple[Evidence, ...]) -> None:
         kind = proof(self.work.policy, self.record, evidence)
-        epoch = max((one.epoch for one in evidence if one.kind == "storage_cut" and one.state == "proven"), default=0)
-        proven = replace(
-            self.fence,
-            state="proven",
-            evidence=evidence,
-            proven_by=kind,
-            proven_at=self.work.view.wall,
-            epoch=epoch,
-        )
+        proven = replace(_noted(self.fence, evidence), state="proven", proven_by=kind, proven_at=self.work.view.wall)
         rests_on = self._declaration() if kind == "declared_dead" else ()
-        if self._write(proven, rests_on):
+        # under a fence that is merely held an agent starts VMs, and a word counts only against one that is gone
+        held = self.fence.state == "held" or kind == "declared_dead"
+        if self._write(proven, rests_on, absent=held):
             why = next(one.why for one in evidence if one.kind == kind and one.state == "proven")
             self.work.say(self.subject, f"{self.node} is fenced", f"{kind}: {why}", evidence=kind)
 
@@ -194,20 +225,29 @@ class _Fenced:
     # --- proven -------------------------------------------------------------------------------------------------------
 
     def _proven(self) -> None:
-        if self._returned() or self._removed():
+        if (not self._leaves() and self._returned()) or self._removed():
             return
-        view = self.work.view
-        now = gathered(view, self.work.snapshot, self.node, self.fence)
-        if now != self.fence.evidence:
-            epoch = max((one.epoch for one in now if one.kind == "storage_cut" and one.state == "proven"), default=0)
-            self._write(replace(self.fence, evidence=now, epoch=max(epoch, self.fence.epoch)))
-        if self._power_is_wanted():
+        now = self._gathered() if self._more_is_wanted() else self._answers()
+        if _noted(self.fence, now) != self.fence:
+            self._write(_noted(self.fence, now))
+        if self._more_is_wanted():
             self._order(now)
         if self.alive is None and self.fence.epoch and self.work.free(f"check {self.node}"):
             # nobody should take it back meanwhile: an order that was late, or a person
             self.work.ask(CutStorage(self.node, self.fence.id, self.fence.addresses))
-        if off(self.record, now) and not self._marked():
+        if self.alive is None and self._read_off() and not self._marked():
             self.work.ask(MarkDown(self.node, self.fence.id))
+
+    def _answers(self) -> tuple[Evidence, ...]:
+        """The evidence that was ordered, with what has come in."""
+        ordered = {(one.kind, one.device) for one in self.fence.evidence}
+        return tuple(one for one in self._gathered() if (one.kind, one.device) in ordered)
+
+    def _leaves(self) -> bool:
+        """Whether VMs are about to leave a node that is back: they were promised to others before it came."""
+        if self.alive is None or self.work.policy.maintenance or not holds_by_itself(self.fence):
+            return False
+        return bool(plan_recovery(self.work.snapshot, self.node).moves)
 
     def _removed(self) -> bool:
         """Begin to lift the fence of a node that users have removed, if it cannot write any more even so."""
@@ -221,15 +261,24 @@ class _Fenced:
         self._write(replace(self.fence, state="lifting", why=f"{self.fence.why}; it was removed from the cluster"))
         return True
 
-    def _power_is_wanted(self) -> bool:
-        """Whether a VM that needs more than a storage cut still waits here."""
+    def _more_is_wanted(self) -> bool:
+        """Whether a VM that needs more than a storage cut still waits here, or only a person's word is there."""
         if self.work.policy.maintenance:
             return False
+        if self.fence.proven_by == "declared_dead":
+            return True
         for name in claims_of(self.work.snapshot, self.node):
             vm = self.work.snapshot.vms[name].value
             if vm is not None and vm.ha.power_off:
                 return True
         return False
+
+    def _read_off(self) -> bool:
+        """Whether this leader itself has read that the node is off: an older reading says little about its OSDs now."""
+        return any(
+            isinstance(result, PowerRead) and (result.node, result.fence) == (self.node, self.fence.id) and result.off
+            for result in self.work.view.results.values()
+        )
 
     def _marked(self) -> bool:
         marked = self.work.view.results.get(f"mark down {self.node}")
@@ -241,11 +290,24 @@ class _Fenced:
         """Begin to lift the fence of a node that is back and clean; returns whether it is."""
         if self.alive is None or not self._clean():
             return False
+        if self._orders_are_out():
+            return True
         if self._write(replace(self.fence, state="lifting"), self._presence()):
             self.work.say(
                 self.subject, f"let {self.node} come back", "its new agent found nothing running, or ended it"
             )
         return True
+
+    def _orders_are_out(self) -> bool:
+        """Whether an order for this fence may still be carried out, by this leader or by the one before."""
+        view = self.work.view
+        mine = any(name == f"cut {self.node}" or name.startswith(f"power {self.node} ") for name in view.busy)
+        if mine or all(one.state == "proven" for one in self.fence.evidence):
+            return mine
+        until = view.elected_at + _LONGEST_ORDER
+        if self.work.now < until:
+            self.work.wake(until)
+        return self.work.now < until
 
     def _clean(self) -> bool:
         return self.status is not None and self.status.value is not None and self.status.value.clean == self.fence.id
@@ -260,7 +322,7 @@ class _Fenced:
         if self.alive is None and not removed:
             # another id: what was proven, or undone, for the old one must not count for this one
             again = replace(self.fence, id=_new_id(self.work, self.node), why="it went again before it was back")
-            again = _collecting(self.work, self.record, again)
+            again = _collecting(self.work, self.node, again)
             if self._write(again):
                 self.work.say(self.subject, f"fence {self.node}", again.why)
             return
@@ -304,5 +366,5 @@ class _Fenced:
             return None
         return replace(stored.value, state="drained", generation=stored.value.generation + 1), stored.version
 
-    def _write(self, fence: Fence, rests_on: tuple[tuple[str, int], ...] = ()) -> bool:
-        return self.work.ask(UpdateFence(self.subject, rests_on, fence, self.version))
+    def _write(self, fence: Fence, rests_on: tuple[tuple[str, int], ...] = (), *, absent: bool = False) -> bool:
+        return self.work.ask(UpdateFence(self.subject, rests_on, fence, self.version, absent))

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvc_state.records import NodeStatus
+from pvc_state.plan_recovery import to_recover
+from pvc_state.records import NodeStatus, sign_off
 from pvc_state.snapshot import Snapshot
 
 from .work import Work
@@ -28,14 +29,12 @@ class Gone:
         node: its name. why: what is known of it, in words.
         hold: why nothing is done about it yet; empty when something is.
         signed_off: whether it declared that nothing runs there, and that its VMs are to run elsewhere.
-        cut_off: whether it lives, but Ceph refuses its clients.
     """
 
     node: str
     why: str
     hold: str = ""
     signed_off: bool = False
-    cut_off: bool = False
 
 
 def absent(work: Work, node: str) -> bool:
@@ -61,11 +60,26 @@ def gone(work: Work, node: str) -> Gone | None:
         work.say(f"node {node}", f"leave {node} alone", "it is in maintenance, and no VM belongs to it")
         return None
     if status is not None and status.signed_off is not None:
-        if not status.signed_off.recover or not holds:
+        word = answer_to_sign_off(snapshot, node)
+        if not holds or not (status.signed_off.recover or word):
             work.say(f"node {node}", f"leave {node} alone", f"it has signed off: {status.signed_off.why}")
             return None
-        return Gone(node, status.signed_off.why, hold=_maintenance(work), signed_off=True)
+        why = f"{status.signed_off.why}; {word}" if word else status.signed_off.why
+        return Gone(node, why, hold=_maintenance(work), signed_off=True)
+    devices = record is not None and record.fence  # once its power is off, its OSDs can be marked down
+    if not devices and not to_recover(snapshot, node):
+        work.say(f"node {node}", f"leave {node} alone", "nothing of it is to run elsewhere")
+        return None
     return _without_sign(work, node, status)
+
+
+def answer_to_sign_off(snapshot: Snapshot, node: str) -> str:
+    """An operator's word that a node which has signed off will not come back, in words; empty: none."""
+    declared, status = snapshot.declared.get(node), snapshot.status.get(node)
+    word = declared.value if declared is not None else None
+    if word is None or status is None or word.fence != sign_off(status.version):
+        return ""
+    return f"{word.by} says that it does not come back: {word.why}"
 
 
 def _without_sign(work: Work, node: str, status: NodeStatus | None) -> Gone | None:
@@ -100,6 +114,8 @@ def hold_again(work: Work, node: str) -> str:
 
 
 def _maintenance(work: Work) -> str:
+    if work.damaged:
+        return f"{work.damaged}: nothing is fenced, and nothing recovered"
     return "the cluster is in maintenance: nothing is fenced, and nothing recovered" if work.policy.maintenance else ""
 
 
@@ -107,13 +123,16 @@ def _storm(work: Work, node: str) -> str:
     """A dead switch is not ten dead nodes: whether more went at once than may be fenced."""
     snapshot, missing = work.snapshot, work.view.presence.missing_since
     limit = work.policy.storm_limit or max(1, (len(snapshot.nodes) - 1) // 2)
-    at = missing.get(node)
+
+    def when(other: str) -> float:
+        """When it went: now for one that is only doubted, long ago for one that this agent has never seen."""
+        return work.now if other in work.doubted else missing.get(other, 0.0)
+
     at_once = sorted(
         other
         for other in snapshot.nodes
-        if absent(work, other)
-        and not _excused(snapshot, other)
-        and abs((missing.get(other, 0.0)) - (at if at is not None else 0.0)) <= STORM_WINDOW
+        if (other in work.doubted or (absent(work, other) and not _excused(snapshot, other)))
+        and abs(when(other) - when(node)) <= STORM_WINDOW
     )
     if len(at_once) <= limit:
         return ""

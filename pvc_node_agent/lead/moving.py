@@ -36,6 +36,8 @@ def move(work: Work, assumed: Mapping[str, str]) -> None:
     plan = plan_moves(work.snapshot, assumed)
     for vm in plan.mended:
         _forget_tries(work, vm)
+    for wish in plan.again:
+        _try_again(work, wish)
     for wish in plan.wishes:
         if under_way.total() >= 2 * IN_ALL:
             break
@@ -85,6 +87,18 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
     if _change(work, wish.vm, changed, claim, stored.version):
         under_way.update((claim.node, wish.to))
         work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)
+
+
+def _try_again(work: Work, wish: Wish) -> None:
+    """With a new epoch its owner forgets that it has given up, and what it has reported so far counts no more."""
+    stored, record = work.snapshot.claims[wish.vm], work.snapshot.vms[wish.vm].value
+    assert stored.value is not None  # the plan wishes nothing for what it cannot read
+    assert record is not None
+    again = replace(stored.value, epoch=stored.value.epoch + 1, tried=wish.tried, generation=record.generation)
+    if _change(work, wish.vm, again, stored.value, stored.version):
+        work.say(f"vm {wish.vm}", f"try it again on {wish.to}", wish.why, wish.vm)
+    else:
+        work.keep(f"vm {wish.vm}")
 
 
 def _change(work: Work, vm: str, claim: Claim, before: Claim, version: int) -> bool:

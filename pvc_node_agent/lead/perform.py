@@ -125,7 +125,8 @@ class LeadPerformer:
                     self._begin(store, grounds, effect)
                 case UpdateFence():
                     path = paths.fence(_name(effect))
-                    self._commit(store, [*grounds, Set(path, codec.encode(effect.fence), effect.version)])
+                    held = _absent(effect)
+                    self._commit(store, [*grounds, *held, Set(path, codec.encode(effect.fence), effect.version)])
                 case EndFence():
                     self._end(store, grounds, effect)
                 case Recover():
@@ -181,6 +182,7 @@ class LeadPerformer:
     def _recover(self, store: Store, grounds: Sequence[Op], effect: Recover) -> None:
         """In as few transactions as fit: each notes in the fence what it has moved."""
         path, left = paths.fence(_name(effect)), list(effect.claims)
+        grounds = [*grounds, *_absent(effect)]
         note = Set(path, codec.encode(effect.fence), effect.version)
         base = staging.size([Check(paths.JOURNAL, 0), *grounds, note])
         for count, chunk in enumerate(_chunks(effect.claims, staging.LIMIT - base)):
@@ -226,6 +228,11 @@ def _failed(effect: DeviceEffect, why: str) -> DeviceResult:
             return PowerRead(effect.node, effect.fence, effect.device.name, False, why)
         case MarkDown():
             return MarkedDown(effect.node, effect.fence, f"not marked down: {why}")
+
+
+def _absent(effect: UpdateFence | Recover) -> tuple[Op, ...]:
+    """That the node has no session, where the effect rests on that."""
+    return absent(paths.alive(_name(effect))) if effect.absent else ()
 
 
 def _entries(change: Rehome, *claims: Claim) -> set[str]:

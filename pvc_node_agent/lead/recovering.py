@@ -16,6 +16,7 @@ from pvc_state.plan_recovery import Move, Recovery, plan_recoveries
 from pvc_state.records import Claim, Fence
 
 from .effects import Recover, Rehome, UpdateFence
+from .evidence import holds_by_itself
 from .work import Work
 
 #: Claims that change in one transaction: few enough for its size, and for those first in line not to wait for the last.
@@ -36,9 +37,15 @@ def recover(work: Work) -> Mapping[str, str]:
             work.say(f"recovery {node}", f"hold what ran on {node}", "the cluster is in maintenance")
         return {}
     plans = plan_recoveries(work.snapshot, proven)
-    for node, (fence, version) in proven.items():
-        _recover_node(work, node, fence, version, plans[node])
-    return {move.vm: move.to for plan in plans.values() for move in plan.moves}
+    recovered = [node for node, (fence, _version) in proven.items() if _is_certain(work, node, fence)]
+    for node in recovered:
+        _recover_node(work, node, *proven[node], plans[node])
+    return {move.vm: move.to for node in recovered for move in plans[node].moves}
+
+
+def _is_certain(work: Work, node: str, fence: Fence) -> bool:
+    """A word that the node is off counts for nothing once it is back: its agent may still be ending what runs there."""
+    return node not in work.snapshot.alive or holds_by_itself(fence)
 
 
 def _recover_node(work: Work, node: str, fence: Fence, version: int, plan: Recovery) -> None:
@@ -52,7 +59,8 @@ def _recover_node(work: Work, node: str, fence: Fence, version: int, plan: Recov
     claims = tuple(_rehome(work, fence, move) for move in batch)
     others = {other: work.snapshot.fences[other].version for move in batch for other in move.rests_on}
     rests_on = tuple((paths.fence(other), found) for other, found in sorted(others.items()))
-    if work.ask(Recover(subject, rests_on, noted, version, claims)):
+    absent = not holds_by_itself(fence)
+    if work.ask(Recover(subject, rests_on, noted, version, claims, absent)):
         for move in batch:
             work.say(f"vm {move.vm}", f"recover from {node} to {move.to}", move.why, move.vm, node=node)
     else:
@@ -71,11 +79,14 @@ def _rehome(work: Work, fence: Fence, move: Move) -> Rehome:
     stored, record = work.snapshot.claims[move.vm], work.snapshot.vms[move.vm]
     assert stored.value is not None  # the plan moves nothing that it cannot read
     before = stored.value
+    report = work.snapshot.report(before.node)
+    word = report.signed_off if report is not None else None
+    home = before.home or (before.node if word is not None and word.back else "")
     cuts = [fence, *(work.snapshot.fences[other].value for other in move.rests_on)]
     after = Claim(
         node=move.to,
         epoch=before.epoch + 1,
         barrier=max(before.barrier, *(cut.epoch for cut in cuts if cut is not None)),
-        home=before.home if before.home != move.to else "",
+        home=home if home != move.to else "",
     )
     return Rehome(move.vm, before, stored.version, after, record.version)

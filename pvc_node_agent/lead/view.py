@@ -57,7 +57,7 @@ class LeadView:
 
     Attributes:
         node: of this agent.
-        epoch: under which it leads; None while it does not.
+        epoch: under which it leads; None while it does not. elected_at: since when, or when last.
         snapshot: the tree; None until it has been read.
         presence: of the other nodes.
         busy: effects under way, by their key (``effects.key``).
@@ -69,6 +69,7 @@ class LeadView:
 
     node: str
     epoch: int | None = None
+    elected_at: float = 0.0
     snapshot: Snapshot | None = None
     presence: Presence = Presence()
     busy: Mapping[str, LeadEffect] = field(default_factory=dict)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pvc_state.records import Settings
 from pvc_state.snapshot import Snapshot
 
@@ -18,13 +20,21 @@ class Work:
 
     Attributes:
         now: seconds. view: what the step decides from. snapshot: the tree. policy: the cluster's settings.
+        damaged: what is wrong with the settings; then the cluster counts as in maintenance.
+        doubted: nodes with a session that are to be fenced all the same.
     """
 
     def __init__(self, now: float, view: LeadView, snapshot: Snapshot) -> None:
         self.now = now
         self.view = view
         self.snapshot = snapshot
+        self.damaged = ""
         self.policy: Settings = snapshot.policy
+        if snapshot.settings is not None and snapshot.settings.value is None:
+            # what is not known may have been a hold, or asked for better evidence
+            self.policy = replace(self.policy, maintenance=True)
+            self.damaged = f"/settings is damaged ({snapshot.settings.invalid}), so that it counts as in maintenance"
+        self.doubted: frozenset[str] = frozenset()
         self._effects: list[LeadEffect] = []
         self._sentences: list[Sentence] = []
         self._said: dict[str, str] = {}

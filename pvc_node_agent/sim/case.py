@@ -68,17 +68,32 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class StoredVm:
+    """What an earlier leader had written of a VM.
+
+    Attributes:
+        state: one of SERVICE_STATES. node: where it was. to: the node that it was moving to, or empty.
+        tried: nodes on which it did not start. home: the node that it was to return to, or empty.
+    """
+
+    state: str
+    node: str
+    to: str = ""
+    tried: tuple[str, ...] = ()
+    home: str = ""
+
+
+@dataclass(frozen=True)
 class Stored:
     """What an earlier leader had written.
 
     Attributes:
-        leader: who it was, empty if unknown. nodes: one of NODE_STATES by node.
-        services: one of SERVICE_STATES by VM, with its node and the node that it was moving to (or empty).
+        leader: who it was, empty if unknown. nodes: one of NODE_STATES by node. services: by VM.
     """
 
     leader: str = ""
     nodes: Mapping[str, str] = field(default_factory=dict)
-    services: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    services: Mapping[str, StoredVm] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -310,6 +325,9 @@ def _stored(given: Mapping[str, Any], nodes: frozenset[str]) -> Stored:
             "leader|master_node|manager|leader_node?",
             "nodes|node_status|node_states?",
             "services|service_status|service_states|vms?",
+            # counters of the peer that mean nothing here
+            "timestamp?",
+            "relocate_tried_nodes?",
         ),
     )
     leader = given.get("leader") or ""
@@ -317,18 +335,26 @@ def _stored(given: Mapping[str, Any], nodes: frozenset[str]) -> Stored:
         _one_of(what, "nodes", node, nodes): NODE_STATES[_one_of(f"{what}: node {node}", "state", state, NODE_STATES)]
         for node, state in _mapping(f"{what}: nodes", given.get("nodes") or {}).items()
     }
-    services: dict[str, tuple[str, str, str]] = {}
-    for vm, value in _mapping(f"{what}: services", given.get("services") or {}).items():
-        where = f"{what}: service {vm}"
-        entry = _renamed(where, _mapping(where, value), ("state", "node", "to|target?", "uid?"))
-        state = SERVICE_STATES[_one_of(where, "state", entry["state"], SERVICE_STATES)]
-        to = entry.get("to") or ""
-        services[vm] = (
-            state,
-            _one_of(where, "node", entry["node"], nodes),
-            _one_of(where, "to", to, nodes) if to else "",
-        )
+    services = {
+        vm: _stored_vm(f"{what}: service {vm}", value, nodes)
+        for vm, value in _mapping(f"{what}: services", given.get("services") or {}).items()
+    }
     return Stored(_one_of(what, "leader", leader, nodes) if leader else "", states, services)
+
+
+def _stored_vm(what: str, value: object, nodes: frozenset[str]) -> StoredVm:
+    names = ("state", "node", "to|target?", "failed_nodes|tried?", "maintenance_node|home?", "uid?", "running?")
+    entry = _renamed(what, _mapping(what, value), names)
+    tried = entry.get("failed_nodes") or []
+    if not isinstance(tried, list):
+        raise BadCase(f"{what}: failed_nodes is no list of nodes")
+    return StoredVm(
+        SERVICE_STATES[_one_of(what, "state", entry["state"], SERVICE_STATES)],
+        _one_of(what, "node", entry["node"], nodes),
+        _one_of(what, "to", entry["to"], nodes) if entry.get("to") else "",
+        tuple(_one_of(what, "failed_nodes", node, nodes) for node in tried),
+        _one_of(what, "maintenance_node", entry["maintenance_node"], nodes) if entry.get("maintenance_node") else "",
+    )
 
 
 def _op(number: int, given: Mapping[str, Any], nodes: frozenset[str]) -> Op:

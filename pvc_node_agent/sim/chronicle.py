@@ -131,12 +131,21 @@ class Chronicle(World):
                 self.recovered(vm)
                 self.tell("recover", service=vm, **{"from": before.node, "to": claim.node}, why=fence.moves.get(vm, ""))
             else:
+                self.arrived(vm)
                 self.tell("moved", service=vm, **{"from": before.node, "to": claim.node})
+        elif before.to and not claim.to:
+            self.stays(vm, f"its move to {before.to} has come to nothing")
         elif claim.to and claim.to != before.to:
             self.tell("move", service=vm, **{"from": claim.node, "to": claim.to}, why=claim.why)
 
     def recovered(self, vm: str) -> None:
         """A VM got another node without the help of its last one."""
+
+    def arrived(self, vm: str) -> None:
+        """A VM belongs to the node that it was to move to."""
+
+    def stays(self, vm: str, why: str) -> None:
+        """A VM that was to move stays where it is."""
 
     def _status_changed(self, node: str) -> None:
         status = self.record(NodeStatus, paths.status(node))

@@ -40,8 +40,10 @@ class Faults:
                 self._check_lock()
                 if self.stop_fails and self._here(node):
                     raise EffectFailed("it was made not to stop")
-            case MigrateDomain() | HandOver():
+            case MigrateDomain():
                 self.check_move(node)
+            case HandOver():
+                self._check_lock()
 
     def check_move(self, node: str) -> None:
         """Raises EffectFailed for an attempt to move it away from the node that is to fail."""

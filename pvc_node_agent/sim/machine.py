@@ -15,9 +15,19 @@ from pvc_state.memory_store import MemoryStore
 from pvc_state.records import Alive, Service
 from pvc_state.store import Op, SessionState, Store, Watch, Znode
 
-from ..effects import Effect, Publication, StartDomain
+from ..effects import Effect, Publication, ShutdownDomain, StartDomain
 from ..env import EffectFailed
-from ..events import DomainSeen, Done, Event, FactsSeen, LeaveSeen, ServicesSeen, StorageCutSeen, StorageSeen
+from ..events import (
+    DomainGone,
+    DomainSeen,
+    Done,
+    Event,
+    FactsSeen,
+    LeaveSeen,
+    ServicesSeen,
+    StorageCutSeen,
+    StorageSeen,
+)
 from ..feed import Feed
 from ..lead.candidate import Candidate
 from ..lead.effects import LeadEffect
@@ -101,6 +111,9 @@ class _Performer(Performer):
         if faults is not None:
             try:
                 faults.check(effect, self._machine.name)
+                claim = self._machine.world.desired(effect.vm)[1] if isinstance(effect, ShutdownDomain) else None
+                if claim is not None and claim.to:
+                    faults.check_move(self._machine.name)
             except EffectFailed:
                 if isinstance(effect, StartDomain):
                     self._machine.hypervisor.happened("start_failed", effect.vm)
@@ -339,6 +352,13 @@ class Machine:
         record, claim = self.world.desired(vm)
         self.hypervisor.domains[vm] = Domain(record.uuid, DomainState.RUNNING, claim.epoch, record.definition)
         self.hypervisor.tell(DomainSeen(vm, self.hypervisor.domains[vm]))
+
+    def release(self, vm: str, to: Machine) -> None:
+        """A person moves the guest of a VM to another machine, if it runs here."""
+        domain = self.hypervisor.domains.pop(vm, None)
+        if domain is not None:
+            self.hypervisor.tell(DomainGone(vm, f"its guest was moved to {to.name}"))
+            to.adopt(vm)
 
     # --- the machine --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from pvc_state.errors import InvalidRequest, StoreError
 from pvc_state.node_limits import why_down
 from pvc_state.placement import Placement
 from pvc_state.plan import guard
+from pvc_state.plan_move import home_after
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
 from pvc_state.records import Claim, Disk, Evidence, Fence, Ha, Node, NodeStatus, Settings, Vm, VmStatus
@@ -24,7 +25,7 @@ from pvc_state.store import Create, Delete, Set
 from pvc_state.store import Op as StoreOp
 from pvc_state.views import vm_status
 
-from ..env import EffectFailed
+from ..answer import GIVEN_UP
 from .case import Case, Op, ServiceSpec
 from .ceph import SimulatedCephFence
 from .chronicle import Chronicle
@@ -36,6 +37,8 @@ SESSION = 60.0
 RUN_ON = 900.0
 #: Seconds that a machine takes to boot after a graceful reboot.
 BOOT = 20.0
+#: Locks of what can be begun anew; any other may protect what is half done.
+DYING_LOCKS = ("backup", "mounted")
 CLUSTER = "simulated"
 #: An id that stays: what is derived from it (ids of VMs) is the same in every run.
 CLUSTER_ID = "00000000-0000-4000-8000-000000000001"
@@ -54,6 +57,7 @@ class Play(Chronicle):
         self.refused: list[dict[str, str]] = []
         self.removed: dict[str, None] = {}
         self._asked: list[tuple[Op, Callable[[], None]]] = []
+        self._moving: dict[str, Op] = {}
         self._build()
 
     # --- the begin ----------------------------------------------------------------------------------------------------
@@ -106,41 +110,67 @@ class Play(Chronicle):
     def _remember(self) -> None:
         """What an earlier leader had written."""
         stored = self.case.stored
-        waiting: dict[str, str] = {}
-        statuses: dict[str, dict[str, VmStatus]] = {}
-        for vm, (state, node, to) in stored.services.items():
-            claim = Claim(node, 1, to=to, why="begun by an earlier leader" if to else "")
-            self._replace_claim(vm, claim)
-            if state in ("waiting_for_fence", "waiting_for_recovery"):
-                waiting.setdefault(node, state)
-            if state == "waiting_for_recovery":
-                waiting[node] = state
-            if state in ("failed", "frozen"):
-                reason = "it had failed before" if state == "failed" else "its node has shut down cleanly"
-                statuses.setdefault(node, {})[vm] = VmStatus(state, 1, 1, reason)
-        for node, state in stored.nodes.items():
-            if state == "to_be_fenced":
-                waiting.setdefault(node, "waiting_for_fence")
-            elif state == "maintenance":
-                self._change_node(node, "maintenance")
-        for node, vms in statuses.items():
-            status = NodeStatus("0.1.0", f"boot-1-of-{node}", vms=vms)
-            self.user.commit([Create(paths.status(node), codec.encode(status))])
-        for node, state in waiting.items():
-            machine = self.nodes[node]
-            fence = Fence(
-                f"{node}-0-0",
-                "collecting",
-                "its session had ended under an earlier leader",
-                addresses=(machine.address, machine.storage_address),
-                evidence=(Evidence("storage_cut", "collecting"),),
-                cut=True,
+        fenced = {node: "" for node, state in stored.nodes.items() if state == "to_be_fenced"}
+        vms: dict[str, dict[str, VmStatus]] = {node: {} for node in stored.nodes}
+        for vm, was in stored.services.items():
+            spec = self.case.services.get(vm)
+            node, state, reason = was.node, was.state, "its node has shut down cleanly"
+            if spec is not None and state == "moving" and spec.node not in (node, was.to):
+                # it lies on a node that its move is not about: nobody but a person can say what became of it
+                node, state, reason = spec.node, "failed", f"it was to move from {was.node}, and is on {spec.node}"
+            tried = was.tried
+            if state == "failed":
+                reason = f"{GIVEN_UP}: {reason if node != was.node else 'an earlier leader saw it fail'}"
+                tried = (*tried, *[node] * (spec.max_moves - len(tried) if spec is not None else 0))
+            to = was.to if state == "moving" else ""
+            why = "begun by an earlier leader" if to else ""
+            self._replace_claim(
+                vm, Claim(node, 1, to=to, why=why, home=was.home, tried=tried, generation=1 if tried else 0)
             )
-            if state == "waiting_for_recovery":
-                epoch = SimulatedCephFence(self.storage, lambda: True).cut(fence.addresses)
-                proof = Evidence("storage_cut", "proven", "an earlier leader had it cut", epoch=epoch)
-                fence = replace(fence, state="proven", evidence=(proof,), proven_by="storage_cut", epoch=epoch)
-            self.user.commit([Create(paths.fence(node), codec.encode(fence))])
+            if state in ("waiting_for_fence", "waiting_for_recovery"):
+                fenced[node] = ""
+            if state in ("failed", "frozen"):
+                vms.setdefault(node, {})[vm] = VmStatus(state, 1, 1, reason)
+        for node, state in stored.nodes.items():
+            if state == "maintenance":
+                self._change_node(node, "maintenance")
+        for node in sorted({*vms, *fenced}):
+            self._report(self.nodes[node], vms.get(node, {}))
+        for node in sorted(fenced):
+            self._fence(self.nodes[node])
+
+    def _report(self, machine: Machine, vms: Mapping[str, VmStatus]) -> None:
+        """A node has been here before, and has told of itself."""
+        facts = machine.facts
+        status = NodeStatus(
+            facts.agent,
+            facts.boot_id,
+            memory=facts.memory,
+            cpus=facts.cpus,
+            pools=facts.pools or (),
+            bridges=facts.bridges,
+            addresses=facts.addresses,
+            vms=vms,
+            storage_address=machine.storage_address,
+        )
+        self.user.commit([Create(paths.status(machine.name), codec.encode(status))])
+
+    def _fence(self, machine: Machine) -> None:
+        """An earlier leader has cut a node off, and died before it gave anything of it to others."""
+        where = tuple(sorted({machine.address, machine.storage_address}))
+        epoch = SimulatedCephFence(self.storage, lambda: True).cut(where)
+        fence = Fence(
+            f"{machine.name}-0-0",
+            "proven",
+            "its session had ended under an earlier leader",
+            boot_id=machine.boot_id,
+            addresses=where,
+            evidence=(Evidence("storage_cut", "proven", "an earlier leader had it cut", epoch=epoch),),
+            cut=True,
+            proven_by="storage_cut",
+            epoch=epoch,
+        )
+        self.user.commit([Create(paths.fence(machine.name), codec.encode(fence))])
 
     def _replace_claim(self, vm: str, claim: Claim) -> None:
         znode = self.user.get(paths.claim(vm))
@@ -176,15 +206,19 @@ class Play(Chronicle):
             super().settle()
 
     def recovered(self, vm: str) -> None:
-        if self.faults[vm].lock:
+        if self.faults[vm].lock in DYING_LOCKS:
             # whoever held it died with the node
             self.faults[vm].lock = ""
 
     # --- operations on machines ---------------------------------------------------------------------------------------
 
     def _do_node_power_on(self, op: Op) -> None:
-        self.nodes[op.node].manager = True
-        self.nodes[op.node].power_on()
+        machine = self.nodes[op.node]
+        machine.manager = True
+        if machine.powered:
+            # whoever cuts nodes off by a reset would have found it off: its network comes with its power
+            machine.reconnect()
+        machine.power_on()
 
     def _do_node_power_cut(self, op: Op) -> None:
         self._off(self.nodes[op.node], "power_cut")
@@ -278,6 +312,9 @@ class Play(Chronicle):
         node = stored.value or Node()
         if node.state == state:
             raise InvalidRequest(f"it is {state} already", obj=f"node {name}", remedy="nothing is to be done")
+        down = why_down(snapshot, name) if self.nodes[name].boots > 1 else ""
+        if down and state == "maintenance":
+            raise InvalidRequest(f"it {down}", obj=f"node {name}", remedy="there is nothing to be moved from it")
         changed = replace(node, state=state, generation=node.generation + 1)
         self.user.commit([*guard(snapshot), Set(paths.node(name), codec.encode(changed), stored.version)])
 
@@ -325,7 +362,8 @@ class Play(Chronicle):
         self.faults[op.service].lock = str(op.args.get("lock") or "backup")
 
     def _do_vm_unlock(self, op: Op) -> None:
-        self.faults[op.service].lock = ""
+        if op.args.get("lock") in (None, self.faults[op.service].lock):
+            self.faults[op.service].lock = ""
 
     def _do_move_live(self, op: Op) -> None:
         self._ask(op, lambda: self._move(op, cold=False))
@@ -334,7 +372,32 @@ class Play(Chronicle):
         self._ask(op, lambda: self._move(op, cold=True))
 
     def _do_move_outside_ha(self, op: Op) -> None:
-        self._ask(op, lambda: self._move(op, cold=False))
+        self._ask(op, lambda: self._move_by_hand(op) if self._unmanaged(op.service) else self._move(op, cold=False))
+
+    def _unmanaged(self, vm: str) -> bool:
+        stored = self._snapshot().vms.get(vm)
+        return vm in self.removed or (
+            stored is not None and stored.value is not None and stored.value.state == "ignored"
+        )
+
+    def _move_by_hand(self, op: Op) -> None:
+        """A person moves a VM that nobody manages, and its claim with it; its guest runs on."""
+        vm, to = op.service, str(op.args["to"])
+        snapshot = self._snapshot()
+        stored, down = snapshot.claims[vm], why_down(snapshot, to)
+        claim = stored.value
+        if claim is None or claim.node == to or down:
+            raise InvalidRequest(f"{to} {down or 'has it'}", obj=f"vm {vm}", remedy="name another node")
+        moved = replace(claim, node=to, epoch=claim.epoch + 1)
+        self.user.commit(
+            [
+                *guard(snapshot),
+                Set(paths.claim(vm), codec.encode(moved), stored.version),
+                Delete(paths.assigned(claim.node, vm), 0),
+                Create(paths.assigned(to, vm)),
+            ]
+        )
+        self.nodes[claim.node].release(vm, self.nodes[to])
 
     def _move(self, op: Op, *, cold: bool) -> None:
         """As a user asks for it: the claim says where, and that of those that are kept together with the VM."""
@@ -349,18 +412,25 @@ class Play(Chronicle):
         if against:
             raise InvalidRequest(f"{to} {against}", obj=f"vm {vm}", remedy="name another node")
         ops: list[StoreOp] = [*guard(snapshot)]
-        for name, record in unit.items():
+        for name in unit:
             stored = snapshot.claims[name]
             assert stored.value is not None
-            if not (record.live and not cold) and name in self.faults:
-                try:
-                    self.faults[name].check_move(stored.value.node)
-                except EffectFailed as err:
-                    raise InvalidRequest(str(err), obj=f"vm {name}", remedy="try again") from None
-            claim = replace(stored.value, to=to, why="a user wants it there", cold=cold, home="")
+            claim = replace(
+                stored.value, to=to, why="a user wants it there", cold=cold, home=home_after(snapshot, stored.value, to)
+            )
             ops.append(Set(paths.claim(name), codec.encode(claim), stored.version))
             ops.append(Create(paths.assigned(to, name)))
         self.user.commit(ops)
+        self._moving[vm] = op
+
+    def arrived(self, vm: str) -> None:
+        self._moving.pop(vm, None)
+
+    def stays(self, vm: str, why: str) -> None:
+        """A move has come to nothing; if a user had asked for it, that is as good as refused."""
+        op = self._moving.pop(vm, None)
+        if op is not None:
+            self._refuse(op, why)
 
     def _movable(self, snapshot: Snapshot, name: str, to: str) -> Vm:
         record, claim, status = snapshot.vms[name].value, snapshot.claims[name].value, vm_status(snapshot, name)

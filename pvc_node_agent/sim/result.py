@@ -42,6 +42,8 @@ def state(play: Play, vm: str) -> str:
     if vm in play.removed or record is None or record.state == "ignored" or owner is None:
         return "unmanaged"
     status = _status(play, vm, owner)
+    if status is not None and status.state == "failed" and status.generation >= record.generation:
+        return "failed"
     fence = play.record(Fence, paths.fence(owner))
     if fence is not None and fence.state == "proven" and record.state in ("started", "stopped"):
         return "waiting_for_recovery"

@@ -23,7 +23,11 @@ def given() -> Path:
     """The folder of the given cases. It lies in a folder ``shared`` beside the checkout, or beside that of a worktree."""
     places = [parent / "shared" / "cases" / "ha" for parent in ROOT.parents]
     common = subprocess.run(
-        ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"], cwd=ROOT, capture_output=True, text=True
+        ["git", "rev-parse", "--path-format=absolute", "--git-common-dir"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if common.returncode == 0:
         places += [parent / "shared" / "cases" / "ha" for parent in Path(common.stdout.strip()).parents]
@@ -41,6 +45,7 @@ def test_the_given_cases_pass() -> None:
         env={"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins/module_utils'}", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith(" 0 failed")

@@ -824,7 +824,7 @@ def test_a_node_that_shuts_down_stops_its_guests_and_signs_off(
     assert world.log[2:] == ["node1: shutdown web1"]
     assert world.znode(paths.alive("node1")) is None
     status = world.status("node1")
-    assert status.signed_off == SignOff(recover, "this node reboots" if reboot else "this node shuts down")
+    assert status.signed_off == SignOff(recover, "this node reboots" if reboot else "this node shuts down", back=reboot)
     assert status.vms["web1"].state == ("backoff" if recover else "frozen")
     world.advance(30)
     assert world.znode(paths.alive("node1")) is None
@@ -875,7 +875,7 @@ def test_guests_are_moved_away_before_the_machine_goes_off(world: World) -> None
     world.settle()
     assert world["node2"].running == {"web1"}
     assert world.log[2:] == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
-    assert world.status("node1").signed_off == SignOff(False, "this node reboots")
+    assert world.status("node1").signed_off == SignOff(False, "this node reboots", back=True)
 
 
 def test_what_cannot_be_moved_away_is_stopped(world: World) -> None:

@@ -117,6 +117,7 @@ def live_through(folder: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": f"{folder}:{folder / 'plugins/module_utils'}:{ROOT}"},
         capture_output=True,
         text=True,
+        check=False,
     )
 
 

@@ -443,6 +443,8 @@ def test_a_view_is_not_changed() -> None:
 # --- what is published ------------------------------------------------------------------------------------------------
 
 FACTS = Facts("0.1.0", "boot", 8192, 4, pools=("vms",), bridges=("br0",))
+#: What the store shows of the node before it holds any VM.
+TOLD = NodeStatus("0.1.0", addresses=FACTS.addresses)
 
 
 def published(before: View) -> NodeStatus:
@@ -492,11 +494,12 @@ def test_the_pools_known_last_are_kept_until_ceph_answers() -> None:
             view(domain=state(DomainState.POWERING_OFF), facts=FACTS),
             ("running", 5, "its guest is powering off; it will be started again when it has"),
         ),
-        (view(facts=FACTS), ("starting", 0, "makes sure that its volumes exist: vms/web1-disk0")),
-        (view(facts=FACTS, remembered=KNOWN), ("starting", 0, "is being started")),
+        (view(facts=FACTS), ("starting", 0, "waits for its turn to be started")),
+        (view(facts=FACTS, published=TOLD), ("starting", 0, "makes sure that its volumes exist: vms/web1-disk0")),
+        (view(facts=FACTS, published=TOLD, remembered=KNOWN), ("starting", 0, "is being started")),
         (
             view(facts=FACTS, busy={f"vm{index}": START for index in range(4)}),
-            ("starting", 0, "waits until other VMs of this node have started"),
+            ("starting", 0, "waits for its turn to be started"),
         ),
         (
             view(
@@ -635,3 +638,15 @@ def test_a_failed_start_looks_at_the_volumes_again() -> None:
     after = absorb(NOW, view(remembered=KNOWN, busy={"web1": START}), Done(START, Failure.FAILED, "no such image"))
     paused = after.after(step(NOW, after))
     assert step(NOW + 1, paused).effects == (EnsureVolumes("web1", RIGHT, DISKS),)
+
+
+def test_nothing_starts_before_the_store_shows_where_its_clients_come_from() -> None:
+    facts = replace(FACTS, addresses={"storage": "10.0.2.11"})
+    moved = view(facts=facts, published=replace(TOLD, addresses={"storage": "10.0.2.99"}), remembered=KNOWN)
+    assert not any(isinstance(effect, StartDomain) for effect in step(NOW, moved).effects)
+    seen = Storage(address="10.0.3.11")
+    other = view(facts=facts, published=replace(TOLD, addresses=facts.addresses), storage=seen, remembered=KNOWN)
+    assert not any(isinstance(effect, StartDomain) for effect in step(NOW, other).effects)
+    known = replace(TOLD, addresses=facts.addresses, storage_address="10.0.3.11")
+    told = view(facts=facts, published=known, storage=seen, remembered=KNOWN)
+    assert any(isinstance(effect, StartDomain) for effect in step(NOW, told).effects)

@@ -23,17 +23,17 @@ from types import MappingProxyType
 from .records import Settings
 
 #: What role zookeeper deploys: tickTime and maxSessionTimeout. The servers grant no session beyond the latter.
-TICK = 1.0
+TICK = 0.5
 LONGEST_SESSION = 8.0
 #: The servers grant sessions from 2 ticks. A client notices after two thirds of it that its own server is dead, and has the
-#: last third to find another one: twice the least leaves it more than a second.
-MARGIN = 2.0
+#: last third to find another one: four times the least leaves it more than a second.
+MARGIN = 4.0
 SHORTEST_SESSION = 2 * TICK * MARGIN
 
 #: From the end of the session until a kind of evidence is there: Ceph's monitors have a quorum, the device answers.
 FENCE: Mapping[str, float] = MappingProxyType({"storage_cut": 1.5, "powered_off": 6.0})
 RECOVER = 0.3
-START = 0.7
+START = 1.45
 
 
 @dataclass(frozen=True)

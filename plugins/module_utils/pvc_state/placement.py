@@ -99,7 +99,9 @@ class Placement:
         if node in self.room:
             self.room[node] -= memory
 
-    def find(self, unit: Mapping[str, Vm], against: Mapping[str, str] | None = None) -> Choice | NoPlace:
+    def find(
+        self, unit: Mapping[str, Vm], against: Mapping[str, str] | None = None, *, past_stopped: bool = False
+    ) -> Choice | NoPlace:
         """The node for VMs that are placed as one; no rule is broken by where they are themselves.
 
         Of nodes that are equally preferred, those where most of the VMs are already come before any score.
@@ -107,8 +109,9 @@ class Placement:
         Args:
             unit: usually one VM; several are put on the same node.
             against: nodes that do not come into question for these VMs, each with the reason.
+            past_stopped: whether a VM that is stopped keeps nobody away who is to be kept apart from it.
         """
-        question = _Question(self, unit, against or {})
+        question = _Question(self, unit, against or {}, past_stopped)
         nodes = question.fitting()
         if not nodes:
             return NoPlace({node: question.why_not(node) for node in self.nodes})
@@ -134,6 +137,10 @@ class Placement:
             return None
         found = self.find(unit, against)
         return found if isinstance(found, Choice) and self.ranks(unit, found.node) < rank else None
+
+    def stopped(self) -> set[str]:
+        """The VMs that are off until their users start them."""
+        return {name for name, stored in self.snapshot.vms.items() if stored.value and stored.value.state == "stopped"}
 
     def reaching(self, unit: Mapping[str, Vm]) -> list[str]:
         """The open nodes that have every pool and bridge of these VMs, by name."""
@@ -168,8 +175,11 @@ class Placement:
 class _Question:
     """Where some VMs may go: everything about them that does not depend on the node, looked up once."""
 
-    def __init__(self, placement: Placement, unit: Mapping[str, Vm], against: Mapping[str, str]) -> None:
+    def __init__(
+        self, placement: Placement, unit: Mapping[str, Vm], against: Mapping[str, str], past_stopped: bool = False
+    ) -> None:
         self.placement = placement
+        self.yielding = placement.stopped() if past_stopped else set()
         self.unit = unit
         self.against = against
         started = [vm for vm in unit.values() if vm.state == "started"]
@@ -304,7 +314,7 @@ class _Question:
         for name in self.ruled:
             for rule in self.placement.rules.apart(name):
                 for node, vms in self.placement.kept_from(rule).items():
-                    others = vms - self.unit.keys()
+                    others = vms - self.unit.keys() - self.yielding
                     if others and node not in found:
                         found[node] = f"has {min(others)}, from which rule {rule} keeps it apart"
         return found

@@ -11,11 +11,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from . import paths, vm_rules
 from .codec import Stored, encode
-from .node_limits import why_down
+from .node_limits import why_down, why_draining
 from .placement import Placement
 from .plan import Change, Plan, guard
 from .records import Claim, Vm
@@ -78,9 +78,8 @@ class _Work:
         return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
 
     def _claim(self, name: str) -> Claim:
-        claim = self.claims[name].value
-        assert claim is not None  # whoever is asked about has a sound one
-        return claim
+        """Whoever is asked about has a sound one."""
+        return cast(Claim, self.claims[name].value)
 
     def _unit(self, check: VmChecker, name: str, vm: Vm, to: str) -> dict[str, Vm]:
         """The VM, and those that are kept together with it and are not on their way to the target."""
@@ -117,7 +116,8 @@ class _Work:
         stored, before = self.claims[name], self._claim(name)
         vm = self.snapshot.vms[name].value
         why = f"moved with {led_by}, which is kept together with it" if led_by else "a user moves it"
-        claim = dataclasses.replace(before, to=to, why=why, cold=cold, home="", tried=(), generation=0)
+        home = home_after(self.snapshot, before, to)
+        claim = dataclasses.replace(before, to=to, why=why, cold=cold, home=home, tried=(), generation=0)
         self.claims[name] = Stored(claim, stored.version + 1)
         live = vm is not None and vm.live and vm.state == "started" and not cold
         how = (
@@ -127,6 +127,11 @@ class _Work:
         self.changes.append(Change("vm", name, _view(before), _view(claim), said))
         self.groups.append((Set(paths.claim(name), encode(claim), stored.version), Create(paths.assigned(to, name))))
         self.why[name] = said
+
+
+def home_after(snapshot: Snapshot, claim: Claim, to: str) -> str:
+    """The home of a VM that its user moves: kept while that is being emptied, since the user may not have had a choice."""
+    return claim.home if claim.home not in ("", to) and why_draining(snapshot, claim.home) else ""
 
 
 def _view(claim: Claim) -> dict[str, Any]:

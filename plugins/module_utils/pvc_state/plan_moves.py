@@ -53,11 +53,13 @@ class Moves:
         blocked: what should move and cannot, with the reason, by VM.
         mended: VMs that run although they did not start elsewhere, and that nothing draws back to where they did not:
             their Claim.tried has served.
+        again: VMs that did not start, have no other node, and are to be tried once more where they are.
     """
 
     wishes: tuple[Wish, ...]
     blocked: Mapping[str, str]
     mended: tuple[str, ...] = ()
+    again: tuple[Wish, ...] = ()
 
 
 def plan_moves(snapshot: Snapshot, assumed: Mapping[str, str] | None = None) -> Moves:
@@ -74,7 +76,12 @@ def plan_moves(snapshot: Snapshot, assumed: Mapping[str, str] | None = None) -> 
     work.separate(sorted(units, key=_cost))
     for unit in units:
         work.improve(unit)
-    return Moves(tuple(work.wishes.values()), MappingProxyType(work.blocked), tuple(work.mended()))
+    return Moves(
+        tuple(work.wishes.values()),
+        MappingProxyType(work.blocked),
+        tuple(work.mended()),
+        tuple(work.again.values()),
+    )
 
 
 def _cost(unit: Unit) -> tuple[int, int, tuple[str, ...]]:
@@ -95,6 +102,7 @@ class _Work:
         self.claims: dict[str, Claim] = {}
         self.wishes: dict[str, Wish] = {}
         self.blocked: dict[str, str] = {}
+        self.again: dict[str, Wish] = {}
         for name, node in assumed.items():
             stored = snapshot.vms.get(name)
             if stored is not None and stored.value is not None:
@@ -189,7 +197,7 @@ class _Work:
         )
 
     def _decided(self, unit: Unit) -> bool:
-        return any(name in self.wishes or name in self.blocked for name in unit)
+        return any(name in self.wishes or name in self.blocked or name in self.again for name in unit)
 
     def _tried(self, name: str, vm: Vm) -> tuple[str, ...]:
         """Nodes on which the VM, as it is wanted now, did not start."""
@@ -222,7 +230,17 @@ class _Work:
         if isinstance(found, Choice):
             self._wish(unit, self._homeward(unit, found, against), trouble, failed=True)
         else:
-            self.blocked.update(dict.fromkeys(unit, f"{trouble}, and no other node can take it: {found.why}"))
+            self._try_again(unit, f"{trouble}, and no other node can take it: {found.why}")
+
+    def _try_again(self, unit: Unit, trouble: str) -> None:
+        """What has no other node is tried once more where it is, as long as its user allows another try at all."""
+        for name, vm in unit.items():
+            claim = self.claims[name]
+            if claim.node in self.draining:
+                self.blocked[name] = trouble
+            else:
+                tried = (*self._tried(name, vm), claim.node)
+                self.again[name] = Wish(name, claim.node, trouble, claim.home, tried)
 
     def _trouble(self, unit: Unit) -> str:
         """Why VMs cannot stay where they are, whoever else is there; empty: they can."""
@@ -256,6 +274,9 @@ class _Work:
     def _mend(self, unit: Unit, trouble: str) -> bool:
         """Move VMs to where nothing is wrong; returns whether there is such a node."""
         found = self.placement.find(unit)
+        if not isinstance(found, Choice) and self._forbidden(unit):
+            # what is off gives way, and is moved in its turn: else VMs might wait for each other's places for ever
+            found = self.placement.find(unit, past_stopped=True)
         if isinstance(found, Choice):
             self._wish(unit, self._homeward(unit, found, {}), trouble)
             return True
@@ -263,6 +284,12 @@ class _Work:
         why = f"it is bound to {', '.join(bound)} by its option node" if bound else f"no node can take it: {found.why}"
         self.blocked.update(dict.fromkeys(unit, f"{trouble}, but {why}"))
         return False
+
+    def _forbidden(self, unit: Unit) -> bool:
+        """Whether a strict preference of VMs that run forbids where they are."""
+        started = [name for name, vm in unit.items() if vm.state == "started"]
+        preferences = self.placement.rules.preferences
+        return any(rule.why_not(self.claims[name].node) for name in started for rule in preferences(name))
 
     def _homeward(self, unit: Unit, found: Choice, avoided: Mapping[str, str]) -> Choice:
         """The home of VMs that must go somewhere, if that is as good as what was found."""

@@ -16,10 +16,10 @@ from .codec import Stored, encode
 from .errors import DamagedRecord
 from .node_options import NodeChecker
 from .plan import Change, Plan, guard, sentence
-from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema
+from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema, sign_off
 from .requests import UNSET, NodeRequest
 from .snapshot import Snapshot, empty
-from .store import Create, Delete, Op, Set, absent
+from .store import Check, Create, Delete, Op, Set, absent
 from .views import desired_node
 from .vm_options import Checker
 
@@ -131,31 +131,36 @@ class _Work:
 
     def _declare(self, check: NodeChecker, request: NodeRequest) -> None:
         """An operator vouches that the node is off: only where a fence waits for it, and nobody has seen it alive."""
-        name, dead = request.name, check.dead(request.declared_dead) if request.declared_dead is not UNSET else None
-        assert dead is not None
+        if request.declared_dead is UNSET:
+            return
+        name, dead = request.name, check.dead(request.declared_dead)
         fence, stored = self.snapshot.fences.get(name), self.snapshot.declared.get(name)
+        status = self.snapshot.status.get(name)
+        signed_off = status is not None and status.value is not None and status.value.signed_off is not None
         if name in self.snapshot.alive:
             problem = "it is alive: its agent has a session"
             check.refuse("declared_dead", problem, "power it off first; it is then fenced by itself")
-        if fence is None:
+        if fence is None and not signed_off:
             problem = "no fence of it stands, so nothing waits for such a declaration"
             check.refuse(
                 "declared_dead", problem, "wait until the leader has fenced it, as node_info shows, or leave it out"
             )
-        if fence.value is None:
+        if fence is not None and fence.value is None:
             path = paths.fence(name)
             raise DamagedRecord(
                 f"{path} holds no valid record: {fence.invalid}", obj=check.obj, remedy=f"restore {path}"
             )
-        if stored is not None and stored.value is not None and stored.value.fence == fence.value.id:
+        answers = fence.value.id if fence and fence.value else sign_off(status.version if status else 0)
+        if stored is not None and stored.value is not None and stored.value.fence == answers:
             self.why[name] = sentence([self.why[name], f"declared dead already by {stored.value.by}"])
             return
-        word = Declaration(fence.value.id, dead.by, dead.why, dead.at)
+        word = Declaration(answers, dead.by, dead.why, dead.at)
         path, data = paths.declared(name), encode(word)
         write: Op = Create(path, data) if stored is None else Set(path, data, stored.version)
         self.declared[name] = Stored(word, 0 if stored is None else stored.version + 1)
         self.changes.append(Change("declared dead", name, None, {"by": word.by, "why": word.why}, word.why))
-        self.groups.append((*absent(paths.alive(name)), write))
+        rests_on = (Check(paths.status(name), status.version),) if fence is None and status is not None else ()
+        self.groups.append((*absent(paths.alive(name)), *rests_on, write))
         said = f"declared dead by {word.by}: {word.why}"
         known = self.why[name]
         self.why[name] = said if known == "nothing to change" else sentence([known, said])

@@ -18,6 +18,7 @@ from .node_limits import why_closed, why_down
 from .placement import Choice, Placement
 from .records import Claim, Fence, Vm
 from .snapshot import Snapshot
+from .views import vm_status
 
 #: States of VMs that get another node. A deletion must be finished by somebody.
 REHOMED = ("started", "stopped", "absent")
@@ -96,6 +97,29 @@ def lacking_evidence(snapshot: Snapshot, node: str, fence: Fence | None, vm: Vm)
     return f"nothing proves yet that {node} cannot write any more"
 
 
+def to_recover(snapshot: Snapshot, node: str) -> bool:
+    """Whether anything must be given to other nodes, or kept from them, when a node dies: else nobody misses it."""
+    for name, stored in snapshot.claims.items():
+        claim, record = stored.value, snapshot.vms.get(name)
+        vm = record.value if record is not None else None
+        if claim is None or vm is None:
+            if claim is None or node in (claim.node, claim.to):
+                return True  # nobody knows
+        elif node in (claim.node, claim.to) and vm.state in REHOMED and not given_up(snapshot, name):
+            return True
+    return False
+
+
+def given_up(snapshot: Snapshot, name: str) -> bool:
+    """Whether a VM has failed on as many nodes as its user allows: it waits for a person, whatever becomes of its node."""
+    record, claim, status = snapshot.vms[name].value, snapshot.claims[name].value, vm_status(snapshot, name)
+    if record is None or claim is None or status is None or record.state != "started":
+        return False
+    tried = claim.tried if claim.generation == record.generation else ()
+    failed = status.state == "failed" and status.generation >= record.generation
+    return failed and len(tried) >= record.ha.max_moves
+
+
 def _proven(snapshot: Snapshot, node: str, fence: Fence, kind: str) -> bool:
     states = [one.state == "proven" for one in fence.evidence if one.kind == kind]
     record = snapshot.nodes.get(node)
@@ -162,6 +186,8 @@ class _Work:
     def _collect_sound(self, name: str, node: str, vm: Vm) -> None:
         fence = self.snapshot.fences.get(node)
         lacking = lacking_evidence(self.snapshot, node, fence.value, vm) if fence else ""
+        if given_up(self.snapshot, name):
+            return  # no node was the reason
         if lacking:
             self._wait(name, lacking)
         else:

@@ -333,10 +333,12 @@ class SignOff:
     Attributes:
         recover: whether its VMs are to run elsewhere; otherwise they wait for its return.
         why: in words.
+        back: whether it returns by itself: it reboots. Its VMs then return too.
     """
 
     recover: bool
     why: str
+    back: bool = False
 
 
 @dataclass(frozen=True)
@@ -385,6 +387,7 @@ class Fence:
         proven_by: kind of the evidence that was sufficient first.
         epoch: Ceph's osdmap epoch of the storage cut, 0 while there is none.
         cut: whether a storage cut was ordered: it must be undone when the fence is lifted.
+        doubted: whether its session lived when the fence began.
         moves: where each VM went and why, by VM. waiting: why a VM has no node yet, by VM.
         since, proven_at: by the leader's clock: for people.
     """
@@ -399,6 +402,7 @@ class Fence:
     proven_by: str = ""
     epoch: int = 0
     cut: bool = False
+    doubted: bool = False
     moves: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, str] = field(default_factory=dict)
     since: str = ""
@@ -410,13 +414,19 @@ class Declaration:
     """/declared/NODE: an operator vouches that a node is off. Holds for one fence only.
 
     Attributes:
-        fence: Fence.id that it answers. by: who. why: how they know. at: by their clock.
+        fence: Fence.id that it answers; ``sign-off-`` and the version of its status for a node that has signed off and
+            does not come back. by: who. why: how they know. at: by their clock.
     """
 
     fence: str
     by: str
     why: str
     at: str = ""
+
+
+def sign_off(version: int) -> str:
+    """What a declaration names instead of a fence: the status, at its version, with which a node has signed off."""
+    return f"sign-off-{version}"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pvc_node_agent.lead.effects import (
     EndFence,
     MarkDown,
     PowerOff,
+    Recover,
     RestoreStorage,
     UpdateFence,
 )
@@ -30,6 +31,7 @@ from pvc_node_agent.lead.events import (
 )
 from pvc_state.codec import Stored
 from pvc_state.records import (
+    Claim,
     Declaration,
     Evidence,
     Fence,
@@ -40,6 +42,7 @@ from pvc_state.records import (
     Service,
     Settings,
     SignOff,
+    VmStatus,
 )
 from pvc_state.snapshot import Snapshot
 from tests.agent.lead.builders import NODES, Led, address, cluster, fenced, policy, settings, status, with_vms
@@ -58,6 +61,11 @@ PROVEN = replace(
 )
 BMC = FenceDevice("bmc", "ipmi", "10.0.9.3", "fence", "bmc3")
 POWER = Evidence("powered_off", "collecting", "ipmi at 10.0.9.3", "bmc")
+
+
+#: A VM on the node that dies, and one on each that may.
+WEB = {"web1": "node3"}
+EACH = {f"web{number}": f"node{number}" for number in (3, 4, 5)}
 
 
 def with_device(snapshot: Snapshot, *devices: FenceDevice, together: bool = False) -> Snapshot:
@@ -80,7 +88,7 @@ def test_who_does_not_lead_does_nothing() -> None:
 
 
 def test_a_node_whose_session_ended_is_fenced() -> None:
-    (begin,) = Led(cluster(alive=TWO)).effects()
+    (begin,) = Led(with_vms(cluster(alive=TWO), WEB)).effects()
     assert isinstance(begin, BeginFence)
     assert (begin.subject, begin.alive) == ("node node3", None)
     assert begin.rests_on == (("/status/node3", 7),)
@@ -89,8 +97,40 @@ def test_a_node_whose_session_ended_is_fenced() -> None:
     assert [(one.kind, one.state) for one in fence.evidence] == [("storage_cut", "collecting")]
 
 
+@pytest.mark.parametrize("state", ["disabled", "ignored"])
+def test_a_node_from_which_nothing_is_to_be_recovered_is_left_alone(state: str) -> None:
+    assert Led(cluster(alive=TWO)).effects() == ()
+    assert Led(with_vms(cluster(alive=TWO), WEB, state=state)).effects() == ()
+
+
+def test_a_node_that_a_vm_was_on_its_way_to_is_fenced() -> None:
+    snapshot = with_vms(cluster(alive=TWO), {"web1": "node2"})
+    moving = replace(snapshot, claims={"web1": Stored(Claim("node2", 3, to="node3"), 5)})
+    assert any(isinstance(effect, BeginFence) for effect in Led(moving).effects())
+
+
+def test_a_node_whose_power_can_be_taken_is_fenced_for_its_osds() -> None:
+    assert len(Led(with_device(cluster(alive=TWO), BMC)).effects()) == 1
+
+
+def test_a_vm_that_has_given_up_needs_no_fence() -> None:
+    snapshot = with_vms(cluster(alive=TWO), WEB, ha=Ha(max_moves=0))
+    gone = status("node3", vms={"web1": VmStatus("failed", 3, 1, "given up")})
+    assert Led(replace(snapshot, status={**snapshot.status, "node3": Stored(gone, 7)})).effects() == ()
+
+
+def test_a_node_that_is_back_is_let_in_once_its_vms_have_left() -> None:
+    proven = replace(COLLECTING, state="proven", evidence=(replace(CUT, state="proven"),), proven_by="storage_cut")
+    promised = back(fenced(with_vms(cluster(), WEB), "node3", proven), clean="f1")
+    assert [type(effect) for effect in Led(promised).effects()] == [Recover]
+    left = back(fenced(with_vms(cluster(), {"web1": "node1"}), "node3", proven), clean="f1")
+    (update,) = Led(left).effects()
+    assert isinstance(update, UpdateFence)
+    assert update.fence.state == "lifting"
+
+
 def test_the_record_is_written_before_anything_is_ordered() -> None:
-    led = Led(cluster(alive=TWO))
+    led = Led(with_vms(cluster(alive=TWO), WEB))
     (begin,) = led.effects()
     assert led.effects() == ()
     assert isinstance(begin, BeginFence)
@@ -176,7 +216,7 @@ def test_a_policy_without_storage_cuts_orders_none() -> None:
 
 
 def test_a_node_that_never_told_its_addresses_cannot_be_cut_off() -> None:
-    snapshot = cluster(alive=TWO)
+    snapshot = with_vms(cluster(alive=TWO), WEB)
     silent = replace(snapshot, status={**snapshot.status, "node3": Stored(status("node3", addresses={}), 7)})
     (begin,) = Led(silent).effects()
     assert isinstance(begin, BeginFence)
@@ -217,17 +257,17 @@ class TestSignedOff:
 
 class TestPatience:
     def test_with_a_node_that_nobody_has_seen(self) -> None:
-        led = Led(cluster(alive=TWO), sighted=TWO)
+        led = Led(with_vms(cluster(alive=TWO), WEB), sighted=TWO)
         outcome = led.step()
         assert (outcome.effects, outcome.wake_at) == ((), 1000.0 + Settings().boot_grace)
         led.now = 1000.0 + Settings().boot_grace
         assert len(led.effects()) == 1
 
     def test_after_the_store_was_out_of_reach(self) -> None:
-        led = Led(cluster(alive=TWO))
+        led = Led(with_vms(cluster(alive=TWO), WEB))
         led.see(Blinded("no quorum"))
         led.now += 60
-        led.see(AliveSeen(frozenset(TWO)), Elected(8), TreeSeen(cluster(alive=TWO)))
+        led.see(AliveSeen(frozenset(TWO)), Elected(8), TreeSeen(with_vms(cluster(alive=TWO), WEB)))
         outcome = led.step()
         assert (outcome.effects, outcome.wake_at) == ((), led.now + Settings().session_timeout)
         led.now += Settings().session_timeout
@@ -236,7 +276,7 @@ class TestPatience:
     def test_not_with_a_node_whose_session_was_seen_to_end(self) -> None:
         led = Led(cluster())
         led.see(Blinded("the node that led ZooKeeper died"), AliveSeen(frozenset(NODES)), Elected(8))
-        led.see(AliveSeen(frozenset(TWO)), TreeSeen(cluster(alive=TWO)))
+        led.see(AliveSeen(frozenset(TWO)), TreeSeen(with_vms(cluster(alive=TWO), WEB)))
         assert len(led.effects()) == 1
 
     def test_a_node_that_was_never_deployed_is_not_missed(self) -> None:
@@ -257,20 +297,20 @@ class TestPatience:
 
 class TestHeld:
     def test_in_maintenance_of_the_cluster(self) -> None:
-        (begin,) = Led(policy(cluster(alive=TWO), maintenance=True)).effects()
+        (begin,) = Led(policy(with_vms(cluster(alive=TWO), WEB), maintenance=True)).effects()
         assert isinstance(begin, BeginFence)
         assert (begin.fence.state, begin.fence.evidence, begin.fence.cut) == ("held", (), False)
         assert "maintenance" in begin.fence.why
 
     def test_when_more_go_at_once_than_may(self) -> None:
         five = tuple(f"node{number}" for number in range(1, 6))
-        begun = Led(cluster(nodes=five, alive=TWO), sighted=five).effects()
+        begun = Led(with_vms(cluster(nodes=five, alive=TWO), EACH), sighted=five).effects()
         assert [begin.fence.state for begin in begun if isinstance(begin, BeginFence)] == ["held"] * 3
         assert "3 nodes went at once" in begun[0].fence.why  # type: ignore[union-attr]
 
     def test_as_many_as_may_are_fenced(self) -> None:
         five = tuple(f"node{number}" for number in range(1, 6))
-        begun = Led(cluster(nodes=five, alive=five[:3]), sighted=five).effects()
+        begun = Led(with_vms(cluster(nodes=five, alive=five[:3]), EACH), sighted=five).effects()
         assert [begin.fence.state for begin in begun if isinstance(begin, BeginFence)] == ["collecting"] * 2
 
     def test_until_nothing_holds_it_back_any_more(self) -> None:
@@ -450,3 +490,131 @@ def test_one_witness_is_not_enough() -> None:
     down = Service("frr", address("node3"), "down", healthy=False)
     health = {"node1": Stored(Health("agent-of-node1", services=(down,)), 1)}
     assert Led(replace(cluster(), health=health, settings=settings(early_suspicion=True))).effects() == ()
+
+
+class TestAPersonsWord:
+    def declared(self, fence: Fence, alive: tuple[str, ...]) -> Snapshot:
+        word = Declaration("f1", "anna", "pulled the plug")
+        return replace(fenced(cluster(alive=alive), "node3", fence), declared={"node3": Stored(word, 3)})
+
+    def test_counts_for_nothing_against_a_node_that_lives(self) -> None:
+        effects = Led(self.declared(COLLECTING, NODES)).effects()
+        assert not any(isinstance(effect, UpdateFence) for effect in effects)
+
+    def test_holds_that_the_node_is_gone(self) -> None:
+        (update,) = Led(self.declared(replace(COLLECTING, state="held", evidence=(), cut=False), TWO)).effects()
+        assert isinstance(update, UpdateFence)
+        assert (update.fence.state, update.absent) == ("proven", True)
+
+    def test_is_no_reason_not_to_cut_the_storage(self) -> None:
+        led = Led(self.declared(replace(COLLECTING, state="held", evidence=(), cut=False), TWO))
+        (update,) = led.effects()
+        assert isinstance(update, UpdateFence)
+        assert update.fence.cut
+        led.see(Written(update))
+        assert CutStorage("node3", "f1", (address("node3"),)) in led.effects()
+
+    def test_that_a_node_which_signed_off_stays_away(self) -> None:
+        snapshot = with_vms(cluster(alive=TWO), {"web1": "node3"})
+        off = Stored(status("node3", signed_off=SignOff(False, "it reboots")), 9)
+        frozen = replace(snapshot, status={**snapshot.status, "node3": off})
+        old = replace(frozen, declared={"node3": Stored(Declaration("sign-off-8", "anna", "burnt"), 2)})
+        assert Led(old).effects() == ()
+        (begin,) = Led(
+            replace(frozen, declared={"node3": Stored(Declaration("sign-off-9", "anna", "burnt"), 2)})
+        ).effects()
+        assert isinstance(begin, BeginFence)
+        assert (begin.fence.state, begin.fence.proven_by) == ("proven", "signed_off")
+        assert begin.rests_on == (("/status/node3", 9), ("/declared/node3", 2))
+
+
+def test_a_hold_ends_only_while_the_node_is_gone() -> None:
+    held = Fence("f1", "held", "its session has ended; the cluster is in maintenance", addresses=("10.0.2.13",))
+    (update,) = Led(fenced(cluster(alive=TWO), "node3", held)).effects()
+    assert isinstance(update, UpdateFence)
+    assert update.absent
+
+
+def test_evidence_that_is_accepted_later_counts_for_a_fence_that_stands() -> None:
+    only_power = replace(COLLECTING, evidence=(POWER,), cut=False)
+    led = Led(fenced(with_device(cluster(alive=TWO), BMC), "node3", only_power))
+    update, *_orders = led.effects()
+    assert isinstance(update, UpdateFence)
+    assert (update.fence.cut, [one.kind for one in update.fence.evidence]) == (True, ["powered_off", "storage_cut"])
+    led.see(Written(update))
+    assert CutStorage("node3", "f1", (address("node3"),)) in led.effects()
+
+
+def test_a_supply_that_is_declared_later_must_be_off_too() -> None:
+    snapshot = with_device(cluster(alive=TWO), BMC, replace(BMC, name="second"), together=True)
+    led = Led(
+        policy(fenced(snapshot, "node3", replace(COLLECTING, evidence=(POWER,), cut=False)), evidence=("powered_off",))
+    )
+    led.effects()
+    led.see(PowerRead("node3", "f1", "bmc", off=True, why="off"))
+    assert not any(isinstance(effect, UpdateFence) and effect.fence.state == "proven" for effect in led.effects())
+
+
+def test_an_address_that_a_living_node_has_too_is_not_cut_off() -> None:
+    snapshot = with_vms(cluster(alive=TWO), {"web1": "node3"})
+    twin = replace(
+        snapshot,
+        status={**snapshot.status, "node2": Stored(status("node2", addresses={"storage": address("node3")}), 7)},
+    )
+    (begin,) = Led(twin).effects()
+    assert isinstance(begin, BeginFence)
+    assert (begin.fence.cut, begin.fence.evidence[0].state) == (False, "failed")
+    assert "node2, which lives" in begin.fence.evidence[0].why
+
+
+def test_nothing_is_lifted_while_an_order_is_out() -> None:
+    led = Led(fenced(with_device(cluster(alive=TWO), BMC), "node3", replace(COLLECTING, evidence=(CUT, POWER))))
+    led.effects()
+    led.now += 60
+    led.see(StorageCut("node3", "f1", 12))
+    proven = replace(PROVEN, evidence=(*PROVEN.evidence, POWER))
+    led.see(AliveSeen(frozenset(NODES)), TreeSeen(back(fenced(with_device(cluster(), BMC), "node3", proven), "f1")))
+    assert led.effects() == ()
+    led.see(PowerRead("node3", "f1", "bmc", off=False, why="no answer"))
+    assert any(isinstance(effect, UpdateFence) for effect in led.effects())
+
+
+def test_a_new_leader_waits_for_the_orders_of_the_one_before() -> None:
+    proven = replace(PROVEN, evidence=(*PROVEN.evidence, POWER))
+    led = Led(back(fenced(with_device(cluster(), BMC), "node3", proven), "f1"))
+    outcome = led.step()
+    assert outcome.effects == ()
+    assert outcome.wake_at == led.now + 25
+    led.now += 25
+    (update,) = led.effects()
+    assert isinstance(update, UpdateFence)
+    assert update.fence.state == "lifting"
+
+
+def test_damaged_settings_hold_everything() -> None:
+    damaged = replace(
+        with_vms(cluster(alive=TWO), {"web1": "node3"}), settings=Stored(None, 4, invalid="has unknown field x")
+    )
+    (begin,) = Led(damaged).effects()
+    assert isinstance(begin, BeginFence)
+    assert begin.fence.state == "held"
+    assert "/settings is damaged" in begin.fence.why
+
+
+def test_more_that_are_doubted_than_may_be_fenced_are_left_alone() -> None:
+    five = tuple(f"node{number}" for number in range(1, 6))
+    snapshot = cluster(nodes=five, alive=five)
+    off = {name: Stored(status(name, storage_cut=name != "node1"), 8) for name in five}
+    assert Led(replace(snapshot, status=off), sighted=five).effects() == ()
+
+
+def test_nodes_that_went_long_ago_make_no_storm() -> None:
+    four = (*NODES, "node4")
+    vms = {"web1": "node3"}
+    old = fenced(with_vms(cluster(nodes=four, alive=NODES), vms), "node4", PROVEN)
+    led = Led(old, sighted=four)
+    led.now += 100000
+    led.see(Blinded("its server died"), AliveSeen(frozenset(NODES)), Elected(8), TreeSeen(old))
+    led.see(AliveSeen(frozenset(TWO)), TreeSeen(fenced(with_vms(cluster(nodes=four, alive=TWO), vms), "node4", PROVEN)))
+    begun = [effect for effect in led.effects() if isinstance(effect, BeginFence)]
+    assert [begin.fence.state for begin in begun] == ["collecting"]

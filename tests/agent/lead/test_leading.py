@@ -20,7 +20,7 @@ from pvc_state import codec, paths
 from pvc_state.commit import commit_nodes
 from pvc_state.memory_store import MemoryEnsemble
 from pvc_state.plan_node import plan_nodes
-from pvc_state.records import Alive, NodeStatus, Settings
+from pvc_state.records import Alive, Claim, NodeStatus, Settings, Vm
 from pvc_state.requests import NodeRequest
 from pvc_state.store import Create, Store
 
@@ -114,6 +114,8 @@ def test_one_that_was_not_told_by_what_to_fence_says_so(ensemble: MemoryEnsemble
     user: Store = ensemble.connect()
     status = NodeStatus("1", "boot", addresses={"cluster": "10.0.0.3"})
     policy = Settings(boot_grace=0.0)
-    user.commit([Create(paths.status("node3"), codec.encode(status)), Create(paths.SETTINGS, codec.encode(policy))])
+    vm, claim = Vm("00000000-0000-4000-8000-000000000001", memory=512), Claim("node3", 1)
+    records = {paths.status("node3"): status, paths.SETTINGS: policy, paths.vm("web1"): vm, paths.claim("web1"): claim}
+    user.commit([Create(path, codec.encode(record)) for path, record in records.items()])
     said = first.wait_for("try again to fence node3")
     assert "its configuration does not say by what to fence: add section [fence]" in said

@@ -113,3 +113,18 @@ def test_a_disabled_vm_stays_where_it_is() -> None:
 
 def test_a_stopped_vm_gets_a_new_home() -> None:
     assert len(recovers(dead(state="stopped"))) == 1
+
+
+def test_a_persons_word_recovers_nothing_from_a_node_that_is_back() -> None:
+    word = replace(
+        PROVEN,
+        proven_by="declared_dead",
+        evidence=(Evidence("declared_dead", "proven"), Evidence("storage_cut", "failed")),
+        epoch=0,
+        cut=False,
+    )
+    gone = fenced(with_vms(cluster(alive=TWO), {"vm000": "node3"}), "node3", word)
+    (recover,) = recovers(gone)
+    assert recover.absent
+    lives = fenced(with_vms(cluster(), {"vm000": "node3"}), "node3", word)
+    assert recovers(lives) == []

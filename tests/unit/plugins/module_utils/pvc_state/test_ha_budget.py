@@ -13,7 +13,7 @@ EACH = pytest.mark.parametrize("evidence", [("storage_cut",), ("powered_off",), 
 
 def test_the_defaults_keep_ten_seconds() -> None:
     budget = ha_budget.of(Settings())
-    assert (budget.detect, budget.fence, budget.recover, budget.start) == (7.5, 1.5, 0.3, 0.7)
+    assert (budget.detect, budget.fence, budget.recover, budget.start) == (6.75, 1.5, 0.3, 1.45)
     assert budget.total == 10
 
 

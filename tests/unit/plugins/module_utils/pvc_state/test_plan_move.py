@@ -60,6 +60,15 @@ def test_the_plan_holds_on_to_the_state_that_it_was_decided_on() -> None:
     assert plan.why["a"].endswith("it is stopped for that")
 
 
+def test_a_home_that_is_being_emptied_is_kept() -> None:
+    made = situation()
+    made.vm("a", "node1", home="node3")
+    made.node("node3", state="maintenance")
+    moved = plan_move(made.snapshot, [MoveRequest("a", "node2")]).after.claims["a"].value
+    assert moved is not None
+    assert moved.home == "node3", "its user may not have had the choice"
+
+
 def test_a_vm_that_is_there_need_not_move() -> None:
     made = situation()
     made.vm("a", "node1")

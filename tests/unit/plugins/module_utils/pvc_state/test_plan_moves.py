@@ -325,11 +325,50 @@ def test_each_node_is_tried_once_and_no_more_than_wanted() -> None:
     (wish,) = plan_moves(failing(max_moves=2, tried=("node2",)).snapshot).wishes
     assert (wish.to, wish.tried) == ("node3", ("node2", "node1"))
     assert plan_moves(failing(max_moves=1, tried=("node2",)).snapshot) == Moves((), {})
-    moves = plan_moves(failing(max_moves=5, tried=("node2", "node3")).snapshot)
-    assert moves.wishes == ()
-    assert moves.blocked["a"].startswith(
+
+
+def test_what_has_no_other_node_is_tried_again_where_it_is_as_often_as_it_may_move() -> None:
+    moves = plan_moves(failing(max_moves=3, tried=("node2", "node3"), home="node3").snapshot)
+    ((wish,), wishes) = (moves.again, moves.wishes)
+    assert wishes == ()
+    assert (wish.to, wish.tried, wish.home) == ("node1", ("node2", "node3", "node1"), "node3")
+    assert wish.why.startswith(
         "it does not start on node1 (its kernel is missing), and no other node can take it: node1 was tried: it does not"
     )
+    assert plan_moves(failing(max_moves=3, tried=("node2", "node3", "node1")).snapshot) == Moves((), {})
+
+
+def test_a_node_that_is_to_be_empty_is_no_place_to_try_again() -> None:
+    made = failing(max_moves=3, tried=("node2", "node3"))
+    made.node("node1", state="maintenance")
+    made.observe("a", "failed")
+    moves = plan_moves(made.snapshot)
+    assert (moves.wishes, moves.again) == ((), ())
+    assert "no other node can take it" in moves.blocked["a"]
+
+
+def cyclic(state: str) -> Situation:
+    """Three VMs that are kept apart, each on the node that the next one is bound to; the first is in this state."""
+    made = situation()
+    for number, name in enumerate("abc"):
+        made.vm(name, f"node{number + 1}", state=state if name == "a" else "started")
+        made.rule(f"of-{name}", "node_preference", name, {f"node{(number + 1) % 3 + 1}": 0}, strict=True)
+    made.rule("apart", "apart", "a b c")
+    return made
+
+
+def test_vms_that_wait_for_each_others_places_go_past_one_that_is_off() -> None:
+    assert plan_moves(cyclic("started").snapshot).wishes == (), "nobody can begin"
+    assert goes(plan_moves(cyclic("stopped").snapshot)) == {"c": "node1"}, "a gives way in its turn"
+
+
+def test_one_that_is_off_keeps_away_whom_nothing_forces() -> None:
+    made = situation(2)
+    made.vm("a", "node1", state="stopped")
+    made.vm("b", "node2")
+    made.rule("apart", "apart", "a b")
+    made.node("node2", state="maintenance")
+    assert plan_moves(made.snapshot).wishes == ()
 
 
 def test_a_home_is_tried_first_and_remembered_while_it_takes_no_vms() -> None:
@@ -371,7 +410,9 @@ def test_a_group_does_not_follow_one_that_fails() -> None:
     made.rule("both", "together", "a b")
     moves = plan_moves(made.snapshot)
     assert moves.wishes == ()
-    assert "node2 is not node1, where b (rule both) is" in moves.blocked["a"]
+    (wish,) = moves.again
+    assert (wish.vm, wish.to) == ("a", "node1"), "it is tried again where it is"
+    assert "node2 is not node1, where b (rule both) is" in wish.why
 
 
 def test_a_group_that_fails_as_a_whole_is_tried_elsewhere() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from pvc_state.codec import Stored
-from pvc_state.plan_recovery import Recovery, plan_recoveries, plan_recovery
+from pvc_state.plan_recovery import Recovery, plan_recoveries, plan_recovery, to_recover
 from pvc_state.records import FenceDevice, Settings
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, situation, ssd
 
@@ -260,3 +260,24 @@ def test_what_nobody_reaches_waits() -> None:
     made.vm("a", "node1", disks=ssd())
     made.die("node1", "storage_cut")
     assert "node2 does not reach pool ssd" in plan_recovery(made.snapshot, "node1").waiting["a"]
+
+
+@pytest.mark.parametrize(("max_moves", "to"), [(1, []), (2, ["node2"])])
+def test_what_has_failed_on_as_many_nodes_as_it_may_waits_for_a_person(max_moves: int, to: list[str]) -> None:
+    made = situation()
+    made.vm("a", "node1", max_moves=max_moves, tried=("node2",))
+    made.observe("a", "failed")
+    assert to_recover(made.snapshot, "node1") is bool(to)
+    made.die("node1")
+    recovery = plan_recovery(made.snapshot, "node1")
+    assert ([move.to for move in recovery.moves], dict(recovery.waiting)) == (to, {})
+
+
+def test_a_node_is_missed_for_what_it_runs_may_run_or_nobody_can_read() -> None:
+    made = situation(3)
+    made.vm("off", "node1", state="disabled")
+    made.vm("own", "node1", state="ignored")
+    made.vm("going", "node2", to="node3")
+    assert [to_recover(made.snapshot, node) for node in ("node1", "node2", "node3")] == [False, True, True]
+    made.claims["off"] = Stored(None, 1, "not JSON")
+    assert to_recover(made.snapshot, "node1")
