@@ -190,6 +190,7 @@ def run(config: Config) -> None:
         leading.stop()
         storage_watch.hurry()
         watching.join(_GOODBYE)
+        feed.last_words()
 
 
 class _SignOfLife:
