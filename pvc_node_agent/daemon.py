@@ -190,6 +190,8 @@ def run(config: Config) -> None:
         leading.stop()
         storage_watch.hurry()
         watching.join(_GOODBYE)
+        if loop.view.link.sees:
+            feed.last_words()
 
 
 class _SignOfLife:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -100,6 +101,11 @@ class Feed:
         if store is None:
             raise StoreUnavailable("the store has not been reached yet")
         return store
+
+    def last_words(self) -> None:
+        """Have the session live for its whole time from now on: the next agent takes the node over in it."""
+        with suppress(StoreError):
+            self.store().get(paths.alive(self._node))
 
     def enrolment(self) -> int:
         """How many ephemerals this agent has made; counted before the store is asked for the next one."""

@@ -9,6 +9,7 @@ later leader can carry on from the record alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pvc_state import paths

@@ -94,7 +94,9 @@ class LeadPerformer:
             raise EffectFailed("the fence that this was for is over")
         if (fence.state == "lifting") is not isinstance(effect, RestoreStorage):
             raise EffectFailed(f"the fence is {fence.state} by now")
-        self._commit(store, [*self._leads(epoch), Check(paths.fence(effect.node), znode.version)])
+        # a node that is back is not worth its power
+        gone = absent(paths.alive(effect.node)) if isinstance(effect, PowerOff) else ()
+        self._commit(store, [*self._leads(epoch), Check(paths.fence(effect.node), znode.version), *gone])
 
     def _act(self, effect: DeviceEffect) -> DeviceResult:
         ceph, power = self._ceph, self._power
