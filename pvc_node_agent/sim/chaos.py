@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pvc_state import paths
-from pvc_state.records import Node, Rule
+from pvc_state.records import Node, NodeStatus, Rule
 
 from .machine import Machine
 from .power import MOODS
@@ -33,6 +33,8 @@ SIZES = ((3, 0), (5, 0), (3, 2))
 ORDERS: Sequence[Mapping[str, float]] = ({}, {"cut": 3.0, "restore": 3.0, "power": 10.0}, {"cut": 0.5, "power": 5.0})
 #: Fence devices of each node, and whether each switches one supply.
 DEVICES = ((1, False), (2, False), (2, True))
+#: Seconds after which all is served again, once a single node is missing.
+REPAIRED = 300.0
 PAUSES = (0.0, 0.2, 1.0, 3.0, 5.0, 8.0, 20.0, 60.0)
 RULES: Sequence[Sequence[Rule]] = (
     (),
@@ -77,7 +79,23 @@ class Chaos:
             stage._line("chaos", f"{name} {machine.name}")
             do(self, machine)
             stage.advance(dice.choice(PAUSES))
+        self._one_is_left_to_itself()
         stage.calm()
+
+    def _one_is_left_to_itself(self) -> None:
+        """All is well again, but a node that is gone: what ran there must run elsewhere before anybody repairs it."""
+        stage = self.stage
+        gone = [name for name in stage.nodes if stage.ensemble.peek(paths.alive(name)) is None]
+        if not gone or stage.nodes[gone[0]].rebooting is not None:
+            return
+        stage._line("chaos", f"all but {gone[0]} is repaired")
+        stage.heal(but=gone[0])
+        for name in stage.nodes:
+            stage.node_state(name, "ready")
+        stage.advance(REPAIRED)
+        status = stage.record(NodeStatus, paths.status(gone[0]))
+        if stage.ensemble.peek(paths.alive(gone[0])) is None and status.signed_off is None and not stage.is_down:
+            stage.serve()
 
     def vm(self) -> str:
         return self.dice.choice(self.stage.vms)
