@@ -85,7 +85,7 @@ class Chaos:
     def _one_is_left_to_itself(self) -> None:
         """All is well again, but a node that is gone: what ran there must run elsewhere before anybody repairs it."""
         stage = self.stage
-        gone = [name for name in stage.nodes if stage.ensemble.peek(paths.alive(name)) is None]
+        gone = self._gone()
         if not gone or stage.nodes[gone[0]].rebooting is not None:
             return
         stage._line("chaos", f"all but {gone[0]} is repaired")
@@ -94,8 +94,11 @@ class Chaos:
             stage.node_state(name, "ready")
         stage.advance(REPAIRED)
         status = stage.record(NodeStatus, paths.status(gone[0]))
-        if stage.ensemble.peek(paths.alive(gone[0])) is None and status.signed_off is None and not stage.is_down:
+        if self._gone() == gone[:1] and status.signed_off is None and not stage.is_down:
             stage.serve()
+
+    def _gone(self) -> list[str]:
+        return [name for name in self.stage.nodes if self.stage.ensemble.peek(paths.alive(name)) is None]
 
     def vm(self) -> str:
         return self.dice.choice(self.stage.vms)
