@@ -604,6 +604,22 @@ def an_early_suspicion_fences_in_a_second() -> None:
     stage.calm()
 
 
+def a_suspicion_outlives_all_agents() -> None:
+    """Every agent is restarted while a suspected node is collected evidence of: whoever leads then has never seen it."""
+    stage = Stage(5, vms=5, evidence=("powered_off",), early_suspicion=True)
+    stage.advance(10.0)
+    stage.power.moods["bmc-node5"] = "unreachable"
+    stage["node5"].isolate()
+    stage.advance(2.0)
+    for node in ("node1", "node2", "node3", "node4"):
+        stage[node].restart_agent()
+    stage.advance(10.0)
+    stage.power.moods.clear()
+    stage.advance(90.0)
+    stage.serve()
+    stage.calm()
+
+
 STORIES: Sequence[Callable[[], None]] = (
     a_healthy_cluster_is_left_alone,
     a_cut_guest_ends_at_once,
@@ -638,6 +654,7 @@ STORIES: Sequence[Callable[[], None]] = (
     slow_orders_outlive_their_leader,
     two_supplies_are_off_together,
     an_early_suspicion_fences_in_a_second,
+    a_suspicion_outlives_all_agents,
 )
 
 
