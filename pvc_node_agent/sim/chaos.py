@@ -193,7 +193,10 @@ def _declared(chaos: Chaos, machine: Machine) -> None:
 
 
 def _evidence(chaos: Chaos, _machine: Machine) -> None:
-    chaos.stage.set(evidence=tuple(chaos.dice.choice(EVIDENCE)))
+    """Any kind, but nobody relies on fence devices alone where a node has none."""
+    nodes = [chaos.stage.record(Node, paths.node(name)) for name in chaos.stage.nodes]
+    equipped = all(node.fence for node in nodes)
+    chaos.stage.set(evidence=tuple(chaos.dice.choice(EVIDENCE if equipped else (EVIDENCE[0], EVIDENCE[2]))))
 
 
 def _settings(chaos: Chaos, _machine: Machine) -> None:
