@@ -620,6 +620,23 @@ def a_suspicion_outlives_all_agents() -> None:
     stage.calm()
 
 
+def old_news_is_no_suspicion() -> None:
+    """Its neighbours had lost it when the store went out of reach; since then it is back, and nobody could say so."""
+    stage = Stage(5, vms=5, early_suspicion=True, write_seconds=0.5)
+    stage.advance(20.0)
+    stage["node5"].isolate()
+    stage.advance(0.9)
+    stage.store(False)
+    stage.advance(1.0)
+    stage["node5"].reconnect()
+    stage.advance(20.0)
+    stage.store(True)
+    stage.advance(30.0)
+    begun = [event for event in stage.timeline if event["ev"] == "fence_collecting"]
+    assert not begun, f"a healthy node was fenced on news of half a minute ago: {begun}"
+    stage.calm()
+
+
 STORIES: Sequence[Callable[[], None]] = (
     a_healthy_cluster_is_left_alone,
     a_cut_guest_ends_at_once,
@@ -655,6 +672,7 @@ STORIES: Sequence[Callable[[], None]] = (
     two_supplies_are_off_together,
     an_early_suspicion_fences_in_a_second,
     a_suspicion_outlives_all_agents,
+    old_news_is_no_suspicion,
 )
 
 
