@@ -637,6 +637,21 @@ def old_news_is_no_suspicion() -> None:
     stage.calm()
 
 
+def what_has_proven_is_no_longer_enough() -> None:
+    """Power counts no more once the settings say so: a VM that is to run then needs the cut, under the same fence."""
+    stage = Stage(evidence=("powered_off",))
+    stage.advance(10.0)
+    stage.want("vm3", "stopped")
+    stage.advance(5.0)
+    stage["node3"].power_cut()
+    stage.advance(30.0)
+    stage.set(evidence=("storage_cut",))
+    stage.want("vm3", "started")
+    stage.advance(60.0)
+    stage.serve()
+    stage.calm()
+
+
 STORIES: Sequence[Callable[[], None]] = (
     a_healthy_cluster_is_left_alone,
     a_cut_guest_ends_at_once,
@@ -673,6 +688,7 @@ STORIES: Sequence[Callable[[], None]] = (
     an_early_suspicion_fences_in_a_second,
     a_suspicion_outlives_all_agents,
     old_news_is_no_suspicion,
+    what_has_proven_is_no_longer_enough,
 )
 
 
