@@ -363,11 +363,17 @@ class Play(Chronicle):
         self.removed[vm] = None
 
     def _do_vm_lock(self, op: Op) -> None:
-        self.faults[op.service].lock = str(op.args.get("lock") or "backup")
+        if op.service in self.faults:
+            self.faults[op.service].lock = str(op.args.get("lock") or "backup")
+        else:
+            self._refuse(op, "there is no such VM")
 
     def _do_vm_unlock(self, op: Op) -> None:
-        if op.args.get("lock") in (None, self.faults[op.service].lock):
+        lock = self.faults[op.service].lock if op.service in self.faults else ""
+        if lock and op.args.get("lock") in (None, lock):
             self.faults[op.service].lock = ""
+        else:
+            self._refuse(op, f"its lock is {lock}" if lock else "it is not locked")
 
     def _do_move_live(self, op: Op) -> None:
         self._ask(op, lambda: self._move(op, cold=False))
