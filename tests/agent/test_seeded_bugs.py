@@ -58,7 +58,7 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
         (f"{AGENT}/lead/fencing.py", "        if not removed and not self._clean():\n            return\n", ""),
     ],
     "forgets that it has cut a node's storage": [
-        (f"{AGENT}/lead/fencing.py", "cut=begun.cut or cut", "cut=False"),
+        (f"{AGENT}/lead/fencing.py", "cut=fence.cut or ordered", "cut=False"),
         (f"{AGENT}/lead/fencing.py", "missing and self.fence.cut and", "missing and"),
     ],
     "does not pass the barrier on": [
