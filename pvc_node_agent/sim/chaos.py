@@ -13,13 +13,15 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from pvc_state.records import Rule
+from pvc_state import paths
+from pvc_state.records import Node, NodeStatus, Rule
 
 from .machine import Machine
 from .power import MOODS
-from .stage import Stage
+from .stage import Stage, fence_devices
 
 #: How many things go wrong in one run.
 LENGTH = 60
@@ -27,6 +29,12 @@ LENGTH = 60
 EVIDENCE: Sequence[Sequence[str]] = (("storage_cut",), ("powered_off",), ("storage_cut", "powered_off"))
 #: Coordinators and further hypervisors.
 SIZES = ((3, 0), (5, 0), (3, 2))
+#: Seconds that a leader's orders take.
+ORDERS: Sequence[Mapping[str, float]] = ({}, {"cut": 3.0, "restore": 3.0, "power": 10.0}, {"cut": 0.5, "power": 5.0})
+#: Fence devices of each node, and whether each switches one supply.
+DEVICES = ((1, False), (2, False), (2, True))
+#: Seconds after which all is served again, once a single node is missing.
+REPAIRED = 300.0
 PAUSES = (0.0, 0.2, 1.0, 3.0, 5.0, 8.0, 20.0, 60.0)
 RULES: Sequence[Sequence[Rule]] = (
     (),
@@ -51,7 +59,15 @@ class Chaos:
             evidence=self.dice.choice(EVIDENCE),
             rules=self.dice.choice(RULES),
             shutdown_policy=self.dice.choice(("conditional", "freeze", "failover", "migrate")),
+            orders=self.dice.choice(ORDERS),
+            **self._devices(),
+            storm_limit=self.dice.choice((0, 0, 1, 5)),
+            early_suspicion=self.dice.random() < 0.3,
         )
+
+    def _devices(self) -> dict[str, Any]:
+        devices, together = self.dice.choice(DEVICES)
+        return {"devices": devices, "together": together}
 
     def run(self) -> None:
         """Raises AssertionError when something is violated."""
@@ -63,7 +79,26 @@ class Chaos:
             stage._line("chaos", f"{name} {machine.name}")
             do(self, machine)
             stage.advance(dice.choice(PAUSES))
+        self._one_is_left_to_itself()
         stage.calm()
+
+    def _one_is_left_to_itself(self) -> None:
+        """All is well again, but a node that is gone: what ran there must run elsewhere before anybody repairs it."""
+        stage = self.stage
+        gone = self._gone()
+        if not gone or stage.nodes[gone[0]].rebooting is not None:
+            return
+        stage._line("chaos", f"all but {gone[0]} is repaired")
+        stage.heal(but=gone[0])
+        for name in stage.nodes:
+            stage.node_state(name, "ready")
+        stage.advance(REPAIRED)
+        status = stage.record(NodeStatus, paths.status(gone[0]))
+        if self._gone() == gone[:1] and status.signed_off is None and not stage.is_down:
+            stage.serve()
+
+    def _gone(self) -> list[str]:
+        return [name for name in self.stage.nodes if self.stage.ensemble.peek(paths.alive(name)) is None]
 
     def vm(self) -> str:
         return self.dice.choice(self.stage.vms)
@@ -84,7 +119,8 @@ def _network(chaos: Chaos, machine: Machine) -> None:
 
 
 def _mood(chaos: Chaos, machine: Machine) -> None:
-    chaos.stage.power.moods[f"bmc-{machine.name}"] = chaos.dice.choice(MOODS)
+    device = chaos.dice.choice(("bmc", "bmc2"))
+    chaos.stage.power.moods[f"{device}-{machine.name}"] = chaos.dice.choice(MOODS)
 
 
 def _fence_failing(chaos: Chaos, _machine: Machine) -> None:
@@ -147,6 +183,32 @@ def _moved(chaos: Chaos, machine: Machine) -> None:
     chaos.stage.move(chaos.vm(), machine.name)
 
 
+def _declared(chaos: Chaos, machine: Machine) -> None:
+    """Nobody vouches for a machine that has its power; and who does for one with a session is refused."""
+    stage = chaos.stage
+    lives = stage.ensemble.peek(paths.alive(machine.name)) is not None
+    if lives or not machine.powered:
+        accepted = stage.declare_dead(machine.name)
+        assert not (accepted and lives), f"{machine.name} has a session and was declared dead"
+
+
+def _evidence(chaos: Chaos, _machine: Machine) -> None:
+    """Any kind, but nobody relies on fence devices alone where a node has none."""
+    nodes = [chaos.stage.record(Node, paths.node(name)) for name in chaos.stage.nodes]
+    equipped = all(node.fence for node in nodes)
+    chaos.stage.set(evidence=tuple(chaos.dice.choice(EVIDENCE if equipped else (EVIDENCE[0], EVIDENCE[2]))))
+
+
+def _settings(chaos: Chaos, _machine: Machine) -> None:
+    chaos.stage.set(storm_limit=chaos.dice.choice((0, 1, 5)), early_suspicion=chaos.dice.random() < 0.3)
+
+
+def _devices(chaos: Chaos, machine: Machine) -> None:
+    if not chaos.stage.power.feeds:  # whoever declares one of two supplies is beyond any defence
+        devices = fence_devices(machine.name, chaos.dice.choice((1, 2)))
+        chaos.stage._change(paths.node(machine.name), Node, fence=tuple(devices))
+
+
 Act = Callable[[Chaos, Machine], None]
 #: What may happen, with how often it does.
 _WEIGHTS: Sequence[tuple[int, str, Act]] = (
@@ -176,6 +238,10 @@ _WEIGHTS: Sequence[tuple[int, str, Act]] = (
     (2, "guest dies", _guest_dies),
     (1, "moves break", _breaks),
     (3, "move", _moved),
+    (4, "declare dead", _declared),
+    (1, "other evidence", _evidence),
+    (1, "other settings", _settings),
+    (1, "other devices", _devices),
 )
 ACTS: Sequence[tuple[str, Act]] = [(name, act) for weight, name, act in _WEIGHTS for _time in range(weight)]
 

@@ -267,14 +267,16 @@ class Stage(Witness):
                 self.violated("L1", f"{vm} is out of service, its claim is {claim}")
         self.check()
 
-    def heal(self) -> None:
-        """Nothing is broken any more, and everybody is there."""
+    def heal(self, but: str = "") -> None:
+        """Nothing is broken any more, and everybody is there; but one node, if that is named."""
         self.ensemble.late(False)
         self.store(True)
         self.storage.failing = self.storage.fence_failing = ""
         self.power.moods.clear()
-        for machine in self.nodes.values():
-            self._stalls.clear()
+        self._stalls.clear()
+        for name, machine in self.nodes.items():
+            if name == but:
+                continue
             machine.performed = lambda _effect: None
             machine.store_faulty, machine.jobs_run = False, True
             machine.hypervisor.failing, machine.hypervisor.obedient = "", True

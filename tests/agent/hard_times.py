@@ -16,7 +16,7 @@ from dataclasses import replace
 from pvc_node_agent.sim.chaos import EVIDENCE, Chaos
 from pvc_node_agent.sim.stage import Stage, fence_devices
 from pvc_state import codec, paths
-from pvc_state.records import Fence, Node, Settings, Vm
+from pvc_state.records import Fence, Node, Vm
 from pvc_state.store import Set
 
 #: How a node may go.
@@ -50,6 +50,9 @@ def small_scope(evidence: Sequence[str], mood: str, loss: str, effects: int) -> 
     stage.advance(20.0)
     crashed = stage[leader].loop is None
     stage.advance(20.0)
+    proof = mood == "ok" or (mood == "lying" and ("storage_cut" in evidence or loss == "power cut"))
+    if proof and not stage.is_down:
+        stage.serve()
     if mood != "ok" and loss != "power cut" and evidence == ("powered_off",):
         fence = stage.record(Fence, paths.fence(victim))
         assert fence is None or fence.state == "collecting", f"a fence is {fence} although nothing proves it"
@@ -84,6 +87,8 @@ def a_cut_guest_ends_at_once() -> None:
     assert stage["node3"].storage_address in stage.storage.blocklist
     stage.advance(2.0 + stage.storage.lag)
     assert not stage["node3"].running, "a guest whose storage is cut still runs"
+    stage.advance(2.0)
+    stage.serve()
     stage.calm()
 
 
@@ -94,6 +99,7 @@ def the_last_owner_writes_until_every_osd_knows() -> None:
     stage.advance(10.0)
     stage["node3"].isolate()
     stage.advance(30.0)
+    stage.serve()
     stage.calm()
 
 
@@ -160,6 +166,7 @@ def a_storm_is_held() -> None:
     stage["node5"].reconnect()
     stage.advance(60.0)
     assert list(stage.fenced) == ["node4"], "what is left of a storm was not fenced"
+    stage.serve()
     stage.calm()
 
 
@@ -197,6 +204,7 @@ def a_vm_beyond_ceph_waits_for_power_off() -> None:
     assert stage.desired("vm3")[1].node != "node3", (
         "a VM that needs power-off was not recovered although that is proven"
     )
+    stage.serve()
     stage.calm()
 
 
@@ -241,6 +249,7 @@ def a_frozen_leader_writes_nothing_more() -> None:
         stage.advance(seconds)
         stage[leader].thaw()
         stage.advance(30.0)
+        stage.serve()
         stage.calm()
 
 
@@ -319,6 +328,8 @@ def moves_survive_the_death_of_either_end() -> None:
             stage.advance(0.5)
             stage[victim].power_cut()
             stage.advance(30.0)
+            if not stage.is_down:
+                stage.serve()
             stage.calm()
 
 
@@ -328,8 +339,9 @@ def an_operator_may_change_the_policy_meanwhile() -> None:
     stage.power.moods["bmc-node3"] = "unreachable"
     stage["node3"].isolate()
     stage.advance(20.0)
-    stage._change(paths.SETTINGS, Settings, evidence=("storage_cut",))
+    stage.set(evidence=("storage_cut",))
     stage.advance(60.0)
+    stage.serve()
     stage.calm()
 
 
@@ -399,6 +411,28 @@ def a_held_node_comes_back_as_its_fence_is_released() -> None:
         stage["node5"].reconnect()
         stage.advance(30.0)
         stage.calm()
+
+
+def a_held_node_has_its_time_again_after_an_outage() -> None:
+    """The store was out of reach, and gives every session its whole time again: also to nodes that are held."""
+    stage = Stage(5, vms=5, storm_limit=1)
+    stage.advance(10.0)
+    for node in ("node4", "node5"):
+        stage[node].isolate()
+    stage.advance(60.0)
+    stage.store(False)
+    stage.advance(30.0)
+    for node in ("node4", "node5"):
+        stage[node].reconnect()
+    stage["node5"].pause()
+    stage.advance(1.0)
+    stage.store(True)
+    stage.advance(2.0)
+    stage["node5"].thaw()
+    stage.advance(30.0)
+    begun = [event for event in stage.timeline if event["ev"] == "fence_collecting"]
+    assert not begun, f"a node that comes back two seconds after the store was fenced: {begun}"
+    stage.calm()
 
 
 def ceph_refuses_too_many_nodes() -> None:
@@ -570,6 +604,54 @@ def an_early_suspicion_fences_in_a_second() -> None:
     stage.calm()
 
 
+def a_suspicion_outlives_all_agents() -> None:
+    """Every agent is restarted while a suspected node is collected evidence of: whoever leads then has never seen it."""
+    stage = Stage(5, vms=5, evidence=("powered_off",), early_suspicion=True)
+    stage.advance(10.0)
+    stage.power.moods["bmc-node5"] = "unreachable"
+    stage["node5"].isolate()
+    stage.advance(2.0)
+    for node in ("node1", "node2", "node3", "node4"):
+        stage[node].restart_agent()
+    stage.advance(10.0)
+    stage.power.moods.clear()
+    stage.advance(90.0)
+    stage.serve()
+    stage.calm()
+
+
+def old_news_is_no_suspicion() -> None:
+    """Its neighbours had lost it when the store went out of reach; since then it is back, and nobody could say so."""
+    stage = Stage(5, vms=5, early_suspicion=True, write_seconds=0.5)
+    stage.advance(20.0)
+    stage["node5"].isolate()
+    stage.advance(0.9)
+    stage.store(False)
+    stage.advance(1.0)
+    stage["node5"].reconnect()
+    stage.advance(20.0)
+    stage.store(True)
+    stage.advance(30.0)
+    begun = [event for event in stage.timeline if event["ev"] == "fence_collecting"]
+    assert not begun, f"a healthy node was fenced on news of half a minute ago: {begun}"
+    stage.calm()
+
+
+def what_has_proven_is_no_longer_enough() -> None:
+    """Power counts no more once the settings say so: a VM that is to run then needs the cut, under the same fence."""
+    stage = Stage(evidence=("powered_off",))
+    stage.advance(10.0)
+    stage.want("vm3", "stopped")
+    stage.advance(5.0)
+    stage["node3"].power_cut()
+    stage.advance(30.0)
+    stage.set(evidence=("storage_cut",))
+    stage.want("vm3", "started")
+    stage.advance(60.0)
+    stage.serve()
+    stage.calm()
+
+
 STORIES: Sequence[Callable[[], None]] = (
     a_healthy_cluster_is_left_alone,
     a_cut_guest_ends_at_once,
@@ -593,6 +675,7 @@ STORIES: Sequence[Callable[[], None]] = (
     a_word_does_not_count_against_a_node_that_lives,
     a_word_is_enough_for_a_node_that_is_off,
     a_held_node_comes_back_as_its_fence_is_released,
+    a_held_node_has_its_time_again_after_an_outage,
     ceph_refuses_too_many_nodes,
     an_old_fence_is_no_storm,
     damaged_settings_fence_nobody,
@@ -603,6 +686,9 @@ STORIES: Sequence[Callable[[], None]] = (
     slow_orders_outlive_their_leader,
     two_supplies_are_off_together,
     an_early_suspicion_fences_in_a_second,
+    a_suspicion_outlives_all_agents,
+    old_news_is_no_suspicion,
+    what_has_proven_is_no_longer_enough,
 )
 
 
