@@ -37,6 +37,7 @@ class Answer:
             restarted = memory.record_version == -1
             memory = Memory(
                 record_version=record_version,
+                epoch=memory.epoch,
                 running_since=memory.running_since,
                 stopping_since=memory.stopping_since if stopping else None,
                 volumes=memory.volumes,

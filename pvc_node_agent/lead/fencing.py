@@ -25,6 +25,8 @@ from .work import Work
 
 #: Seconds in which an agent whose session was ended on a mere suspicion shows itself again.
 _SHOWS_ITSELF = 3.0
+#: Seconds after which every agent has had the time to say what it sees, once the store is back within reach.
+_OLD_NEWS = 5.0
 #: Seconds after which no order of a leader that was replaced is carried out any more, if it is not frozen.
 _LONGEST_ORDER = 25.0
 
@@ -53,7 +55,9 @@ def _doubted(work: Work) -> Mapping[str, str]:
     Where Ceph refuses a node's clients no VM can run. What cut it off goes when the fence is lifted.
     """
     snapshot = work.snapshot
-    doubted = dict(suspected(snapshot)) if work.policy.early_suspicion else {}
+    sighted_at = work.view.presence.sighted_at
+    fresh = sighted_at is not None and work.now >= sighted_at + _OLD_NEWS
+    doubted = dict(suspected(snapshot)) if work.policy.early_suspicion and fresh else {}
     for node in snapshot.alive:
         report = snapshot.report(node)
         if report is not None and report.storage_cut and "storage_cut" in work.policy.evidence:
@@ -200,7 +204,8 @@ class _Fenced:
             return False
         if not self.fence.doubted:
             return True
-        since = self.work.view.presence.missing_since.get(self.node, self.work.now)
+        presence = self.work.view.presence
+        since = presence.missing_since.get(self.node, presence.began_at or 0.0)
         if self.work.now >= since + _SHOWS_ITSELF:
             return True
         self.work.wake(since + _SHOWS_ITSELF)
@@ -263,10 +268,13 @@ class _Fenced:
         return True
 
     def _more_is_wanted(self) -> bool:
-        """Whether a VM that needs more than a storage cut still waits here, or only a person's word is there."""
+        """Whether a VM that needs more than a storage cut still waits here, or only a person's word is there.
+
+        What was enough may be so no longer: the settings may have changed since.
+        """
         if self.work.policy.maintenance:
             return False
-        if self.fence.proven_by == "declared_dead":
+        if self.fence.proven_by == "declared_dead" or not proof(self.work.policy, self.record, self.fence.evidence):
             return True
         for name in claims_of(self.work.snapshot, self.node):
             vm = self.work.snapshot.vms[name].value

@@ -200,11 +200,11 @@ OPS: Mapping[str, Sequence[str]] = {
         "load?",
     ),
     "service_remove": ("service",),
-    "set_load": ("service", "load?", "cpu|cpus?", "mem_bytes|mem|memory?"),
+    "set_load": ("service", "load?", "cpu|cpus?", "mem_bytes|mem|memory?", "node?"),
     "state_store_fault": ("node", "what|fault|kind|mode|access?"),
     "state_store_ok": ("node", "what|fault|kind|mode|access?"),
     "pause": ("seconds|duration|duration_s|for_s?",),
-    "wait": ("seconds|duration|duration_s|for_s?", "rounds?", "what|who|component|of?"),
+    "wait": ("seconds|duration|duration_s|for_s?", "rounds|n?", "what|who|component|of|role|skip?", "node?"),
     "set_software_version": ("node", "version|to"),
 }
 #: Known, and not done.
@@ -213,7 +213,10 @@ UNSUPPORTED = {
     "ha_resume": "resuming HA as a whole",
 }
 #: Kinds of faults of a node's tie to the store.
-STORE_FAULTS = ("", "rw", "read_write", "update", "reads_stale", "stale", "write", "writes_fail")
+STORE_FAULTS = (
+    *("", "rw", "read_write", "unavailable", "unreachable", "not_mounted"),
+    *("update", "updates", "reads_stale", "stale", "inconsistent", "write", "writes_fail"),
+)
 
 
 def parse(data: object) -> Case:
@@ -262,7 +265,7 @@ def _service(name: str, given: Mapping[str, Any], nodes: frozenset[str]) -> Serv
     faults = _mapping(f"{what}: faults", given.get("faults") or {})
     _only(f"{what}: faults", faults, {"start_fails_times", "move_fails_times", "stop_always_fails", "only_on_node"})
     size = _mapping(f"{what}: size", given.get("size") or {})
-    _only(f"{what}: size", size, {"cpus", "maxcpu", "mem_bytes", "maxmem"})
+    size = _renamed(f"{what}: size", size, ("cpus|maxcpu|cpu|vcpus?", "mem_bytes|maxmem|mem|memory_bytes?"))
     _mapping(f"{what}: load", given.get("load") or {})
     faulty_node = faults.get("only_on_node") or ""
     return ServiceSpec(
@@ -276,8 +279,8 @@ def _service(name: str, given: Mapping[str, Any], nodes: frozenset[str]) -> Serv
         move_fails=_count(what, "move_fails_times", faults.get("move_fails_times", 0)),
         stop_fails=_truth(what, "stop_always_fails", faults.get("stop_always_fails", False)),
         faulty_node=_one_of(what, "only_on_node", faulty_node, nodes) if faulty_node else "",
-        cpus=max(1, _count(what, "cpus", size.get("cpus", size.get("maxcpu", 1)))),
-        memory=max(64, _mebibytes(what, "mem_bytes", size.get("mem_bytes", size.get("maxmem", 512 << 20)))),
+        cpus=max(1, _count(what, "cpus", size.get("cpus", 1))),
+        memory=max(64, _mebibytes(what, "mem_bytes", size.get("mem_bytes", 512 << 20))),
         running=_truth(what, "running", given.get("running", False)),
     )
 
@@ -302,6 +305,8 @@ def _rule(number: int, given: Mapping[str, Any], nodes: frozenset[str]) -> Rule:
 
 
 def _policy(given: Mapping[str, Any]) -> Policy:
+    # what is switched off need not be known
+    given = {key: value for key, value in given.items() if value not in (None, False)}
     _only("policy", given, {"placement", "shutdown_policy", "rebalance_on_start", "auto_rebalance"})
     for key in ("rebalance_on_start", "auto_rebalance"):
         if given.get(key):
@@ -320,7 +325,7 @@ def _stored(given: Mapping[str, Any], nodes: frozenset[str]) -> Stored:
     what = "stored_state_at_start"
     given = _renamed(
         what,
-        given,
+        {key: value for key, value in given.items() if value},
         (
             "leader|master_node|manager|leader_node?",
             "nodes|node_status|node_states?",
@@ -344,7 +349,7 @@ def _stored(given: Mapping[str, Any], nodes: frozenset[str]) -> Stored:
 
 def _stored_vm(what: str, value: object, nodes: frozenset[str]) -> StoredVm:
     names = ("state", "node", "to|target?", "failed_nodes|tried?", "maintenance_node|home?", "uid?", "running?")
-    entry = _renamed(what, _mapping(what, value), names)
+    entry = _renamed(what, {key: field for key, field in _mapping(what, value).items() if field}, names)
     tried = entry.get("failed_nodes") or []
     if not isinstance(tried, list):
         raise BadCase(f"{what}: failed_nodes is no list of nodes")

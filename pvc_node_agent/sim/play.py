@@ -114,14 +114,18 @@ class Play(Chronicle):
         vms: dict[str, dict[str, VmStatus]] = {node: {} for node in stored.nodes}
         for vm, was in stored.services.items():
             spec = self.case.services.get(vm)
+            if spec is None:
+                continue  # its records were removed meanwhile
             node, state, reason = was.node, was.state, "its node has shut down cleanly"
-            if spec is not None and state == "moving" and spec.node not in (node, was.to):
+            if state in ("started", "stopped", "unmanaged"):
+                node = spec.node
+            elif state == "moving" and spec.node not in (node, was.to):
                 # it lies on a node that its move is not about: nobody but a person can say what became of it
                 node, state, reason = spec.node, "failed", f"it was to move from {was.node}, and is on {spec.node}"
             tried = was.tried
             if state == "failed":
                 reason = f"{GIVEN_UP}: {reason if node != was.node else 'an earlier leader saw it fail'}"
-                tried = (*tried, *[node] * (spec.max_moves - len(tried) if spec is not None else 0))
+                tried = (*tried, *[node] * (spec.max_moves - len(tried)))
             to = was.to if state == "moving" else ""
             why = "begun by an earlier leader" if to else ""
             self._replace_claim(
@@ -359,11 +363,17 @@ class Play(Chronicle):
         self.removed[vm] = None
 
     def _do_vm_lock(self, op: Op) -> None:
-        self.faults[op.service].lock = str(op.args.get("lock") or "backup")
+        if op.service in self.faults:
+            self.faults[op.service].lock = str(op.args.get("lock") or "backup")
+        else:
+            self._refuse(op, "there is no such VM")
 
     def _do_vm_unlock(self, op: Op) -> None:
-        if op.args.get("lock") in (None, self.faults[op.service].lock):
+        lock = self.faults[op.service].lock if op.service in self.faults else ""
+        if lock and op.args.get("lock") in (None, lock):
             self.faults[op.service].lock = ""
+        else:
+            self._refuse(op, f"its lock is {lock}" if lock else "it is not locked")
 
     def _do_move_live(self, op: Op) -> None:
         self._ask(op, lambda: self._move(op, cold=False))

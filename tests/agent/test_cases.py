@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pvc_node_agent.sim.case import BadCase, parse
+from pvc_node_agent.sim.case import BadCase, StoredVm, parse
 from pvc_node_agent.sim.play import Play
 from pvc_node_agent.sim.result import result
 
@@ -90,6 +90,9 @@ def play(*events: dict[str, Any], **parts: Any) -> dict[str, Any]:
         (case(services={"vm1": {"node": "node1", "colour": "red"}}), "service vm1: colour is not known"),
         (case(stored_state_at_start={"mood": "bad"}), "stored_state_at_start: mood is not known"),
         (case(stored_state_at_start={"nodes": {"node1": "tired"}}), "state 'tired' is not right"),
+        (case(services={"vm1": {"node": "node1", "size": {"litres": 1}}}), "service vm1: size: litres is not known"),
+        (case(services={"vm1": {"node": "node1", "size": {"cpus": 1, "maxcpu": 1}}}), "mean the same"),
+        (case(stored_state_at_start={"services": {"vm1": {"node": "node1"}}}), "service vm1: state is missing"),
         (case(weather="fine"), "weather is not known"),
         ([], "the case is no object"),
     ],
@@ -98,6 +101,50 @@ def test_what_is_not_known_is_refused(wrong: object, message: str) -> None:
     with pytest.raises(BadCase) as caught:
         parse(wrong)
     assert message in str(caught.value)
+
+
+def test_what_an_earlier_leader_wrote_is_read_by_its_names_or_ours() -> None:
+    theirs = {
+        "master_node": "node1",
+        "timestamp": 100,
+        "relocate_tried_nodes": {},
+        "node_status": {"node1": "online", "node3": "maintenance"},
+        "service_status": {
+            "vm1": {"state": "request_stop", "node": "node2", "uid": "x", "running": 1, "failed_nodes": ["node2"]},
+            "vm2": {"state": "migrate", "node": "node1", "target": "node2", "maintenance_node": "node3"},
+        },
+    }
+    stored = parse(case(stored_state_at_start=theirs)).stored
+    assert (stored.leader, stored.nodes) == ("node1", {"node1": "online", "node3": "maintenance"})
+    assert stored.services == {
+        "vm1": StoredVm("stopped", "node2", tried=("node2",)),
+        "vm2": StoredVm("moving", "node1", to="node2", home="node3"),
+    }
+
+
+def test_a_vm_that_lies_where_its_move_is_not_about_waits_for_a_person() -> None:
+    moving = {"services": {"vm1": {"state": "moving_live", "node": "node1", "to": "node2"}}}
+    played = play(stored_state_at_start=moving)
+    assert played["final"]["vm1"] == {"running_on": None, "located_on": "node3", "state": "failed"}
+
+
+def test_a_user_hears_of_a_move_that_comes_to_nothing() -> None:
+    played = play(
+        {"t": 120, "op": "node_power_cut", "node": "node1"},
+        {"t": 120, "op": "move_live", "service": "vm1", "to": "node1"},
+    )
+    assert played["refused"] == [{"cmd": "move_live", "service": "vm1"}]
+    assert played["final"]["vm1"]["running_on"] == "node3"
+
+
+def test_a_vm_that_nobody_manages_is_moved_by_hand() -> None:
+    played = play(
+        {"t": 120, "op": "set_wanted_state", "service": "vm1", "state": "ignored"},
+        {"t": 220, "op": "move_outside_ha", "service": "vm1", "to": "node1"},
+        {"t": 320, "op": "set_wanted_state", "service": "vm1", "state": "started"},
+    )
+    assert played["final"]["vm1"] == {"running_on": "node1", "located_on": "node1", "state": "started"}
+    assert (played["starts"]["vm1"], played["max_copies"]["vm1"], played["fenced"]) == (1, 1, [])
 
 
 def test_the_same_case_gives_the_same_result() -> None:

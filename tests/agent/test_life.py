@@ -303,6 +303,24 @@ def test_a_start_that_fails_too_often_is_given_up() -> None:
     assert world.vm("web1").generation == 1, "the leader can tell that this is about the record as it is now"
 
 
+def test_what_was_given_up_is_tried_again_under_a_new_epoch_also_by_the_next_agent() -> None:
+    world = World("node1")
+    world["node1"].hypervisor.failing = "no such kernel"
+    world.want(WEB)
+    world.advance(60)
+    assert world.vm("web1").state == "failed"
+    world["node1"].kill_agent()
+    world["node1"].hypervisor.failing = ""
+    znode = world.user.get(paths.claim("web1"))
+    assert znode is not None
+    claim = codec.decode(Claim, znode.data)
+    again = replace(claim, epoch=claim.epoch + 1)
+    world.user.commit([Set(paths.claim("web1"), codec.encode(again), znode.version)])
+    world["node1"].start_agent()
+    world.advance(60)
+    assert world.vm("web1").state == "running"
+
+
 def test_trouble_with_ceph_is_never_a_reason_to_give_up(world: World) -> None:
     world.storage.failing = "Ceph did not answer within 60 s: see `ceph status`"
     world.want(VmRequest("db1", node="node1", memory=512, disks=[DiskRequest(size=1 << 20)]))
