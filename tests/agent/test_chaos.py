@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pvc_node_agent.sim.chaos import ACTS, EVIDENCE, PAUSES, RULES, SIZES, Chaos, attempt, main
+from pvc_node_agent.sim.chaos import ACTS, DEVICES, EVIDENCE, ORDERS, PAUSES, RULES, SIZES, Chaos, attempt, main
 from pvc_node_agent.sim.stage import Stage
 
 
@@ -22,10 +22,24 @@ class Trouble(RuleBasedStateMachine):
         evidence=st.sampled_from(EVIDENCE),
         rules=st.sampled_from(RULES),
         policy=st.sampled_from(("conditional", "freeze", "failover", "migrate")),
+        orders=st.sampled_from(ORDERS),
+        devices=st.sampled_from(DEVICES),
+        storm_limit=st.sampled_from((0, 1, 5)),
+        early=st.booleans(),
     )
-    def begin(self, size, evidence, rules, policy) -> None:  # type: ignore[no-untyped-def]
+    def begin(self, size, evidence, rules, policy, orders, devices, storm_limit, early) -> None:  # type: ignore[no-untyped-def]
         self.chaos = Chaos(0)
-        self.chaos.stage = self.stage = Stage(*size, evidence=evidence, rules=rules, shutdown_policy=policy)
+        self.chaos.stage = self.stage = Stage(
+            *size,
+            evidence=evidence,
+            rules=rules,
+            shutdown_policy=policy,
+            orders=orders,
+            devices=devices[0],
+            together=devices[1],
+            storm_limit=storm_limit,
+            early_suspicion=early,
+        )
         self.stage.advance(10.0)
 
     @rule(

@@ -102,7 +102,12 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
             "    if node in snapshot.alive:\n        return found",
             "    if False:\n        return found",
         ),
-        (f"{AGENT}/lead/perform.py", "absent(paths.alive(_name(effect))) if effect.absent else ()", "()"),
+        (
+            f"{AGENT}/lead/fencing.py",
+            'held = self.fence.state == "held" or kind == "declared_dead"',
+            'held = self.fence.state == "held"',
+        ),
+        (f"{AGENT}/lead/recovering.py", "absent = not holds_by_itself(fence)", "absent = False"),
     ],
     "releases a held fence whose node is back": [
         (f"{AGENT}/lead/perform.py", "absent(paths.alive(_name(effect))) if effect.absent else ()", "()"),
