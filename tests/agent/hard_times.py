@@ -641,7 +641,7 @@ def what_has_proven_is_no_longer_enough() -> None:
     """Power counts no more once the settings say so: a VM that is to run then needs the cut, under the same fence."""
     stage = Stage(evidence=("powered_off",))
     stage.advance(10.0)
-    stage.want("vm3", "stopped")
+    stage.want("vm3", "disabled")
     stage.advance(5.0)
     stage["node3"].power_cut()
     stage.advance(30.0)

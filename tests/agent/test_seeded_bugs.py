@@ -96,6 +96,42 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
     "does not restore the storage of a node that is back": [
         (f"{AGENT}/lead/fencing.py", "if self.fence.cut and not self._restored():", "if False:"),
     ],
+    "believes a person against a node that lives": [
+        (
+            f"{AGENT}/lead/evidence.py",
+            "    if node in snapshot.alive:\n        return found",
+            "    if False:\n        return found",
+        ),
+        (f"{AGENT}/lead/perform.py", "absent(paths.alive(_name(effect))) if effect.absent else ()", "()"),
+    ],
+    "releases a held fence whose node is back": [
+        (f"{AGENT}/lead/perform.py", "absent(paths.alive(_name(effect))) if effect.absent else ()", "()"),
+    ],
+    "takes the power of a node that is back": [
+        (f"{AGENT}/lead/perform.py", "absent(paths.alive(effect.node)) if isinstance(effect, PowerOff) else ()", "()"),
+    ],
+    "lifts a fence while its orders are out": [
+        (f"{AGENT}/lead/fencing.py", "        if self._orders_are_out():", "        if False:"),
+    ],
+    "fences all whom Ceph refuses": [
+        (f"{AGENT}/lead/fencing.py", "work.doubted = frozenset(doubted)", "work.doubted = frozenset()"),
+    ],
+    "takes settings that it cannot read for those by default": [
+        (f"{AGENT}/lead/work.py", "if snapshot.settings is not None and snapshot.settings.value is None:", "if False:"),
+    ],
+    "takes an old fence for a storm": [
+        (f"{AGENT}/lead/gone.py", "and abs(when(other) - when(node)) <= STORM_WINDOW", "and True"),
+    ],
+    "does not use evidence that was allowed later": [
+        (
+            f"{AGENT}/lead/evidence.py",
+            "(*fence.evidence, *(one for one in more if (one.kind, one.device) not in known))",
+            "fence.evidence or more",
+        ),
+    ],
+    "does not hear that a reboot will never end": [
+        (f"{AGENT}/lead/gone.py", "not (status.signed_off.recover or word)", "not status.signed_off.recover"),
+    ],
 }
 
 
