@@ -19,7 +19,7 @@ from pvc_state.records import Evidence, Fence, Node, Past
 from .effects import BeginFence, CutStorage, EndFence, MarkDown, PowerOff, RestoreStorage, UpdateFence
 from .events import MarkedDown, PowerRead, StorageRestored
 from .evidence import addresses, gathered, holds_by_itself, next_devices, proof
-from .gone import Gone, absent, answer_to_sign_off, claims_of, gone, hold_again
+from .gone import Gone, absent, answer_to_sign_off, claims_of, gone, has_time, hold_again
 from .suspicion import suspected
 from .work import Work
 
@@ -165,6 +165,8 @@ class _Fenced:
             self.work.say(self.subject, f"hold {self.node}", reason)
             if reason not in self.fence.why:
                 self._write(replace(self.fence, why=f"{self.fence.why.partition('; ')[0]}; {reason}"))
+            return
+        if has_time(self.work, self.node):
             return
         why = self.fence.why.partition("; ")[0]
         if self._write(_collecting(self.work, self.node, replace(self.fence, why=why)), absent=True):

@@ -83,29 +83,37 @@ def answer_to_sign_off(snapshot: Snapshot, node: str) -> str:
 
 
 def _without_sign(work: Work, node: str, status: NodeStatus | None) -> Gone | None:
-    presence, policy = work.view.presence, work.policy
-    if presence.sighted_at is None:
+    if work.view.presence.sighted_at is None or has_time(work, node):
         return None
+    presence = work.view.presence
     if node in presence.sighted:
         why = "its session has ended"
     elif node in presence.known:
-        # ZooKeeper was out of reach, and gives every session its whole time again
-        until = presence.sighted_at + policy.session_timeout
         why = "it did not come back when ZooKeeper did"
-        if work.now < until:
-            work.wake(until)
-            work.say(f"node {node}", f"wait for {node}", "ZooKeeper was out of reach: its session has its time again")
-            return None
     else:
-        until = (presence.began_at or 0.0) + policy.boot_grace
-        why = f"it did not appear within {policy.boot_grace:g} s"
-        if work.now < until:
-            work.wake(until)
-            work.say(f"node {node}", f"wait for {node}", "this leader has not seen it yet: it may be booting")
-            return None
+        why = f"it did not appear within {work.policy.boot_grace:g} s"
     if status is not None:
         why = f"{why}, without a sign-off"
     return Gone(node, why, hold=_maintenance(work) or _storm(work, node))
+
+
+def has_time(work: Work, node: str) -> bool:
+    """Whether a node without a session has time left to come back by itself: nobody has seen its session end."""
+    presence, policy = work.view.presence, work.policy
+    if node in presence.sighted:
+        return False
+    if node in presence.known:
+        # ZooKeeper was out of reach, and gives every session its whole time again
+        until = (presence.sighted_at or 0.0) + policy.session_timeout
+        why = "ZooKeeper was out of reach: its session has its time again"
+    else:
+        until = (presence.began_at or 0.0) + policy.boot_grace
+        why = "this leader has not seen it yet: it may be booting"
+    if work.now >= until:
+        return False
+    work.wake(until)
+    work.say(f"node {node}", f"wait for {node}", why)
+    return True
 
 
 def hold_again(work: Work, node: str) -> str:
