@@ -137,6 +137,13 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
     "does not hear that a reboot will never end": [
         (f"{AGENT}/lead/gone.py", "not (status.signed_off.recover or word)", "not status.signed_off.recover"),
     ],
+    "gives a held node no time after an outage": [
+        (f"{AGENT}/lead/fencing.py", "if has_time(self.work, self.node):", "if False:"),
+    ],
+    "believes old news": [(f"{AGENT}/lead/fencing.py", "and work.now >= sighted_at + _OLD_NEWS", "")],
+    "is content with what is no longer enough": [
+        (f"{AGENT}/lead/fencing.py", " or not proof(self.work.policy, self.record, self.fence.evidence)", ""),
+    ],
 }
 
 
