@@ -90,7 +90,7 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
     "fences a storm": [(f"{AGENT}/lead/gone.py", "    if len(at_once) <= limit:", "    if True:")],
     "leaves a fence's node to itself when its leader dies": [
         (f"{AGENT}/lead/absorb.py", "known = before.known | alive", "known = alive"),
-        (f"{AGENT}/lead/gone.py", "        if work.now < until:", "        if True:"),
+        (f"{AGENT}/lead/gone.py", "    if work.now >= until:\n        return False\n", ""),
     ],
     "takes a guest on its way for a stray": [(f"{AGENT}/decide.py", "epoch == claim.epoch + 1", "False")],
     "does not restore the storage of a node that is back": [
