@@ -6,14 +6,21 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from .view import Facts
 
 
-def boot_id(root: Path = Path("/")) -> str:
-    """The kernel's id of this boot."""
+def boot_id(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
+    """The id of this boot, as the service manager knows it (PVC_BOOT_ID, set by the unit), otherwise the kernel's.
+
+    They differ in a container: its manager has an id of its own, and a /proc of the unit's own may show the host's.
+    """
+    with suppress(ValueError):
+        return str(uuid.UUID(environ.get("PVC_BOOT_ID", "")))
     return (root / "proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
