@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pvc_state.plan_recovery import ALWAYS, powered_off
 from pvc_state.records import Evidence, Fence, FenceDevice, Node, Settings
 from pvc_state.snapshot import Snapshot
 
 from .effects import power_key
 from .events import PowerRead, StorageCut
 from .view import LeadView
-
-#: Always sufficient, whatever the settings say: the node itself, or a person, answers for it.
-ALWAYS = ("signed_off", "declared_dead")
 
 
 def addresses(snapshot: Snapshot, node: str) -> tuple[str, ...]:
@@ -97,13 +95,6 @@ def _failed(view: LeadView, one: Evidence, why: str) -> Evidence:
     return one if (one.state, one.why) == ("failed", why) else replace(one, state="failed", why=why, at=view.wall)
 
 
-def off(node: Node | None, evidence: tuple[Evidence, ...]) -> bool:
-    """Whether the node's fence devices prove that it is off: one, or all where they only count together."""
-    proven = {one.device for one in evidence if one.kind == "powered_off" and one.state == "proven"}
-    together = {device.name for device in node.fence} if node is not None and node.fence_together else set()
-    return bool(proven) and together <= proven
-
-
 def holds_by_itself(fence: Fence) -> bool:
     """Whether the fence rests on more than somebody's word, which counts for nothing once the node is back."""
     return any(one.kind in ("storage_cut", "powered_off") and one.state == "proven" for one in fence.evidence)
@@ -118,7 +109,7 @@ def proof(policy: Settings, node: Node | None, evidence: tuple[Evidence, ...]) -
             return one.kind
         if one.kind == "storage_cut" and one.kind in policy.evidence:
             return one.kind
-        if one.kind == "powered_off" and one.kind in policy.evidence and off(node, evidence):
+        if one.kind == "powered_off" and one.kind in policy.evidence and powered_off(node, evidence):
             return one.kind
     return ""
 

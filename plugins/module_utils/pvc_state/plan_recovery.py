@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from .node_limits import why_closed, why_down
 from .placement import Choice, Placement
-from .records import Claim, Fence, Vm
+from .records import Claim, Evidence, Fence, Node, Vm
 from .snapshot import Snapshot
 from .views import vm_status
 
@@ -120,12 +120,18 @@ def given_up(snapshot: Snapshot, name: str) -> bool:
     return failed and len(tried) >= record.ha.max_moves
 
 
+def powered_off(node: Node | None, evidence: Iterable[Evidence]) -> bool:
+    """Whether fence devices prove that a node is off: one of them, or all that it has now where they only count together."""
+    proven = {one.device for one in evidence if one.kind == "powered_off" and one.state == "proven"}
+    together = {device.name for device in node.fence} if node is not None and node.fence_together else set()
+    return bool(proven) and together <= proven
+
+
 def _proven(snapshot: Snapshot, node: str, fence: Fence, kind: str) -> bool:
-    states = [one.state == "proven" for one in fence.evidence if one.kind == kind]
-    record = snapshot.nodes.get(node)
-    if kind == "powered_off" and record is not None and record.value is not None and record.value.fence_together:
-        return bool(states) and all(states)
-    return any(states)
+    if kind == "powered_off":
+        record = snapshot.nodes.get(node)
+        return powered_off(record.value if record is not None else None, fence.evidence)
+    return any(one.kind == kind and one.state == "proven" for one in fence.evidence)
 
 
 class _Work:

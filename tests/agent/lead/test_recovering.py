@@ -10,7 +10,8 @@ from pvc_node_agent.lead.effects import CutStorage, Recover, UpdateFence
 from pvc_node_agent.lead.events import Written
 from pvc_node_agent.lead.recovering import BATCH
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, Evidence, Fence, Ha
+from pvc_state.plan_recovery import plan_recovery
+from pvc_state.records import Claim, Evidence, Fence, FenceDevice, Ha, Node
 from pvc_state.snapshot import Snapshot
 from tests.agent.lead.builders import Led, cluster, fenced, policy, with_vms
 
@@ -128,3 +129,13 @@ def test_a_persons_word_recovers_nothing_from_a_node_that_is_back() -> None:
     assert recover.absent
     lives = fenced(with_vms(cluster(), {"vm000": "node3"}), "node3", word)
     assert recovers(lives) == []
+
+
+def test_a_supply_that_is_declared_later_holds_back_what_needs_power_off() -> None:
+    off = Evidence("powered_off", "proven", device="first")
+    vms = with_vms(cluster(alive=TWO), {"vm000": "node3"}, ha=Ha(power_off=True))
+    snapshot = fenced(vms, "node3", replace(PROVEN, evidence=(*PROVEN.evidence, off)))
+    devices = tuple(FenceDevice(name, "ipmi", "10.0.9.3") for name in ("first", "second"))
+    for together, moved in ((False, 1), (True, 0)):
+        node = Stored(Node(coordinator=True, fence=devices, fence_together=together), 4)
+        assert len(plan_recovery(replace(snapshot, nodes={**snapshot.nodes, "node3": node}), "node3").moves) == moved

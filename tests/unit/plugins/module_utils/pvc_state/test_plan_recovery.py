@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pvc_state.codec import Stored
@@ -220,10 +222,12 @@ def test_two_power_supplies_count_together() -> None:
     made.node("node1", fence=devices, fence_together=True)
     made.vm("a", "node1")
     made.die("node1", "powered_off", "powered_off")
-    assert plan_recovery(made.snapshot, "node1").moves
     fence = made.fences["node1"].value
     assert fence is not None
-    half = (fence.evidence[0], fence.evidence[1].__class__("powered_off", "failed"))
+    left, right = (replace(one, device=name) for one, name in zip(fence.evidence, ("left", "right"), strict=True))
+    made.fences["node1"] = Stored(replace(fence, evidence=(left, right)), 0)
+    assert plan_recovery(made.snapshot, "node1").moves
+    half = (left, replace(right, state="failed"))
     made.fences["node1"] = Stored(fence.__class__("1-1", "proven", "gone", evidence=half), 0)
     assert not plan_recovery(made.snapshot, "node1").moves
 
