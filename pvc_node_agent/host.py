@@ -14,13 +14,13 @@ from pathlib import Path
 from .view import Facts
 
 
-def boot_id(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
+def boot_id(root: Path = Path("/"), environ: Mapping[str, str] | None = None) -> str:
     """The id of this boot, as the service manager knows it (PVC_BOOT_ID, set by the unit), otherwise the kernel's.
 
     They differ in a container: its manager has an id of its own, and a /proc of the unit's own may show the host's.
     """
     with suppress(ValueError):
-        return str(uuid.UUID(environ.get("PVC_BOOT_ID", "")))
+        return str(uuid.UUID((os.environ if environ is None else environ).get("PVC_BOOT_ID", "")))
     return (root / "proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
