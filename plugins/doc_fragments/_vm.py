@@ -42,7 +42,7 @@ options:
         choices: [started, stopped, disabled, ignored, absent]
       node: &node
         description:
-          - The node that the VM is bound to. It is moved there, while it runs if it can be (O(live)).
+          - The node that the VM is bound to. It is moved there, while it runs if it can be (O(migration.method)).
           - A VM that is bound to a node that dies waits for that node.
           - The empty string leaves the choice to the cluster, as does leaving it out for a new VM.
         type: str
@@ -115,10 +115,32 @@ options:
       shutdown_timeout: &shutdown_timeout
         description: Seconds that a guest has to power off before it is destroyed. A new VM has 90 by default.
         type: int
-      live: &live
+      migration: &migration
         description:
-          - Whether the VM can be moved while it runs. Otherwise it is stopped, moved and started. A new VM can by default.
-        type: bool
+          - How the VM gets to another node when it must. What is left out of it keeps its value.
+        type: dict
+        suboptions:
+          method:
+            description:
+              - V(live), the default of a new VM, moves it while it runs.
+              - V(shutdown) stops it, moves it and starts it.
+              - V(none) leaves it where it is. Only when its node dies it runs elsewhere.
+            type: str
+            choices: [live, shutdown, none]
+          max_downtime:
+            description: Milliseconds that the guest may stand still at the end of a live move. A new VM has 300 by default.
+            type: int
+          bandwidth:
+            description: Mebibytes that a live move may send each second; V(0), the default of a new VM, for no limit.
+            type: int
+          auto_converge:
+            description: Whether a guest that changes its memory faster than it can be sent is slowed down. Default of a new VM.
+            type: bool
+          post_copy:
+            description:
+              - Whether the guest may run on at the target before all of its memory has arrived there, when a live move does not
+                end otherwise. The guest is lost if one of the nodes is lost in that time. Not the default of a new VM.
+            type: bool
       ha: &ha
         description:
           - What happens to the VM when something fails. What is left out of it keeps its value.
@@ -159,7 +181,7 @@ options:
   description: *description
   tags: *tags
   shutdown_timeout: *shutdown_timeout
-  live: *live
+  migration: *migration
   ha: *ha
   delete_volumes: *delete_volumes
 """

@@ -15,8 +15,8 @@ import typing as t
 from collections.abc import Mapping
 
 from ._module import given, mebibytes, size_in_bytes
-from .pvc_state.records import WANTED, Boot
-from .pvc_state.requests import DiskRequest, HaRequest, NicRequest, VmRequest
+from .pvc_state.records import MIGRATION_METHODS, WANTED, Boot
+from .pvc_state.requests import DiskRequest, HaRequest, MigrationRequest, NicRequest, VmRequest
 
 Options = Mapping[str, t.Any]
 
@@ -42,6 +42,13 @@ _HA = {
     "failback": {"type": "bool"},
     "power_off": {"type": "bool"},
 }
+_MIGRATION = {
+    "method": {"type": "str", "choices": list(MIGRATION_METHODS)},
+    "max_downtime": {"type": "int"},
+    "bandwidth": {"type": "int"},
+    "auto_converge": {"type": "bool"},
+    "post_copy": {"type": "bool"},
+}
 _VM = {
     "state": {"type": "str", "choices": list(WANTED)},
     "node": {"type": "str"},
@@ -53,7 +60,7 @@ _VM = {
     "description": {"type": "str"},
     "tags": {"type": "list", "elements": "str"},
     "shutdown_timeout": {"type": "int"},
-    "live": {"type": "bool"},
+    "migration": {"type": "dict", "options": _MIGRATION},
     "ha": {"type": "dict", "options": _HA},
     "delete_volumes": {"type": "bool"},
 }
@@ -86,6 +93,8 @@ def _request(options: dict[str, t.Any]) -> VmRequest:
         options["boot"] = Boot(**given(options["boot"]))
     if "ha" in options:
         options["ha"] = HaRequest(**given(options["ha"]))
+    if "migration" in options:
+        options["migration"] = MigrationRequest(**given(options["migration"]))
     if "nics" in options:
         options["nics"] = [NicRequest(**given(nic)) for nic in options["nics"]]
     if "disks" in options:

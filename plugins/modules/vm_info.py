@@ -102,9 +102,10 @@ vms:
     shutdown_timeout:
       description: Seconds that a guest has to power off.
       type: int
-    live:
-      description: Whether it can be moved while it runs.
-      type: bool
+    migration:
+      description: How it gets to another node when it must.
+      type: dict
+      sample: {auto_converge: true, bandwidth: 0, max_downtime: 300, method: live, post_copy: false}
     ha:
       description: What happens when something fails.
       type: dict

@@ -18,7 +18,7 @@ from pvc_state.plan import guard
 from pvc_state.plan_move import home_after
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Claim, Disk, Evidence, Fence, Ha, Node, NodeStatus, Settings, Vm, VmStatus
+from pvc_state.records import Claim, Disk, Evidence, Fence, Ha, Migration, Node, NodeStatus, Settings, Vm, VmStatus
 from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import Snapshot, load
 from pvc_state.store import Create, Delete, Set
@@ -96,7 +96,7 @@ class Play(Chronicle):
             vcpus=spec.cpus,
             state=spec.wanted,
             disks=(Disk("vms", f"{name}-disk0", 1 << 30),),
-            live=spec.live,
+            migration=Migration("live" if spec.live else "shutdown"),
             ha=Ha(spec.max_local_restarts, spec.max_moves, failback=spec.failback),
         )
         self.user.commit(

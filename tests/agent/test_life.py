@@ -15,7 +15,7 @@ from pvc_node_agent.feed import Superseded
 from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
 from pvc_state import codec, paths
-from pvc_state.records import Claim, Ha, SignOff
+from pvc_state.records import Claim, Ha, Migration, SignOff
 from pvc_state.records import Settings as ClusterSettings
 from pvc_state.requests import DiskRequest, VmRequest
 from pvc_state.store import Create, Set
@@ -363,7 +363,7 @@ def test_a_guest_moves_while_it_runs_and_runs_on_under_its_new_claim(world: Worl
 
 
 def test_a_guest_that_cannot_travel_is_stopped_and_started(world: World) -> None:
-    world.want_blindly("web1", node=None, live=False)
+    world.want_blindly("web1", node=None, migration=Migration("shutdown"))
     world.move("web1", "node2")
     world.settle()
     assert world.log[2:] == ["node1: shutdown web1", "node2: start web1 epoch 2"]
@@ -452,7 +452,7 @@ def test_a_vm_that_is_removed_on_its_way_leaves_no_index_behind(world: World) ->
 
 
 def test_the_new_owner_waits_for_the_epoch_that_cut_off_the_last(world: World) -> None:
-    world.want_blindly("web1", node=None, live=False)
+    world.want_blindly("web1", node=None, migration=Migration("shutdown"))
     world.move("web1", "node2", barrier=77)
     world.advance(30)
     assert world.claim("web1").node == "node2"

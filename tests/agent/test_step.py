@@ -31,7 +31,7 @@ from pvc_node_agent.events import Blinded, DomainGone, Done, Failure
 from pvc_node_agent.step import step
 from pvc_node_agent.view import Domain, DomainState, Facts, Hypervisor, Link, Memory, Seen, Storage, View
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, Disk, Fence, Ha, NodeStatus, Vm, VmStatus
+from pvc_state.records import Claim, Disk, Fence, Ha, Migration, NodeStatus, Vm, VmStatus
 
 NOW = 1000.0
 UUID = "4f0a9c56-40c2-4a1e-9f5e-1f5b0a1f7c11"
@@ -269,7 +269,7 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         "web1: hand over: is to move to node2: node1 is drained",
     ),
     "cannot be moved while it runs": (
-        view(replace(RECORD, live=False), RUNS, MOVES),
+        view(replace(RECORD, migration=Migration("shutdown")), RUNS, MOVES),
         ShutdownDomain("web1", RIGHT, UUID),
         "web1: shut down: is to move to node2: node1 is drained",
     ),

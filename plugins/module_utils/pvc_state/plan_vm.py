@@ -185,8 +185,8 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm) -> Vm:
         values["shutdown_timeout"] = check.number(
             "shutdown_timeout", request.shutdown_timeout, SHUTDOWN_TIMEOUT, "seconds"
         )
-    if request.live is not UNSET:
-        values["live"] = check.truth("live", request.live)
+    if request.migration is not UNSET:
+        values["migration"] = check.migration(request.migration, base.migration)
     if request.ha is not UNSET:
         values["ha"] = check.ha(request.ha, base.ha)
     return dataclasses.replace(base, **values)
@@ -196,9 +196,9 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """What differs, in words: short values in full, long ones by name."""
     parts = []
     for field in old:
-        if field == "ha":
-            changed = ((key, old["ha"][key], new["ha"][key]) for key in old["ha"])
-            parts += [f"ha.{key} {was} -> {now}" for key, was, now in changed if was != now]
+        if isinstance(old[field], Mapping):
+            changed = ((key, old[field][key], new[field][key]) for key in old[field])
+            parts += [f"{field}.{key} {was} -> {now}" for key, was, now in changed if was != now]
         elif old[field] != new[field]:
             short = field != "description" and all(isinstance(view[field], (str, int)) for view in (old, new))
             parts.append(f"{field} {old[field]} -> {new[field]}" if short else f"{field} changed")

@@ -62,6 +62,17 @@ class HaRequest:
 
 
 @dataclass(frozen=True)
+class MigrationRequest:
+    """How a VM gets to another node when it must, as it is asked for: as in records.Migration."""
+
+    method: str | Unset = UNSET
+    max_downtime: int | Unset = UNSET
+    bandwidth: int | Unset = UNSET
+    auto_converge: bool | Unset = UNSET
+    post_copy: bool | Unset = UNSET
+
+
+@dataclass(frozen=True)
 class VmRequest:
     """A VM as it is asked for.
 
@@ -70,7 +81,7 @@ class VmRequest:
         node: name of a node that the VM is bound to; None leaves the choice to placement.
         disks, nics: the whole list, in order.
         delete_volumes: only with state absent.
-        ha: what is left out in it keeps its value, too.
+        ha, migration: what is left out in them keeps its value, too.
         The others: as in records.Vm.
     """
 
@@ -85,7 +96,7 @@ class VmRequest:
     description: str | Unset = UNSET
     tags: Sequence[str] | Unset = UNSET
     shutdown_timeout: int | Unset = UNSET
-    live: bool | Unset = UNSET
+    migration: MigrationRequest | Unset = UNSET
     ha: HaRequest | Unset = UNSET
     delete_volumes: bool | Unset = UNSET
 

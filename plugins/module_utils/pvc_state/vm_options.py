@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from . import paths
 from .errors import InvalidRequest
-from .records import WANTED, Boot, Disk, Ha, Nic
-from .requests import UNSET, DiskRequest, HaRequest, NicRequest
+from .records import MIGRATION_METHODS, WANTED, Boot, Disk, Ha, Migration, Nic
+from .requests import UNSET, DiskRequest, HaRequest, MigrationRequest, NicRequest
 
 NAME_RULE = "use 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends"
 
@@ -31,6 +31,10 @@ HA_NUMBERS = {
     "max_local_restarts": range(-1, 1001),
     "max_moves": range(1001),
     "priority": range(-1000, 1001),
+}
+MIGRATION_NUMBERS = {
+    "max_downtime": range(1, 60_001),
+    "bandwidth": range(1_000_001),
 }
 MODELS = ("virtio", "e1000e")
 
@@ -153,6 +157,19 @@ class VmChecker(Checker):
         for option in ("failback", "power_off"):
             if getattr(request, option) is not UNSET:
                 values[option] = self.truth(f"ha.{option}", getattr(request, option))
+        return dataclasses.replace(base, **values)
+
+    def migration(self, request: MigrationRequest, base: Migration) -> Migration:
+        """What is asked for over what there was."""
+        values: dict[str, Any] = {}
+        if request.method is not UNSET:
+            values["method"] = self.choice("migration.method", request.method, tuple(MIGRATION_METHODS))
+        for option, allowed in MIGRATION_NUMBERS.items():
+            if getattr(request, option) is not UNSET:
+                values[option] = self.number(f"migration.{option}", getattr(request, option), allowed)
+        for option in ("auto_converge", "post_copy"):
+            if getattr(request, option) is not UNSET:
+                values[option] = self.truth(f"migration.{option}", getattr(request, option))
         return dataclasses.replace(base, **values)
 
     def tags(self, values: Sequence[str]) -> tuple[str, ...]:

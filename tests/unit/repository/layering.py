@@ -15,7 +15,9 @@ from pathlib import Path
 
 #: From the bottom up; a layer may import itself and those before it.
 LAYERS = (
-    frozenset({"errors", "paths", "store", "codec", "records", "requests", "fence_devices"}),
+    frozenset(
+        {"errors", "paths", "store", "codec", "vm_records", "fence_records", "records", "requests", "fence_devices"}
+    ),
     frozenset({"staging", "snapshot"}),
     frozenset({"history"}),
     frozenset(

@@ -118,7 +118,10 @@ def test_a_cluster_that_can_lose_any_node(cluster: Cluster, agents: Agents) -> N
 
 def test_what_is_wanted_when_something_fails(cluster: Cluster, agents: Agents) -> None:
     with agents():
-        cluster.ok(vm, {"name": "web1", "memory": 64, "ha": {"priority": 7, "max_moves": 2}, "live": False})
+        cluster.ok(
+            vm,
+            {"name": "web1", "memory": 64, "ha": {"priority": 7, "max_moves": 2}, "migration": {"method": "shutdown"}},
+        )
         changed = cluster.ok(vm, {"name": "web1", "ha": {"max_moves": 3}})
         shown = cluster.ok(vm_info, {})["vms"][0]
     assert changed["why"] == {"web1": "ha.max_moves 2 -> 3"}
@@ -129,7 +132,7 @@ def test_what_is_wanted_when_something_fails(cluster: Cluster, agents: Agents) -
         "failback": True,
         "power_off": False,
     }
-    assert not shown["live"]
+    assert shown["migration"]["method"] == "shutdown"
 
 
 def test_a_vm_that_is_left_alone_is_as_it_should_be(cluster: Cluster, agents: Agents) -> None:

@@ -79,7 +79,7 @@ LADDERS = {
         objects=("vm", "vms"),
         names=("web1",),
         same={"name": "web1"},
-        create={"memory": 512, "live": False, "ha": {"priority": 10, "max_local_restarts": -1}},
+        create={"memory": 512, "migration": {"method": "shutdown"}, "ha": {"priority": 10, "max_local_restarts": -1}},
         change={"ha": {"failback": False}},
         reset={"ha": {"failback": True}},
     ),

@@ -92,7 +92,7 @@ def test_a_vm_that_runs_moves_to_the_node_that_it_is_bound_to(cluster: Cluster, 
         moved = cluster.ok(vm, {"name": "web1", "node": "node2"})
         assert moved["why"] == {"web1": "node changed; it moves from node1 to node2 while it runs"}
         assert (moved["vm"]["claim"]["node"], moved["vm"]["observed"]["node"]) == ("node2", "node2")
-        back = cluster.ok(vm, {"name": "web1", "node": "node1", "live": False})
+        back = cluster.ok(vm, {"name": "web1", "node": "node1", "migration": {"method": "shutdown"}})
         assert "it moves from node2 to node1 and is stopped for that" in back["why"]["web1"]
 
 

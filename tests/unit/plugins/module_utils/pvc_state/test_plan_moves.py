@@ -11,6 +11,7 @@ import pytest
 
 from pvc_state.codec import Stored
 from pvc_state.plan_moves import Moves, Wish, plan_moves
+from pvc_state.records import Migration
 from pvc_state.snapshot import Snapshot
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, moved, situation
 
@@ -50,7 +51,7 @@ def test_nothing_is_wished_when_all_is_well() -> None:
 def test_a_node_that_is_to_be_empty_is_emptied(options: dict[str, str], reason: str) -> None:
     made = situation()
     made.node("node3", **options)
-    made.vm("ct102", "node3", live=False)
+    made.vm("ct102", "node3", migration=Migration("shutdown"))
     made.vm("vm103", "node3")
     made.vm("off", "node3", state="stopped")
     moves = settled(made.snapshot)
