@@ -10,6 +10,8 @@ Each judges a node by what it will be like with the VMs in question.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from operator import add
 from types import MappingProxyType
 from typing import Protocol
 
@@ -75,7 +77,7 @@ class FreeShare:
 
     def best(self, nodes: Sequence[str], size: Size) -> str:
         room, sizes, memory = self._room, self._sizes, size.memory
-        return max(nodes, key=lambda node: round((room[node] - memory) / sizes[node], 9))
+        return max(nodes, key=lambda node: (room[node] - memory) / sizes[node])
 
     def why(self, node: str) -> tuple[str, str]:
         return f"{max(self._room[node], 0) / self._sizes[node]:.0%} of its memory free", "the most"
@@ -114,7 +116,7 @@ class FewestVcpus:
 
     def best(self, nodes: Sequence[str], size: Size) -> str:
         given, cpus, more = self._given, self._cpus, size.cpus
-        return min(nodes, key=lambda node: round((given[node] + more) / cpus[node], 9))
+        return min(nodes, key=lambda node: (given[node] + more) / cpus[node])
 
     def why(self, node: str) -> tuple[str, str]:
         return f"{self._given[node]} vCPUs for its {self._cpus[node]} processors", "the fewest"
@@ -172,11 +174,9 @@ class Balanced:
         for (weight, means), amount in zip(self._parts, (size.memory, size.cpus, size.vms), strict=True):
             factor = weight / max(means.mean(amount), 1e-9)
             amounts, sizes = means.amounts, means.sizes
-            cost = [
-                sum_ + factor * (amounts[node] + amount) / sizes[node] for sum_, node in zip(cost, nodes, strict=True)
-            ]
-        rounded = [round(each, 9) for each in cost]
-        return nodes[rounded.index(min(rounded))]
+            steps = [factor * (amounts[node] + amount) / sizes[node] for node in nodes]
+            cost = list(map(add, cost, steps))
+        return nodes[cost.index(min(cost))]
 
     def why(self, node: str) -> tuple[str, str]:
         (_, memory), (_, cpus), (_, vms) = self._parts
@@ -200,7 +200,6 @@ class MeasuredLoad:
         self._loaded = sum(self._used.values())
         self._measured = 0
         self._vcpus = dict.fromkeys(nodes, 0)
-        self._added = dict.fromkeys(nodes, 0)
 
     def add(self, node: str, size: Size, *, measured: bool) -> None:
         if node not in self._cpus:
@@ -209,22 +208,28 @@ class MeasuredLoad:
             self._measured += size.cpus
         else:
             self._vcpus[node] += size.cpus
-            self._added[node] += size.memory
+            self._used_memory[node] += size.memory
 
     def best(self, nodes: Sequence[str], size: Size) -> str:
-        shares = [self._shares(node, size) for node in nodes]
-        load = [(round(max(both), 9), round(sum(both), 9)) for both in shares]
-        return nodes[load.index(min(load))]
+        rate, cpus, memory = self._rate(), self._cpus, self._memory
+        used, vcpus, used_memory = self._used, self._vcpus, self._used_memory
+        best, least = nodes[0], (inf, inf)
+        for node in nodes:
+            one = (used[node] + rate * (vcpus[node] + size.cpus)) / cpus[node]
+            other = (used_memory[node] + size.memory) / memory[node]
+            load = (one, other) if one > other else (other, one)
+            if load < least:
+                best, least = node, load
+        return best
 
     def why(self, node: str) -> tuple[str, str]:
-        cpus, memory = self._shares(node, Size())
+        cpus = (self._used[node] + self._rate() * self._vcpus[node]) / self._cpus[node]
+        memory = self._used_memory[node] / self._memory[node]
         return f"{cpus:.0%} of its processors and {memory:.0%} of its memory in use", "the least"
 
-    def _shares(self, node: str, more: Size) -> tuple[float, float]:
-        rate = min(self._loaded / self._measured, 1.0) if self._measured else 1.0
-        cpus = self._used[node] + rate * (self._vcpus[node] + more.cpus)
-        memory = self._used_memory[node] + self._added[node] + more.memory
-        return cpus / self._cpus[node], memory / self._memory[node]
+    def _rate(self) -> float:
+        """Processors that a vCPU uses, at most a whole one."""
+        return min(self._loaded / self._measured, 1.0) if self._measured else 1.0
 
 
 class Scores:
