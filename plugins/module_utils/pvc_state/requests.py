@@ -148,6 +148,10 @@ class SettingsRequest:
     boot_grace: float | Unset = UNSET
     storm_limit: int | Unset = UNSET
     early_suspicion: bool | Unset = UNSET
+    vcpu_ratio: float | Unset = UNSET
+    spare_nodes: int | Unset = UNSET
+    rebalance: bool | Unset = UNSET
+    rebalance_threshold: float | Unset = UNSET
 
 
 @dataclass(frozen=True)
