@@ -323,6 +323,8 @@ class VmStatus:
         snapshots: names of those that exist. rollback: Rollback.serial that was carried out.
         moved: how its guest came here when it was last moved while it ran, in words.
         screen: where its screen is reached on the node: ``vnc://127.0.0.1:5901``; empty for nowhere.
+        load: processors that it uses, and load_memory: MiB of its node that it uses, both as coarse as those of
+            NodeStatus; None while it was not measured here.
     """
 
     state: str
@@ -340,3 +342,5 @@ class VmStatus:
     rollback: int = 0
     moved: str = ""
     screen: str = ""
+    load: float | None = None
+    load_memory: int | None = None
