@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 from .records import Boot, DiskLimits, FenceDevice, HostDevice
@@ -195,14 +196,32 @@ class SettingsRequest:
     rebalance_threshold: float | Unset = UNSET
 
 
+#: What can be asked for of where a VM is.
+MOVES: Mapping[str, str] = MappingProxyType(
+    {
+        "moved": "it goes to another node",
+        "back": "it returns to its home",
+        "cancelled": "it is not moved any more, and stays where it is",
+    }
+)
+
+
 @dataclass(frozen=True)
 class MoveRequest:
-    """A VM that is to go to another node now.
+    """A VM that is to go to another node now, or is not to go any more.
 
     Attributes:
-        to: the node. cold: stop it for that, although it could move while it runs.
+        to: the node; empty: the best of the others. Only with state moved.
+        state: one of MOVES.
+        method: ``live``, or ``cold``: stopped for that, although it could move while it runs; empty: the VM's own.
+        home: ``remember`` the node where it is at home, to which it can return, or ``forget`` it; empty: forget it,
+            unless that is just being emptied.
+        force: although its migration.method is none.
     """
 
     name: str
-    to: str
-    cold: bool = False
+    to: str = ""
+    state: str = "moved"
+    method: str = ""
+    home: str = ""
+    force: bool = False
