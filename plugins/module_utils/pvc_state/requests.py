@@ -26,6 +26,9 @@ class Unset(Enum):
 #: The option was not given.
 UNSET: Final = Unset.UNSET
 
+#: A disk may do what it can.
+NO_LIMITS: Final = DiskLimits()
+
 
 @dataclass(frozen=True)
 class DiskRequest:
@@ -45,7 +48,7 @@ class DiskRequest:
     cache: str = "writeback"
     discard: bool = True
     iothread: bool = False
-    limits: DiskLimits = DiskLimits()
+    limits: DiskLimits = NO_LIMITS
 
 
 @dataclass(frozen=True)
