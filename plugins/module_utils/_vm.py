@@ -15,7 +15,7 @@ import typing as t
 from collections.abc import Mapping
 
 from ._module import given, mebibytes, size_in_bytes
-from .pvc_state.records import MIGRATION_METHODS, WANTED, Boot
+from .pvc_state.records import MIGRATION_METHODS, PLACEMENTS, WANTED, Boot
 from .pvc_state.requests import DiskRequest, HaRequest, MigrationRequest, NicRequest, VmRequest
 
 Options = Mapping[str, t.Any]
@@ -63,6 +63,8 @@ _VM = {
     "migration": {"type": "dict", "options": _MIGRATION},
     "ha": {"type": "dict", "options": _HA},
     "delete_volumes": {"type": "bool"},
+    "placement": {"type": "str", "choices": ["", *PLACEMENTS]},
+    "force": {"type": "bool"},
 }
 
 #: Arguments that describe one VM or a list of them.

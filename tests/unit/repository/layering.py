@@ -23,7 +23,7 @@ LAYERS = (
     frozenset(
         {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm", "plan_settings"}
         | {"node_limits", "rule_book", "shares", "scores", "reasons", "occupancy", "question", "placement"}
-        | {"plan_recovery", "plan_moves", "plan_move", "cpu_fit"}
+        | {"plan_recovery", "plan_moves", "plan_move", "cpu_fit", "spare", "admission"}
         | {"failover_report", "fence_report", "ha_budget", "node_options"}
     ),
 )
