@@ -117,6 +117,7 @@ class VmRequest:
         node: name of a node that the VM is bound to; None leaves the choice to placement.
         disks, nics: the whole list, in order.
         delete_volumes: only with state absent.
+        force: admit it although no room is left for the loss of a node.
         ha, migration, cpu, devices: what is left out in them keeps its value, too.
         The others: as in records.Vm.
     """
@@ -143,6 +144,8 @@ class VmRequest:
     secure_boot: bool | Unset = UNSET
     xml: str | Unset = UNSET
     delete_volumes: bool | Unset = UNSET
+    placement: str | Unset = UNSET
+    force: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)
