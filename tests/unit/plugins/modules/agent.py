@@ -207,6 +207,10 @@ class Agent:
             vm.generation,
             f"{vm.state}, as wanted",
             definition=defined if running else 0,
+            restart=vm.restart,
+            reset=vm.reset,
+            snapshots=tuple(one.name for one in vm.snapshots),
+            rollback=vm.rollback.serial if vm.rollback else 0,
         )
 
     def _commit(self, *ops: Op) -> None:
