@@ -35,6 +35,7 @@ _OWN: Mapping[str, Any] = {
     "reset": 0,
     "snapshots": (),
     "rollback": None,
+    "parting": {},
 }
 
 
