@@ -24,6 +24,7 @@ LAYERS = (
         {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm", "plan_settings"}
         | {"node_limits", "rule_book", "shares", "scores", "reasons", "occupancy", "question", "placement"}
         | {"plan_recovery", "plan_moves", "plan_move", "cpu_fit"}
+        | {"plan_vm_actions", "plan_snapshots", "plan_autostart"}
         | {"failover_report", "fence_report", "ha_budget", "node_options"}
     ),
 )
