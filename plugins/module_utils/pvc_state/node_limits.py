@@ -11,6 +11,9 @@ from __future__ import annotations
 from .records import NODE_STATES, SHUTDOWN_POLICIES, NodeStatus, Vm
 from .snapshot import Snapshot
 
+#: States in which a node is to be empty.
+EMPTY = ("drained", "maintenance")
+
 
 def why_down(snapshot: Snapshot, node: str) -> str:
     """Why nothing can run on a node: it is unknown, dead, or counts as dead."""

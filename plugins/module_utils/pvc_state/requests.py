@@ -118,6 +118,7 @@ class NodeRequest:
         state: ``present``, ``absent``, or one of records.NODE_STATES.
         fence: the whole list, in order.
         declared_dead: only for a node that is fenced.
+        return_vms: only with state ready: whether VMs that were moved away from it come back. False: they stay.
         The others: as in records.Node.
     """
 
@@ -128,6 +129,7 @@ class NodeRequest:
     fence: Sequence[FenceDevice] | Unset = UNSET
     fence_together: bool | Unset = UNSET
     declared_dead: DeadRequest | Unset = UNSET
+    return_vms: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)

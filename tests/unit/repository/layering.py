@@ -23,7 +23,7 @@ LAYERS = (
     frozenset(
         {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm", "plan_settings"}
         | {"node_limits", "rule_book", "scores", "placement", "plan_recovery", "plan_moves", "plan_move"}
-        | {"failover_report", "fence_report", "ha_budget", "node_options"}
+        | {"failover_report", "drain_report", "fence_report", "ha_budget", "node_options"}
     ),
 )
 #: Layers of pure functions: what they decide depends on their arguments only.
