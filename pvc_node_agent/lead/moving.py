@@ -70,7 +70,8 @@ def _forget_tries(work: Work, vm: str) -> None:
 
 def _give_up(work: Work, vm: str, claim: Claim, version: int, status: VmStatus) -> None:
     home = "" if claim.home == claim.node else claim.home
-    if _change(work, vm, replace(claim, to="", why="", cold=False, home=home), claim, version):
+    stays = replace(claim, to="", why="", cold=False, home=home, away=claim.away and bool(home))
+    if _change(work, vm, stays, claim, version):
         work.say(f"vm {vm}", f"stays on {claim.node}", status.reason, vm)
 
 
@@ -83,7 +84,10 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
         return
     record = work.snapshot.vms[wish.vm].value
     generation = record.generation if record is not None and wish.tried else 0
-    changed = replace(claim, to=wish.to, why=wish.why, home=wish.home, tried=wish.tried, generation=generation)
+    away = claim.away and bool(wish.home)
+    changed = replace(
+        claim, to=wish.to, why=wish.why, home=wish.home, away=away, tried=wish.tried, generation=generation
+    )
     if _change(work, wish.vm, changed, claim, stored.version):
         under_way.update((claim.node, wish.to))
         work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)

@@ -168,7 +168,8 @@ class _Work:
         here = self.claims[next(iter(unit))].node
         avoided = {node: "is where it did not start" for name, vm in unit.items() for node in self._tried(name, vm)}
         best = self.placement.preferred(unit, here, avoided)
-        home = self._home(unit, best.node if best else here, avoided)
+        away = any(self.claims[name].away for name in unit)
+        home = "" if away else self._home(unit, best.node if best else here, avoided)
         if home:
             self._wish(unit, Choice(home, ""), f"{home} takes VMs again, and is its home")
         elif best is not None:
@@ -336,7 +337,7 @@ class _Work:
             if claim.node == found.node:
                 continue
             # a home that takes VMs was considered just now: whoever did not go there stays where it goes
-            home = claim.home if claim.home in self.placement.closed else ""
+            home = claim.home if claim.away or claim.home in self.placement.closed else ""
             if not home and claim.node in self.draining and not failed:
                 home = claim.node
             status = vm_status(self.snapshot, name)

@@ -283,6 +283,7 @@ class NodeStatus:
         vms: what it reports of each VM that it holds the claim of.
         cpu_model: what libvirt's ``host-model`` is here; empty where that is not known.
         cpu_models: named CPU models that guests can have here, sorted.
+        cpu_default: what a guest gets here whose VM names no model: ``host-model``, ``host-passthrough`` or a model.
         load: processors that its VMs use, in whole ones, and load_memory: MiB that they use; coarse, so that an idle
             cluster changes nothing here.
         storage_address: the address that Ceph sees its clients come from; empty while that is not known.
@@ -302,6 +303,7 @@ class NodeStatus:
     vms: Mapping[str, VmStatus] = field(default_factory=dict)
     cpu_model: str = ""
     cpu_models: tuple[str, ...] = ()
+    cpu_default: str = ""
     load: int = 0
     load_memory: int = 0
     storage_address: str = ""

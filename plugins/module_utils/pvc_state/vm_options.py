@@ -67,8 +67,15 @@ class Checker:
         return value
 
     def seconds(self, option: str, value: Any, low: float, high: float) -> float:
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-            self.refuse(option, f"{value!r} is not possible", f"give a number from {low:g} to {high:g} seconds")
+        return self.fraction(option, value, low, high, "seconds")
+
+    def fraction(
+        self, option: str, value: Any, low: float, high: float, unit: str = "", *, or_zero: bool = False
+    ) -> float:
+        sound = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not sound or not (low <= value <= high or (or_zero and value == 0)):
+            within = f"give {'0, or ' if or_zero else ''}a number from {low:g} to {high:g}"
+            self.refuse(option, f"{value!r} is not possible", f"{within} {unit}".rstrip())
         return float(value)
 
     def truth(self, option: str, value: Any) -> bool:

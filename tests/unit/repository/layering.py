@@ -22,7 +22,7 @@ LAYERS = (
     frozenset({"history"}),
     frozenset(
         {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm", "plan_settings"}
-        | {"node_limits", "rule_book", "scores", "placement", "plan_recovery", "plan_moves", "plan_move"}
+        | {"node_limits", "rule_book", "scores", "placement", "plan_recovery", "plan_moves", "plan_move", "cpu_fit"}
         | {"failover_report", "drain_report", "fence_report", "ha_budget", "node_options"}
     ),
 )

@@ -22,6 +22,7 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     settings_info,
     vm,
     vm_info,
+    vm_migrate,
 )
 
 from tests.unit.plugins.modules.conftest import Agents
@@ -235,8 +236,9 @@ def test_every_module_has_a_ladder() -> None:
     climbed = {
         module.__name__.rpartition(".")[2] for ladder in LADDERS.values() for module in (ladder.module, ladder.info)
     }
-    # what is no object that users make and remove; settings have a ladder of their own in test_settings
-    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info"}
+    # what is no object that users make and remove; settings have a ladder of their own in test_settings, and moves in
+    # test_vm_migrate
+    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info", "vm_migrate"}
     assert climbed | others == {path.stem for path in MODULES.glob("*.py")}
 
 
@@ -252,6 +254,7 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
         (failover_info, {"only_problems": True}, False),
         (cluster_info, {"wait_timeout": 60}, False),
         (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
+        (vm_migrate, {"name": "web1", "to": "node2"}, True),
         (vm, {"vms": NAMED, "state": "absent"}, False),
         (vm_info, {}, False),
     ]
