@@ -211,7 +211,7 @@ def settle(
         for node, drain in drains(snapshot, empty).nodes.items():
             for vm, why in drain.staying.items():
                 module.warn(f"VM {vm} stays on {node}: {why}.")
-    if any(claim.value and claim.value.home in ready for claim in snapshot.claims.values()):
+    if any(claim.value and claim.value.home in ready and not claim.value.away for claim in snapshot.claims.values()):
         from .pvc_state.wait_node import wait_until_returned
 
         snapshot, kept = wait_until_returned(store, ready, timeout)

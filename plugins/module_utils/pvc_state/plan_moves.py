@@ -90,7 +90,7 @@ def why_fixed(vm: Vm) -> str:
         return ""
     if vm.migration.method == "none":
         return "its migration.method is none, so that it is not moved: stop it, or choose another method"
-    if vm.live and vm.devices.host:
+    if vm.migration.method == "live" and vm.devices.host:
         devices = ", ".join(vm.devices.host)
         return (
             f"it has {devices} of its node, and cannot move while it runs: stop it, or set migration.method to shutdown"

@@ -183,7 +183,7 @@ class _Work:
         for vm in kept:
             stored = self.claims[vm]
             assert stored.value is not None  # it has a home
-            claim = dataclasses.replace(stored.value, home="")
+            claim = dataclasses.replace(stored.value, home="", away=False)
             self.claims[vm] = Stored(claim, stored.version + 1)
             views = ({"claim": {"home": name}}, {"claim": {"home": None}})
             self.changes.append(Change("vm", vm, *views, f"it stays where it is, and does not return to {name}"))

@@ -132,7 +132,10 @@ def wait_until_drained(
 
 
 def wait_until_returned(store: Store, nodes: Collection[str], timeout: float) -> tuple[Snapshot, Mapping[str, str]]:
-    """Wait until the VMs whose home is one of these nodes are there; returns why some cannot be, by VM."""
+    """Wait until the VMs whose home is one of these nodes are there; returns why some cannot be, by VM.
+
+    Those that their users have sent away stay away.
+    """
 
     def away(snapshot: Snapshot) -> Mapping[str, str]:
         moves, held = plan_moves(snapshot), why_held(snapshot)
@@ -141,7 +144,8 @@ def wait_until_returned(store: Store, nodes: Collection[str], timeout: float) ->
         return {
             name: "" if name in wishes or stored.value.to else moves.blocked.get(name, otherwise)
             for name, stored in sorted(snapshot.claims.items())
-            if stored.value is not None and (stored.value.home in nodes or stored.value.to in nodes)
+            if stored.value is not None
+            and ((stored.value.home in nodes and not stored.value.away) or stored.value.to in nodes)
         }
 
     def reached(scene: _Scene) -> tuple[Snapshot, Mapping[str, str]] | None:
