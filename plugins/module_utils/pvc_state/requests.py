@@ -194,6 +194,7 @@ class SettingsRequest:
     early_suspicion: bool | Unset = UNSET
     vcpu_ratio: float | Unset = UNSET
     spare_nodes: int | Unset = UNSET
+    parallel_moves: int | Unset = UNSET
     rebalance: bool | Unset = UNSET
     rebalance_threshold: float | Unset = UNSET
 
