@@ -201,6 +201,7 @@ class NodeRequest:
         state: ``present``, ``absent``, or one of records.NODE_STATES.
         fence, devices: the whole list, in order.
         declared_dead: only for a node that is fenced.
+        return_vms: only with state ready: whether VMs that were moved away from it come back. False: they stay.
         The others: as in records.Node.
     """
 
@@ -212,6 +213,7 @@ class NodeRequest:
     fence_together: bool | Unset = UNSET
     devices: Sequence[HostDevice] | Unset = UNSET
     declared_dead: DeadRequest | Unset = UNSET
+    return_vms: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,7 @@ class SettingsRequest:
     early_suspicion: bool | Unset = UNSET
     vcpu_ratio: float | Unset = UNSET
     spare_nodes: int | Unset = UNSET
+    parallel_moves: int | Unset = UNSET
     rebalance: bool | Unset = UNSET
     rebalance_threshold: float | Unset = UNSET
 
