@@ -16,6 +16,8 @@ from .snapshot import Snapshot
 
 #: CPU models that every node has: what they stand for is its own.
 OWN_MODELS = ("", "host-model", "host-passthrough")
+#: States in which a node is to be empty.
+EMPTY = ("drained", "maintenance")
 
 
 def why_down(snapshot: Snapshot, node: str) -> str:

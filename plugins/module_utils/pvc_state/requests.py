@@ -109,15 +109,26 @@ class MigrationRequest:
 
 
 @dataclass(frozen=True)
+class CloneRequest:
+    """What a new VM is a copy of: another VM, as it is in one of its snapshots, or as it is while it is stopped."""
+
+    vm: str
+    snapshot: str = ""
+
+
+@dataclass(frozen=True)
 class VmRequest:
     """A VM as it is asked for.
 
     Attributes:
-        state: one of records.WANTED; UNSET starts a new VM.
+        state: one of records.WANTED, or an action: ``restarted`` or ``reset``; UNSET starts a new VM.
         node: name of a node that the VM is bound to; None leaves the choice to placement.
         disks, nics: the whole list, in order.
         delete_volumes: only with state absent.
         force: admit it although no room is left for the loss of a node.
+        protected_tags: the whole list; they are tags, too. remove_tags: taken away, protected or not.
+        clone_from: only looked at when the VM is created.
+        new_name: what the VM is to be called; given alone.
         ha, migration, cpu, devices: what is left out in them keeps its value, too.
         The others: as in records.Vm.
     """
@@ -146,6 +157,31 @@ class VmRequest:
     delete_volumes: bool | Unset = UNSET
     placement: str | Unset = UNSET
     force: bool | Unset = UNSET
+    protected_tags: Sequence[str] | Unset = UNSET
+    remove_tags: Sequence[str] | Unset = UNSET
+    metadata: Mapping[str, str] | Unset = UNSET
+    autostart: bool | Unset = UNSET
+    clone_from: CloneRequest | Unset = UNSET
+    new_name: str | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class SnapshotRequest:
+    """A snapshot of a VM as it is asked for.
+
+    Attributes:
+        vm: name of the VM. name: of the snapshot.
+        state: ``present``, ``absent`` or ``rolled_back``.
+        The others: as in records.DiskSnapshot; ``at`` is by the clock of who asks.
+    """
+
+    vm: str
+    name: str
+    state: str = "present"
+    at: str = ""
+    series: str | Unset = UNSET
+    keep: int | Unset = UNSET
+    description: str | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -165,6 +201,7 @@ class NodeRequest:
         state: ``present``, ``absent``, or one of records.NODE_STATES.
         fence, devices: the whole list, in order.
         declared_dead: only for a node that is fenced.
+        return_vms: only with state ready: whether VMs that were moved away from it come back. False: they stay.
         The others: as in records.Node.
     """
 
@@ -176,6 +213,7 @@ class NodeRequest:
     fence_together: bool | Unset = UNSET
     devices: Sequence[HostDevice] | Unset = UNSET
     declared_dead: DeadRequest | Unset = UNSET
+    return_vms: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -198,6 +236,7 @@ class SettingsRequest:
     early_suspicion: bool | Unset = UNSET
     vcpu_ratio: float | Unset = UNSET
     spare_nodes: int | Unset = UNSET
+    parallel_moves: int | Unset = UNSET
     rebalance: bool | Unset = UNSET
     rebalance_threshold: float | Unset = UNSET
 
