@@ -22,7 +22,17 @@ LAYERS = (
     frozenset({"history"}),
     frozenset(
         {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm", "plan_settings"}
-        | {"node_limits", "rule_book", "scores", "placement", "plan_recovery", "plan_moves", "plan_move"}
+        | {
+            "node_limits",
+            "rule_book",
+            "scores",
+            "placement",
+            "plan_recovery",
+            "plan_moves",
+            "plan_move",
+            "spread",
+            "plan_balance",
+        }
         | {"failover_report", "fence_report", "ha_budget", "node_options"}
     ),
 )
