@@ -88,5 +88,6 @@ def _rehome(work: Work, fence: Fence, move: Move) -> Rehome:
         epoch=before.epoch + 1,
         barrier=max(before.barrier, *(cut.epoch for cut in cuts if cut is not None)),
         home=home if home != move.to else "",
+        away=before.away and home != move.to,
     )
     return Rehome(move.vm, before, stored.version, after, record.version)

@@ -217,8 +217,8 @@ class Vm:
         shutdown_timeout: seconds that a guest gets to power off before it is destroyed.
         delete_volumes: with state absent: remove its volumes too.
         generation: number of changes by users.
-        definition: generation at which the virtual hardware (memory, vcpus, disks, nics, boot) last changed.
-            A running VM has what was defined when it was started: VmStatus.definition.
+        definition: generation at which its virtual hardware last changed. A running VM gets of it what can be changed
+            while it runs; the rest waits for its next start: VmStatus.definition and pending.
         migration: how it gets to another node when it must.
         ha: what happens when something fails.
         memory_max, vcpus_max: to which it can grow while it runs; 0: not beyond what it has.
@@ -232,6 +232,8 @@ class Vm:
         metadata: whatever its users want to keep with it.
         restart, reset: how often its user asked for a restart, or a reset, of the running guest.
         snapshots: those that are to exist. rollback: the last one that was asked for.
+        parting: volumes (``POOL/VOLUME``) that were taken away from it while it may have run, each with the generation
+            since which they are not its own any more. Nobody else gets one before its agent has reported that generation.
     """
 
     uuid: str
@@ -266,11 +268,22 @@ class Vm:
     reset: int = 0
     snapshots: tuple[DiskSnapshot, ...] = ()
     rollback: Rollback | None = None
+    parting: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
-        """Whether it can be moved while it runs."""
-        return self.migration.method == "live"
+        """Whether it can be moved while it runs: not with devices of its node."""
+        return self.migration.method == "live" and not self.devices.host
+
+    @property
+    def memory_limit(self) -> int:
+        """MiB up to which its memory can grow while it runs."""
+        return max(self.memory_max, self.memory)
+
+    @property
+    def vcpus_limit(self) -> int:
+        """vCPUs up to which it can grow while it runs."""
+        return max(self.vcpus_max, self.vcpus)
 
 
 @dataclass(frozen=True)
@@ -286,6 +299,7 @@ class Claim:
         barrier: Ceph's osdmap epoch that must be known before its volumes are opened: the one that cuts off the last
             owner. 0 for none.
         home: the node that it returns to when that takes VMs again, empty for none.
+        away: a user has moved it away from its home for a while: it returns when one says so, or when it must go anyway.
         tried: nodes on which it did not start. generation: of the record that ``tried`` belongs to.
         with_guest: the epoch with which the last owner has handed over its guest, too. While that is this epoch, a guest
             that waits at the owner, paused, may run on; otherwise the last owner's may have run on, and it is out of date.
@@ -298,6 +312,7 @@ class Claim:
     cold: bool = False
     barrier: int = 0
     home: str = ""
+    away: bool = False
     tried: tuple[str, ...] = ()
     generation: int = 0
     with_guest: int = 0
@@ -316,12 +331,12 @@ class VmStatus:
         reason: one sentence: why it is in this state.
         restarts: starts after a crash or failed start since the desired record last changed.
         console: path of the serial console's log on the node.
-        definition: Vm.definition that the running QEMU was started with; 0 while none runs.
+        definition: Vm.definition that the running QEMU has wholly; 0 while none runs.
         refused: Claim.to that the agent has given up on: the move failed, ``reason`` says why.
         pending: what of the record waits for the next start, one phrase each.
         restart, reset: Vm.restart and Vm.reset that were carried out.
         snapshots: names of those that exist. rollback: Rollback.serial that was carried out.
-        moved: how its guest came here when it was last moved while it ran, in words.
+        moved: in words, how its guest came here when it was last moved while it ran, or why it was not moved away.
         screen: where its screen is reached on the node: ``vnc://127.0.0.1:5901``; empty for nowhere.
         load: processors that it uses, and load_memory: MiB of its node that it uses, both as coarse as those of
             NodeStatus; None while it was not measured here.
