@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from .records import Boot, FenceDevice
+from .records import Boot, DiskLimits, FenceDevice, HostDevice
 
 
 class Unset(Enum):
@@ -26,6 +26,9 @@ class Unset(Enum):
 #: The option was not given.
 UNSET: Final = Unset.UNSET
 
+#: A disk may do what it can.
+NO_LIMITS: Final = DiskLimits()
+
 
 @dataclass(frozen=True)
 class DiskRequest:
@@ -35,11 +38,17 @@ class DiskRequest:
         size: bytes. None: the volume exists already; for a disk that the VM has, its size is kept.
         pool: Ceph pool.
         volume: name of the RBD image; empty: ``<vm>-disk<index>``.
+        The others: as in records.Disk.
     """
 
     size: int | None = None
     pool: str = "vms"
     volume: str = ""
+    bus: str = "virtio"
+    cache: str = "writeback"
+    discard: bool = True
+    iothread: bool = False
+    limits: DiskLimits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,32 @@ class NicRequest:
     bridge: str
     mac: str = ""
     model: str = "virtio"
+    link: bool = True
+
+
+@dataclass(frozen=True)
+class CpuRequest:
+    """The processor as it is asked for: as in records.Cpu."""
+
+    model: str | Unset = UNSET
+    sockets: int | Unset = UNSET
+    cores: int | Unset = UNSET
+    threads: int | Unset = UNSET
+    features: Mapping[str, str] | Unset = UNSET
+    dedicated: bool | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class DevicesRequest:
+    """What else is built in, as it is asked for: as in records.Devices."""
+
+    video: str | Unset = UNSET
+    graphics: str | Unset = UNSET
+    rng: bool | Unset = UNSET
+    agent: bool | Unset = UNSET
+    watchdog: str | Unset = UNSET
+    tpm: bool | Unset = UNSET
+    host: Sequence[str] | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -74,15 +109,27 @@ class MigrationRequest:
 
 
 @dataclass(frozen=True)
+class CloneRequest:
+    """What a new VM is a copy of: another VM, as it is in one of its snapshots, or as it is while it is stopped."""
+
+    vm: str
+    snapshot: str = ""
+
+
+@dataclass(frozen=True)
 class VmRequest:
     """A VM as it is asked for.
 
     Attributes:
-        state: one of records.WANTED; UNSET starts a new VM.
+        state: one of records.WANTED, or an action: ``restarted`` or ``reset``; UNSET starts a new VM.
         node: name of a node that the VM is bound to; None leaves the choice to placement.
         disks, nics: the whole list, in order.
         delete_volumes: only with state absent.
-        ha, migration: what is left out in them keeps its value, too.
+        force: admit it although no room is left for the loss of a node.
+        protected_tags: the whole list; they are tags, too. remove_tags: taken away, protected or not.
+        clone_from: only looked at when the VM is created.
+        new_name: what the VM is to be called; given alone.
+        ha, migration, cpu, devices: what is left out in them keeps its value, too.
         The others: as in records.Vm.
     """
 
@@ -99,7 +146,42 @@ class VmRequest:
     shutdown_timeout: int | Unset = UNSET
     migration: MigrationRequest | Unset = UNSET
     ha: HaRequest | Unset = UNSET
+    memory_max: int | Unset = UNSET
+    vcpus_max: int | Unset = UNSET
+    cpu: CpuRequest | Unset = UNSET
+    devices: DevicesRequest | Unset = UNSET
+    machine: str | Unset = UNSET
+    firmware: str | Unset = UNSET
+    secure_boot: bool | Unset = UNSET
+    xml: str | Unset = UNSET
     delete_volumes: bool | Unset = UNSET
+    placement: str | Unset = UNSET
+    force: bool | Unset = UNSET
+    protected_tags: Sequence[str] | Unset = UNSET
+    remove_tags: Sequence[str] | Unset = UNSET
+    metadata: Mapping[str, str] | Unset = UNSET
+    autostart: bool | Unset = UNSET
+    clone_from: CloneRequest | Unset = UNSET
+    new_name: str | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class SnapshotRequest:
+    """A snapshot of a VM as it is asked for.
+
+    Attributes:
+        vm: name of the VM. name: of the snapshot.
+        state: ``present``, ``absent`` or ``rolled_back``.
+        The others: as in records.DiskSnapshot; ``at`` is by the clock of who asks.
+    """
+
+    vm: str
+    name: str
+    state: str = "present"
+    at: str = ""
+    series: str | Unset = UNSET
+    keep: int | Unset = UNSET
+    description: str | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -117,8 +199,9 @@ class NodeRequest:
 
     Attributes:
         state: ``present``, ``absent``, or one of records.NODE_STATES.
-        fence: the whole list, in order.
+        fence, devices: the whole list, in order.
         declared_dead: only for a node that is fenced.
+        return_vms: only with state ready: whether VMs that were moved away from it come back. False: they stay.
         The others: as in records.Node.
     """
 
@@ -128,7 +211,9 @@ class NodeRequest:
     memory_reserve: int | Unset = UNSET
     fence: Sequence[FenceDevice] | Unset = UNSET
     fence_together: bool | Unset = UNSET
+    devices: Sequence[HostDevice] | Unset = UNSET
     declared_dead: DeadRequest | Unset = UNSET
+    return_vms: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -149,6 +234,11 @@ class SettingsRequest:
     boot_grace: float | Unset = UNSET
     storm_limit: int | Unset = UNSET
     early_suspicion: bool | Unset = UNSET
+    vcpu_ratio: float | Unset = UNSET
+    spare_nodes: int | Unset = UNSET
+    parallel_moves: int | Unset = UNSET
+    rebalance: bool | Unset = UNSET
+    rebalance_threshold: float | Unset = UNSET
 
 
 #: What can be asked for of where a VM is.

@@ -217,8 +217,8 @@ class Vm:
         shutdown_timeout: seconds that a guest gets to power off before it is destroyed.
         delete_volumes: with state absent: remove its volumes too.
         generation: number of changes by users.
-        definition: generation at which the virtual hardware (memory, vcpus, disks, nics, boot) last changed.
-            A running VM has what was defined when it was started: VmStatus.definition.
+        definition: generation at which its virtual hardware last changed. A running VM gets of it what can be changed
+            while it runs; the rest waits for its next start: VmStatus.definition and pending.
         migration: how it gets to another node when it must.
         ha: what happens when something fails.
         memory_max, vcpus_max: to which it can grow while it runs; 0: not beyond what it has.
@@ -232,6 +232,8 @@ class Vm:
         metadata: whatever its users want to keep with it.
         restart, reset: how often its user asked for a restart, or a reset, of the running guest.
         snapshots: those that are to exist. rollback: the last one that was asked for.
+        parting: volumes (``POOL/VOLUME``) that were taken away from it while it may have run, each with the generation
+            since which they are not its own any more. Nobody else gets one before its agent has reported that generation.
     """
 
     uuid: str
@@ -266,11 +268,22 @@ class Vm:
     reset: int = 0
     snapshots: tuple[DiskSnapshot, ...] = ()
     rollback: Rollback | None = None
+    parting: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
-        """Whether it can be moved while it runs: devices of a node stay there."""
+        """Whether it can be moved while it runs: not with devices of its node."""
         return self.migration.method == "live" and not self.devices.host
+
+    @property
+    def memory_limit(self) -> int:
+        """MiB up to which its memory can grow while it runs."""
+        return max(self.memory_max, self.memory)
+
+    @property
+    def vcpus_limit(self) -> int:
+        """vCPUs up to which it can grow while it runs."""
+        return max(self.vcpus_max, self.vcpus)
 
 
 @dataclass(frozen=True)
@@ -318,13 +331,15 @@ class VmStatus:
         reason: one sentence: why it is in this state.
         restarts: starts after a crash or failed start since the desired record last changed.
         console: path of the serial console's log on the node.
-        definition: Vm.definition that the running QEMU was started with; 0 while none runs.
+        definition: Vm.definition that the running QEMU has wholly; 0 while none runs.
         refused: Claim.to that the agent has given up on: the move failed, ``reason`` says why.
         pending: what of the record waits for the next start, one phrase each.
         restart, reset: Vm.restart and Vm.reset that were carried out.
         snapshots: names of those that exist. rollback: Rollback.serial that was carried out.
         moved: in words, how its guest came here when it was last moved while it ran, or why it was not moved away.
         screen: where its screen is reached on the node: ``vnc://127.0.0.1:5901``; empty for nowhere.
+        load: processors that it uses, and load_memory: MiB of its node that it uses, both as coarse as those of
+            NodeStatus; None while it was not measured here.
     """
 
     state: str
@@ -342,3 +357,5 @@ class VmStatus:
     rollback: int = 0
     moved: str = ""
     screen: str = ""
+    load: float | None = None
+    load_memory: int | None = None
