@@ -39,6 +39,7 @@ LAYERS = (
             "scores",
             "shares",
             "spare",
+            "spread",
             "views",
             "vm_hardware_options",
             "vm_options",
