@@ -128,6 +128,13 @@ class FactsSeen:
 
 
 @dataclass(frozen=True)
+class LoadsSeen:
+    """What guests on this node use, of each that was measured: processors, and MiB."""
+
+    loads: Mapping[str, tuple[float, int]]
+
+
+@dataclass(frozen=True)
 class ServicesSeen:
     """The services of one kind were looked at, and differ from what was seen last.
 
@@ -180,6 +187,7 @@ Event = (
     | DomainSeen
     | DomainGone
     | FactsSeen
+    | LoadsSeen
     | ServicesSeen
     | Done
     | Overdue
