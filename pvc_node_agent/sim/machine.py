@@ -93,6 +93,7 @@ class Machine:
         self.boot_id = f"boot-1-of-{name}"
         self.hypervisor = SimulatedHypervisor(name, self.say, world.hypervisor_at)
         self.hypervisor.before = lambda what, vm: world.about(what, self, vm)
+        self.hypervisor.takes = world.takes
         self.hypervisor.happened = lambda what, vm: world.happened(what, self, vm)
         self.storage = NodeStorage(world.storage, self.storage_address, lambda: self.reaches_ceph)
         addresses = {"cluster": self.address, "storage": self.storage_address}
@@ -139,7 +140,12 @@ class Machine:
             self.clock,
             self.feed,
             self.performer,
-            Pools(hypervisor=self.hypervisor_jobs, storage=self.later, store=self.later),
+            Pools(
+                hypervisor=self.hypervisor_jobs,
+                storage=self.later,
+                store=self.later,
+                moves=Orders(self, self.hypervisor_jobs),
+            ),
             self,
             session_timeout=lambda: self.feed.session_timeout,
             idle=10.0,
@@ -281,7 +287,8 @@ class Machine:
         self.powered = self.reaches_store = self.reaches_ceph = False
         self.paused_at = self.rebooting = None
         self.kill_agent()
-        self.hypervisor.domains.clear()
+        for those in (self.hypervisor.domains, self.hypervisor.leaving, self.hypervisor.incoming):
+            those.clear()
         self.world.changed()
 
     def power_on(self) -> None:

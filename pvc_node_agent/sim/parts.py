@@ -79,7 +79,7 @@ class NodePerformer(Performer):
         self._machine.performed(effect)
         return done
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: Effect) -> str | None:
         faults = None if isinstance(effect, Publication) else self._machine.world.faults.get(effect.vm)
         if faults is not None:
             try:
@@ -91,7 +91,7 @@ class NodePerformer(Performer):
                 if isinstance(effect, StartDomain):
                     self._machine.hypervisor.happened("start_failed", effect.vm)
                 raise
-        super()._perform(effect)
+        return super()._perform(effect)
 
 
 class ClusterPerformer(LeadPerformer):
@@ -109,7 +109,7 @@ class ClusterPerformer(LeadPerformer):
 
 
 class Orders:
-    """The threads that carry out what a leader orders outside the store."""
+    """The threads that carry out what takes its time: a leader's orders outside the store, and moves."""
 
     def __init__(self, machine: Machine, later: Later) -> None:
         self._machine = machine
