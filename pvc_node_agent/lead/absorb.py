@@ -29,7 +29,7 @@ from .events import (
     TreeSeen,
     Written,
 )
-from .view import Attempt, LeadView, Presence
+from .view import Attempt, Evenness, LeadView, Presence
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ def absorb(now: float, view: LeadView, event: LeadEvent) -> LeadView:
         case Elected():
             # what was tried under another leader's eyes may work now
             doubts = {name: attempt for name, attempt in view.attempts.items() if name.startswith("doubt ")}
-            return replace(view, epoch=event.epoch, elected_at=now, attempts=doubts, said={})
+            return replace(view, epoch=event.epoch, elected_at=now, attempts=doubts, said={}, evenness=Evenness())
         case Deposed():
             return replace(view, epoch=None, snapshot=None)
         case TreeSeen():

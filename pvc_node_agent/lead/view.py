@@ -52,6 +52,22 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Evenness:
+    """What the leader remembers of how evenly the nodes are loaded. Losing it costs time only.
+
+    Attributes:
+        snapshot: the tree that was looked at last; None: none yet. spread: what was found.
+        uneven_since: since when the nodes have been too unevenly loaded without a break; None: they are not.
+        passed_at: when moves were last begun for that.
+    """
+
+    snapshot: Snapshot | None = None
+    spread: float = 0.0
+    uneven_since: float | None = None
+    passed_at: float | None = None
+
+
+@dataclass(frozen=True)
 class LeadView:
     """Everything that a step of the leader decides from.
 
@@ -64,6 +80,7 @@ class LeadView:
         attempts: what failed and is tried again later, by the same keys.
         results: what devices have answered, by the same keys; each names the fence that it belongs to.
         said: the last sentence about each subject, so that it is not repeated.
+        evenness: of the nodes' loads.
         wall: the wall clock, for people (ISO 8601, UTC); set before each step.
     """
 
@@ -76,12 +93,13 @@ class LeadView:
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     results: Mapping[str, DeviceResult] = field(default_factory=dict)
     said: Mapping[str, str] = field(default_factory=dict)
+    evenness: Evenness = Evenness()
     wall: str = ""
 
     def after(self, outcome: LeadOutcome) -> LeadView:
         """The view once the effects of a step have been handed out."""
         busy = {**self.busy, **{key(effect): effect for effect in outcome.effects}}
-        return replace(self, busy=busy, said=outcome.said)
+        return replace(self, busy=busy, said=outcome.said, evenness=outcome.evenness)
 
 
 @dataclass(frozen=True)
@@ -90,10 +108,11 @@ class LeadOutcome:
 
     Attributes:
         effects: what is to be done now. sentences: decisions that are new, each with its reason.
-        said: replaces what was said. wake_at: when to step again although nothing happens.
+        said: replaces what was said. wake_at: when to step again although nothing happens. evenness: to be remembered.
     """
 
     effects: tuple[LeadEffect, ...]
     sentences: tuple[Sentence, ...]
     said: Mapping[str, str]
     wake_at: float | None
+    evenness: Evenness = Evenness()
