@@ -217,7 +217,10 @@ class Stage(Witness):
             if not claim.to:
                 return False
             stays = replace(claim, to="", why="", home="")
-            ops = [Set(paths.claim(vm), codec.encode(stays), znode.version), Delete(paths.assigned(claim.to, vm), 0)]
+            ops: list[Op] = [
+                Set(paths.claim(vm), codec.encode(stays), znode.version),
+                Delete(paths.assigned(claim.to, vm), 0),
+            ]
             self.user.commit([*guard(load(self.user)), *ops])
         except (StoreError, CommitRefused):
             return False
