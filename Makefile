@@ -69,7 +69,7 @@ failover: lab  ## every way in which a node can be lost, on the lab: the better 
 	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/failover/verify.yml --extra-vars='{"failover_stages": "$(STAGES)"}'
 
 .PHONY: migration
-migration: STAGES = round_trip cold stopped paused cancel agent_source agent_target qemu_source qemu_target libvirtd_source libvirtd_target power_source power_target
+migration: STAGES = stranger round_trip cold stopped paused cancel agent_source agent_target qemu_source qemu_target libvirtd_source libvirtd_target power_source power_target
 migration: GUESTS = 20
 migration: lab  ## every way in which a move can be disturbed, on the lab, with 20 guests: slow; STAGES="cancel cold" GUESTS=3 runs some
 	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/migration/verify.yml \
