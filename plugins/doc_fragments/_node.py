@@ -38,7 +38,8 @@ options:
           - To drain the last node that takes VMs is refused while VMs run on it.
           - V(present) registers the node or changes what is registered, and leaves alone which of these it is. It is what
             happens by default.
-          - V(absent) removes it. That is refused while it holds the claim of any VM.
+          - V(absent) removes it. That is refused while it holds the claim of any VM, and while it is fenced without being
+            surely off, unless O(declared_dead) vouches for it.
         type: str
         choices: [present, ready, drained, maintenance, absent]
       coordinator: &coordinator
@@ -99,6 +100,7 @@ options:
             be had.
           - If the node is not off, its VMs will run twice, and destroy their disks. Look at it, or pull its plugs.
           - Refused while the node has a session, and while no fence of it stands. Holds for that one fence only.
+          - Beside O(state=absent) it lets a node be removed that is merely cut off from its storage, and ends that cut.
         type: dict
         suboptions:
           why:

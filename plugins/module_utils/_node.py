@@ -76,7 +76,7 @@ def requests(params: Options) -> list[NodeRequest]:
 def _request(options: dict[str, t.Any]) -> NodeRequest:
     if options.get("state") == "absent":
         # So that a node in a list is removed by changing its state, whatever else describes it there.
-        options = {key: options[key] for key in ("name", "state")}
+        options = {key: options[key] for key in ("name", "state", "declared_dead") if key in options}
     if "fence" in options:
         options["fence"] = [_device(device) for device in options["fence"]]
     if "declared_dead" in options:

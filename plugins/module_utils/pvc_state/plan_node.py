@@ -17,7 +17,7 @@ from .errors import DamagedRecord
 from .node_limits import why_closed, why_down
 from .node_options import NodeChecker
 from .plan import Change, Plan, guard, sentence
-from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema, sign_off
+from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema, sign_off, surely_off
 from .requests import UNSET, NodeRequest
 from .snapshot import Snapshot, empty
 from .store import Check, Create, Delete, Op, Set, absent
@@ -27,7 +27,7 @@ from .vm_options import Checker
 STATES = ("present", *NODE_STATES, "absent")
 
 #: Options that make sense only for a node that stays.
-_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "declared_dead", "return_vms")
+_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "return_vms")
 
 #: Options that describe a node: with none of them, and no word that it is to be registered, a task means one that exists.
 _DESCRIBES = ("coordinator", "memory_reserve", "fence", "fence_together")
@@ -241,13 +241,22 @@ class _Work:
         known = self.why[name]
         self.why[name] = said if known == "nothing to change" else sentence([known, said])
 
-    def _remove(self, check: Checker, request: NodeRequest, before: Node | None) -> None:
+    def _remove(self, check: NodeChecker, request: NodeRequest, before: Node | None) -> None:
         name = request.name
         for option in _PRESENT_OPTIONS:
             if getattr(request, option) is not UNSET:
                 check.refuse(option, "it makes no sense with state absent", "leave it out")
+        fence = self.snapshot.fences.get(name)
+        vouched = fence is not None and request.declared_dead is not UNSET
         if before is None:
             self.why[name] = "it does not exist"
+            if vouched:
+                self._declare(check, request)
+            elif fence is not None:
+                still = (
+                    f"its fence stands{', and Ceph refuses its addresses' if fence.value and fence.value.cut else ''}"
+                )
+                self.why[name] = f"it does not exist, but {still}: vouch for it with declared_dead to have that lifted"
             return
         used = sorted(
             vm
@@ -259,10 +268,15 @@ class _Work:
             check.refuse("state", f"it holds {listed(used)}", "delete them or move them away first")
         if name in self.snapshot.alive:
             check.refuse("state", "its agent runs", "stop pvc-node-agent on it first")
-        fence = self.snapshot.fences.get(name)
-        if fence is not None and (fence.value is None or fence.value.state != "proven"):
-            remedy = "wait until its fence is proven, as fence_info shows, or declare it dead"
-            check.refuse("state", "it is not certain that it is off", remedy)
+        if fence is not None and not vouched:
+            if fence.value is None or fence.value.state != "proven":
+                remedy = "wait until its fence is proven, as fence_info shows, or declare it dead"
+                check.refuse("state", "it is not certain that it is off", remedy)
+            if not surely_off(fence.value):
+                problem = "it is only cut off from its storage, and Ceph would have to refuse its addresses for ever"
+                check.refuse(
+                    "state", problem, "make sure that it is off, and say so with declared_dead beside state absent"
+                )
         ops: list[Op] = [
             Delete(paths.node(name), self.snapshot.nodes[name].version),
             Delete(paths.assigned(name), 0),
@@ -275,6 +289,8 @@ class _Work:
             ops.append(Delete(paths.health(name), health.version))
         del self.nodes[name]
         self._change(name, desired_node(before), None, "removed from the cluster", tuple(ops))
+        if vouched:
+            self._declare(check, request)
 
     def _change(
         self, name: str, before: dict[str, Any] | None, after: dict[str, Any] | None, why: str, ops: tuple[Op, ...]

@@ -26,6 +26,7 @@ from .fence_records import (
     Past,
     SignOff,
     sign_off,
+    surely_off,
 )
 from .vm_records import (
     MIGRATION_METHODS,
@@ -90,6 +91,7 @@ __all__ = [
     "Vm",
     "VmStatus",
     "sign_off",
+    "surely_off",
 ]
 
 #: Schema versions that this software reads and writes.

@@ -37,6 +37,7 @@ LAYERS = (
             "rule_book",
             "scores",
             "shares",
+            "spread",
             "views",
             "vm_hardware_options",
             "vm_options",

@@ -193,6 +193,33 @@ def test_a_fenced_node_is_removed_only_once_it_is_surely_off(cluster: Cluster) -
     assert cluster.ok(node, {"name": "node2", "state": "absent"})["changed"]
 
 
+def test_a_node_that_is_only_cut_off_is_removed_when_somebody_vouches_for_it(cluster: Cluster) -> None:
+    cut = replace(FENCE, state="proven", proven_by="storage_cut", cut=True, addresses=("10.0.2.12",))
+    cluster.store.commit([Create(paths.fence("node2"), encode(cut))])
+    absent = {"name": "node2", "state": "absent"}
+    refused(cluster, node, absent, Case({}, "node node2", "state", "it is only cut off from its storage"))
+    vouched = {**absent, "declared_dead": {"why": "it is scrap", "by": "alice"}}
+    check = cluster.ok(node, vouched, check=True)
+    real = cluster.ok(node, vouched)
+    assert (check["changed"], check["diff"]) == (real["changed"], real["diff"])
+    assert real["why"] == {"node2": "removed from the cluster; declared dead by alice: it is scrap"}
+    assert declared(cluster).fence == "node2-1-1"
+    assert not cluster.ok(node, vouched)["changed"]
+
+
+def test_what_a_removed_node_has_left_behind_is_named_and_can_be_lifted(cluster: Cluster) -> None:
+    absent = {"name": "node2", "state": "absent"}
+    cluster.ok(node, absent)
+    cut = replace(FENCE, state="proven", proven_by="storage_cut", cut=True)
+    cluster.store.commit([Create(paths.fence("node2"), encode(cut))])
+    told = cluster.ok(node, absent)
+    assert not told["changed"]
+    assert "it does not exist, but its fence stands, and Ceph refuses its addresses" in told["why"]["node2"]
+    assert "node2: was fenced" in " ".join(cluster.ok(cluster_info, {})["cluster"]["why"])
+    assert cluster.ok(node, {**absent, "declared_dead": {"why": "it is scrap"}})["changed"]
+    assert declared(cluster).fence == "node2-1-1"
+
+
 # --- nodes that are emptied ---------------------------------------------------------------------------------------------
 
 
