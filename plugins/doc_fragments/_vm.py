@@ -147,8 +147,8 @@ options:
             type: bool
           post_copy:
             description:
-              - Whether the guest may run on at the target before all of its memory has arrived there, when a live move does not
-                end otherwise. The guest is lost if one of the nodes is lost in that time. Not the default of a new VM.
+              - Whether the guest may run on at the target before all of its memory has arrived there. V(true) is refused. Nothing
+                runs before its claim has followed, and the guest would be lost if one of the nodes were lost in that time.
             type: bool
       ha: &ha
         description:

@@ -146,9 +146,9 @@ vms:
       description:
         - The node that may run it, and how often that right has changed hands.
         - While it is being moved, RV(ignore:to) is where to and RV(ignore:why) for what reason. RV(ignore:home) is the node that
-          it returns to when that takes VMs again. They are V(null) otherwise.
+          it returns to when that takes VMs again, or with RV(ignore:away) when a user says so. They are V(null) otherwise.
       type: dict
-      sample: {epoch: 1, home: null, node: node1, to: null, why: ""}
+      sample: {away: false, epoch: 1, home: null, node: node1, to: null, why: ""}
     waiting:
       description: Why it does not run elsewhere although its node is gone. V(null) when its node is not fenced.
       type: str
@@ -158,6 +158,7 @@ vms:
       sample:
         console: /var/log/libvirt/qemu/web1-console.log
         generation: 1
+        moved: ""
         node: node1
         node_alive: true
         reason: runs

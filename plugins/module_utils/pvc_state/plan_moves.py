@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from .cpu_fit import misfits
 from .node_limits import why_down, why_draining
 from .placement import Choice, Placement
 from .records import Claim, Vm
@@ -169,6 +170,8 @@ class _Work:
             return
         here = self.claims[next(iter(unit))].node
         avoided = {node: "is where it did not start" for name, vm in unit.items() for node in self._tried(name, vm)}
+        if any(self.claims[name].home or self.placement.rules.preferences(name) for name in unit):
+            avoided |= misfits(self.snapshot, unit)
         best = self.placement.preferred(unit, here, avoided)
         away = any(self.claims[name].away for name in unit)
         home = "" if away else self._home(unit, best.node if best else here, avoided)
@@ -301,12 +304,13 @@ class _Work:
 
     def _mend(self, unit: Unit, trouble: str) -> bool:
         """Move VMs to where nothing is wrong; returns whether there is such a node."""
-        found = self.placement.find(unit)
+        misfit = misfits(self.snapshot, unit)
+        found = self.placement.find(unit, misfit)
         if not isinstance(found, Choice) and self._forbidden(unit):
             # what is off gives way, and is moved in its turn: else VMs might wait for each other's places for ever
-            found = self.placement.find(unit, past_stopped=True)
+            found = self.placement.find(unit, misfit, past_stopped=True)
         if isinstance(found, Choice):
-            self._wish(unit, self._homeward(unit, found, {}), trouble)
+            self._wish(unit, self._homeward(unit, found, misfit), trouble)
             return True
         bound = sorted({vm.node for vm in unit.values() if vm.node is not None})
         why = f"it is bound to {', '.join(bound)} by its option node" if bound else f"no node can take it: {found.why}"

@@ -228,6 +228,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "to": claim.to or None,
         "why": claim.why,
         "home": claim.home or None,
+        "away": claim.away,
     }
 
 
@@ -239,6 +240,7 @@ def _observed(snapshot: Snapshot, node: str, observed: VmStatus) -> dict[str, An
         "reason": observed.reason,
         "generation": observed.generation,
         "restarts": observed.restarts,
+        "moved": observed.moved,
         "console": observed.console,
     }
 

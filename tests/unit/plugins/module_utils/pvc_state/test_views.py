@@ -48,7 +48,7 @@ def test_a_vm_shows_what_is_wanted_claimed_and_observed(cluster: Cluster) -> Non
         "restart": 0,
         "reset": 0,
         "kept_volumes": [],
-        "claim": {"node": "node1", "epoch": 1, "to": None, "why": "", "home": None},
+        "claim": {"node": "node1", "epoch": 1, "to": None, "why": "", "home": None, "away": False},
         "waiting": None,
         "observed": {
             "node": "node1",
@@ -57,6 +57,7 @@ def test_a_vm_shows_what_is_wanted_claimed_and_observed(cluster: Cluster) -> Non
             "reason": "started as wanted",
             "generation": 1,
             "restarts": 0,
+            "moved": "",
             "console": "/log",
         },
         "settled": True,
