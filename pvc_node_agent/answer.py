@@ -49,6 +49,9 @@ class Answer:
                 refused=memory.refused,
                 refusal=memory.refusal,
                 moved=memory.moved,
+                called_off=memory.called_off,
+                origin=memory.origin,
+                journey=memory.journey,
                 said=memory.said,
             )
         if memory.moved and (case.domain is not None or isinstance(case.busy, StartDomain)):
@@ -57,7 +60,7 @@ class Answer:
         if memory.epoch != claim.epoch:
             # it has been elsewhere meanwhile, or somebody has decided that it is to be tried here again
             if memory.epoch != -1:
-                memory = replace(memory, moved="", failures=0, given_up="", attempts=0, retry_at=0.0)
+                memory = replace(memory, moved="", journey="", failures=0, given_up="", attempts=0, retry_at=0.0)
             memory = replace(memory, epoch=claim.epoch)
         self.memory = memory
 
@@ -107,6 +110,9 @@ class Answer:
         why: str = "",
         wake_at: float | None = None,
     ) -> Verdict:
+        if self._refused():
+            # told until it has gone after all: whoever waits for it may look later than the leader gives it up
+            self._remember(journey=f"not to {self.claim.to}: {self.memory.refusal}")
         has_console = self.case.domain is not None or isinstance(effect, StartDomain)
         status = VmStatus(
             state,
@@ -117,6 +123,7 @@ class Answer:
             console=console_log(self.case.vm) if has_console else self._old_console(),
             definition=self.case.domain.definition if self.case.domain is not None else 0,
             refused=self.claim.to if self._refused() else "",
+            moved=self.memory.journey,
         )
         return Verdict(status, self.memory, effect, decision, why, wake_at)
 

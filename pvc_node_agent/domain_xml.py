@@ -45,13 +45,14 @@ class Mark:
     """What the metadata of a domain says of its origin.
 
     Attributes:
-        arriving: it was moved here while it ran, and has not run here yet.
+        arriving: it was moved here while it ran, and has not run here yet. paused: and somebody had paused it before that.
     """
 
     vm: str
     epoch: int
     definition: int
     arriving: bool = False
+    paused: bool = False
 
 
 def console_log(vm: str) -> str:
@@ -125,8 +126,9 @@ def remarked(domain: str, mark: Mark) -> str:
 
 def _mark_element(mark: Mark) -> Element:
     element = Element(_ELEMENT, name=mark.vm, epoch=str(mark.epoch), definition=str(mark.definition))
-    if mark.arriving:
-        element.set("arriving", "yes")
+    for name in ("arriving", "paused"):
+        if getattr(mark, name):
+            element.set(name, "yes")
     return element
 
 
@@ -139,6 +141,7 @@ def read_mark(metadata: str) -> Mark | None:
             epoch=int(element.attrib["epoch"]),
             definition=int(element.attrib["definition"]),
             arriving=element.get("arriving") == "yes",
+            paused=element.get("paused") == "yes",
         )
     except (ParseError, KeyError, ValueError):
         return None

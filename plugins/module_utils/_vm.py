@@ -12,11 +12,12 @@ They are documented in ``doc_fragments/_vm.py``; keep the two in step.
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ._module import given, mebibytes, size_in_bytes
+from .pvc_state.plan_vm_actions import ACTIONS
 from .pvc_state.records import MIGRATION_METHODS, WANTED, Boot
-from .pvc_state.requests import DiskRequest, HaRequest, MigrationRequest, NicRequest, VmRequest
+from .pvc_state.requests import UNSET, CloneRequest, DiskRequest, HaRequest, MigrationRequest, NicRequest, VmRequest
 
 Options = Mapping[str, t.Any]
 
@@ -49,8 +50,12 @@ _MIGRATION = {
     "auto_converge": {"type": "bool"},
     "post_copy": {"type": "bool"},
 }
+_CLONE = {
+    "vm": {"type": "str", "required": True},
+    "snapshot": {"type": "str"},
+}
 _VM = {
-    "state": {"type": "str", "choices": list(WANTED)},
+    "state": {"type": "str", "choices": [*WANTED, *ACTIONS]},
     "node": {"type": "str"},
     "memory": {"type": "str"},
     "vcpus": {"type": "int"},
@@ -63,6 +68,12 @@ _VM = {
     "migration": {"type": "dict", "options": _MIGRATION},
     "ha": {"type": "dict", "options": _HA},
     "delete_volumes": {"type": "bool"},
+    "protected_tags": {"type": "list", "elements": "str"},
+    "remove_tags": {"type": "list", "elements": "str"},
+    "metadata": {"type": "dict"},
+    "autostart": {"type": "bool"},
+    "clone_from": {"type": "dict", "options": _CLONE},
+    "new_name": {"type": "str"},
 }
 
 #: Arguments that describe one VM or a list of them.
@@ -80,6 +91,17 @@ def requests(params: Options) -> list[VmRequest]:
     return [_request({**common, **given(options)}) for options in listed]
 
 
+def names(requests: Sequence[VmRequest]) -> list[str]:
+    """What the VMs are called once it is done."""
+    return [one.name if one.new_name is UNSET else one.new_name for one in requests]
+
+
+def concerned(requests: Sequence[VmRequest]) -> list[str]:
+    """All VMs that a plan must see: those that are asked for, by both names, and those that others are copies of."""
+    copied = [one.clone_from.vm for one in requests if one.clone_from is not UNSET]
+    return [*dict.fromkeys([*(one.name for one in requests), *names(requests), *copied])]
+
+
 def _request(options: dict[str, t.Any]) -> VmRequest:
     if options.get("state") == "absent":
         # So that a VM in a list is deleted by changing its state, whatever else describes it there.
@@ -95,6 +117,11 @@ def _request(options: dict[str, t.Any]) -> VmRequest:
         options["ha"] = HaRequest(**given(options["ha"]))
     if "migration" in options:
         options["migration"] = MigrationRequest(**given(options["migration"]))
+    if "clone_from" in options:
+        options["clone_from"] = CloneRequest(**given(options["clone_from"]))
+    if "metadata" in options:
+        # Ansible hands numbers and booleans over as what they are
+        options["metadata"] = {str(key): str(value) for key, value in options["metadata"].items()}
     if "nics" in options:
         options["nics"] = [NicRequest(**given(nic)) for nic in options["nics"]]
     if "disks" in options:

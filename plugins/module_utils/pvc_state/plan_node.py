@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from . import paths
+from . import paths, plan_autostart
 from .codec import Stored, encode
 from .errors import DamagedRecord
 from .node_limits import why_closed, why_down
@@ -114,6 +114,7 @@ class _Work:
         self.snapshot = snapshot
         self.claims = dict(snapshot.claims)
         self.nodes = dict(snapshot.nodes)
+        self.vms = dict(snapshot.vms)
         self.status = dict(snapshot.status)
         self.declared = dict(snapshot.declared)
         self.changes: list[Change] = []
@@ -157,7 +158,10 @@ class _Work:
             old, new = desired_node(before), desired_node(after)
             why = ", ".join(_difference(key, old[key], new[key]) for key in old if old[key] != new[key])
             self.nodes[name] = Stored(after, stored.version + 1)
-            self._change(name, old, new, why, (Set(paths.node(name), encode(after), stored.version),))
+            started, ops = plan_autostart.autostarts(self.snapshot, name, before, after)
+            self.vms.update(started)
+            why = sentence([why, f"starts {', '.join(sorted(started))}" if started else ""])
+            self._change(name, old, new, why, (Set(paths.node(name), encode(after), stored.version), *ops))
         if request.declared_dead is not UNSET:
             self._declare(check, request)
         if request.return_vms is not UNSET:
@@ -167,6 +171,7 @@ class _Work:
         after = dataclasses.replace(
             self.snapshot,
             nodes=MappingProxyType(self.nodes),
+            vms=MappingProxyType(self.vms),
             claims=MappingProxyType(self.claims),
             status=MappingProxyType(self.status),
             declared=MappingProxyType(self.declared),

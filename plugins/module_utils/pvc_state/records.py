@@ -176,6 +176,7 @@ PLACEMENTS: Mapping[str, str] = MappingProxyType(
         "free_share": "the largest share of memory that no VM holds",
         "fewest_vcpus": "the fewest vCPUs of VMs for each processor",
         "measured_load": "the least that its VMs really use of processors and memory",
+        "balanced": "the best balance of memory, vCPUs and number of VMs",
     }
 )
 

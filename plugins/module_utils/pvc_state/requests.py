@@ -26,6 +26,9 @@ class Unset(Enum):
 #: The option was not given.
 UNSET: Final = Unset.UNSET
 
+#: A disk may do what it can.
+NO_LIMITS: Final = DiskLimits()
+
 
 @dataclass(frozen=True)
 class DiskRequest:
@@ -45,7 +48,7 @@ class DiskRequest:
     cache: str = "writeback"
     discard: bool = True
     iothread: bool = False
-    limits: DiskLimits = DiskLimits()
+    limits: DiskLimits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -106,14 +109,26 @@ class MigrationRequest:
 
 
 @dataclass(frozen=True)
+class CloneRequest:
+    """What a new VM is a copy of: another VM, as it is in one of its snapshots, or as it is while it is stopped."""
+
+    vm: str
+    snapshot: str = ""
+
+
+@dataclass(frozen=True)
 class VmRequest:
     """A VM as it is asked for.
 
     Attributes:
-        state: one of records.WANTED; UNSET starts a new VM.
+        state: one of records.WANTED, or an action: ``restarted`` or ``reset``; UNSET starts a new VM.
         node: name of a node that the VM is bound to; None leaves the choice to placement.
         disks, nics: the whole list, in order.
         delete_volumes: only with state absent.
+        force: admit it although no room is left for the loss of a node.
+        protected_tags: the whole list; they are tags, too. remove_tags: taken away, protected or not.
+        clone_from: only looked at when the VM is created.
+        new_name: what the VM is to be called; given alone.
         ha, migration, cpu, devices: what is left out in them keeps its value, too.
         The others: as in records.Vm.
     """
@@ -140,6 +155,33 @@ class VmRequest:
     secure_boot: bool | Unset = UNSET
     xml: str | Unset = UNSET
     delete_volumes: bool | Unset = UNSET
+    placement: str | Unset = UNSET
+    force: bool | Unset = UNSET
+    protected_tags: Sequence[str] | Unset = UNSET
+    remove_tags: Sequence[str] | Unset = UNSET
+    metadata: Mapping[str, str] | Unset = UNSET
+    autostart: bool | Unset = UNSET
+    clone_from: CloneRequest | Unset = UNSET
+    new_name: str | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class SnapshotRequest:
+    """A snapshot of a VM as it is asked for.
+
+    Attributes:
+        vm: name of the VM. name: of the snapshot.
+        state: ``present``, ``absent`` or ``rolled_back``.
+        The others: as in records.DiskSnapshot; ``at`` is by the clock of who asks.
+    """
+
+    vm: str
+    name: str
+    state: str = "present"
+    at: str = ""
+    series: str | Unset = UNSET
+    keep: int | Unset = UNSET
+    description: str | Unset = UNSET
 
 
 @dataclass(frozen=True)

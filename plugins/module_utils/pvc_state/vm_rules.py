@@ -90,8 +90,9 @@ def _damaged(name: str, path: str, reason: str) -> DamagedRecord:
 
 
 def sized(check: VmChecker, old: Sequence[Disk], new: Sequence[Disk]) -> tuple[Disk, ...]:
-    """A disk that the VM has keeps its size; a size that is given must be that one."""
+    """A disk that the VM has keeps its size and its source; a size that is given must not be smaller."""
     sizes = {(disk.pool, disk.volume): disk.size for disk in old}
+    sources = {(disk.pool, disk.volume): disk.source for disk in old}
     disks = []
     for index, disk in enumerate(new):
         key = (disk.pool, disk.volume)
@@ -102,12 +103,34 @@ def sized(check: VmChecker, old: Sequence[Disk], new: Sequence[Disk]) -> tuple[D
                 option, volume = f"disks[{index}].size", f"volume {disk.pool}/{disk.volume}"
                 if size is None:
                     check.refuse(option, f"{volume} was attached as it was, without a size", "leave the size out")
-                how = "shrink" if disk.size is not None and disk.size < size else "grow yet"
-                check.refuse(
-                    option, f"{volume} has {size} bytes and cannot {how}", f"give {size}, or leave the size out"
-                )
-        disks.append(dataclasses.replace(disk, size=size))
+                if disk.size is not None and disk.size < size:
+                    problem = f"{volume} has {size} bytes and cannot shrink"
+                    check.refuse(option, problem, f"give at least {size}, or leave the size out")
+                size = disk.size
+        disks.append(dataclasses.replace(disk, size=size, source=sources.get(key, disk.source)))
     return tuple(disks)
+
+
+def at_rest(check: VmChecker, snapshot: Snapshot, before: Present, option: str, remedy: str) -> None:
+    """The VM is off, as its user wants, it stays where it is, and its agent has said so of this very record."""
+    observed, claim = vm_status(snapshot, before.name), snapshot.claims[before.name].value
+    if claim is not None and claim.to:
+        check.refuse(option, f"vm {before.name} is on its way to {claim.to}", "wait until it has arrived")
+    if before.vm.state not in ("stopped", "disabled"):
+        check.refuse(option, f"vm {before.name} is not stopped: its state is {before.vm.state}", remedy)
+    if observed is None or observed.state != "stopped" or observed.generation != before.vm.generation:
+        doing = f"is {observed.state}" if observed is not None else "has not been reported yet"
+        check.refuse(option, f"vm {before.name} is to be stopped, but it {doing}", "wait until it is stopped")
+
+
+def same_hardware(old: Vm, new: Vm, fields: Sequence[str]) -> bool:
+    """Whether nothing but the size of disks has changed: a guest sees that while it runs."""
+
+    def built(vm: Vm) -> list[object]:
+        disks = [dataclasses.replace(disk, size=None, source="") for disk in vm.disks]
+        return [disks if field == "disks" else getattr(vm, field) for field in fields]
+
+    return built(old) == built(new)
 
 
 def reachable(check: VmChecker, snapshot: Snapshot, vm: Vm) -> None:

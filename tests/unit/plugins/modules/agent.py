@@ -218,6 +218,10 @@ class Agent:
             vm.generation,
             f"was not moved to {claim.to}: {self._stuck[name]}" if refused else f"{vm.state}, as wanted",
             definition=defined if running else 0,
+            restart=vm.restart,
+            reset=vm.reset,
+            snapshots=tuple(one.name for one in vm.snapshots),
+            rollback=vm.rollback.serial if vm.rollback else 0,
             refused=refused,
             moved=f"not to {claim.to}: {self._stuck[name]}" if refused else "",
         )

@@ -11,7 +11,7 @@ import pytest
 
 from pvc_state.codec import Stored
 from pvc_state.drain_report import Left, drain_view, drains, exposed
-from pvc_state.records import Devices, Fence, Migration, SignOff, VmStatus
+from pvc_state.records import Devices, Fence, HostDevice, Migration, SignOff, VmStatus
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, situation
 
 
@@ -67,6 +67,8 @@ def test_what_can_go_nowhere_is_named_and_nothing_more_is_waited_for(options: di
 
 def test_what_may_not_move_while_it_runs_goes_when_it_is_off() -> None:
     made = draining()
+    for name in ("node1", "node2"):
+        made.node(name, devices=(HostDevice("gpu", "pci", "0000:65:00.0"),))
     made.vm("a", "node3", migration=Migration("none"), state="stopped")
     made.vm("b", "node3", migration=Migration("shutdown"), devices=Devices(host=("gpu",)))
     assert all(left.to for left in drains(made.snapshot, ["node3"]).left)
