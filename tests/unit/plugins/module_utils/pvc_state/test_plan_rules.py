@@ -12,15 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pvc_state import paths
 from pvc_state.codec import Stored
 from pvc_state.errors import DamagedRecord, InvalidRequest
 from pvc_state.plan import Plan
+from pvc_state.plan_moves import plan_moves
 from pvc_state.plan_rules import plan_rules
-from pvc_state.records import Rule
-from pvc_state.requests import RuleRequest
+from pvc_state.plan_vm import plan_vms
+from pvc_state.records import Claim, Rule
+from pvc_state.requests import RuleRequest, VmRequest
 from pvc_state.rule_conflicts import contradiction
 from pvc_state.rule_report import rule_views
-from pvc_state.store import Create, Delete, Set
+from pvc_state.store import Check, Create, Delete, Set
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, situation
 
 NODES = ("n1", "n2", "n3")
@@ -274,3 +277,34 @@ def test_a_damaged_rule_can_only_be_removed() -> None:
     assert plan.changed
     assert plan.diff()
     assert rule_views(made.snapshot, ["r"]) == [{"name": "r", "damaged": "no JSON"}]
+
+
+# --- what gives way -------------------------------------------------------------------------------------------------
+
+
+def giving_way() -> Situation:
+    """Node1 is the only one for ``runs``, which is elsewhere; ``off`` is there, kept apart from it, and nothing else is free."""
+    made = situation(2)
+    made.vm("off", "node1", memory=1024, state="stopped")
+    made.vm("runs", "node2", memory=1024)
+    made.rule("pair", "apart", "off runs")
+    made.rule("only", "node_preference", "runs", {"node1": 1}, strict=True)
+    return made
+
+
+def test_who_goes_past_what_is_off_rests_on_its_being_off() -> None:
+    (wish,) = plan_moves(giving_way().snapshot).wishes
+    assert (wish.vm, wish.to, wish.past) == ("runs", "node1", ("off",))
+
+
+def test_what_gives_way_is_not_started_meanwhile() -> None:
+    made = giving_way()
+    start = [VmRequest("off", state="started", force=True)]
+    plan = plan_vms(made.snapshot, start)
+    assert Check(paths.claim("runs"), 0) in plan.ops, "it has not set out in the meantime"
+    for claim in ({"node": "node2", "to": "node1"}, {"node": "node1"}):
+        made.claims["runs"] = Stored(Claim(**claim, epoch=1), 0)
+        with pytest.raises(InvalidRequest, match="rule pair keeps it apart from runs, to which it gives way on node1"):
+            plan_vms(made.snapshot, start)
+    made.claims["off"] = Stored(Claim("node2", 1), 0)
+    assert plan_vms(made.snapshot, start).changed
