@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvc_state.codec import Stored
-from pvc_state.node_limits import capacity, why_closed
+from pvc_state.node_limits import capacity, vcpu_limit, why_closed
 from pvc_state.placement import Placement
 from pvc_state.plan_moves import Moves, plan_moves
 from pvc_state.plan_recovery import REHOMED, Recovery, plan_recovery
-from pvc_state.records import Rule, Settings
+from pvc_state.records import PLACEMENTS, Devices, HostDevice, Migration, Rule, Settings
 from pvc_state.snapshot import Snapshot
+from pvc_state.spare import lacks
+from pvc_state.views import vm_status
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, moved
 
 NODES = ("n1", "n2", "n3", "n4")
@@ -37,18 +39,21 @@ rules = st.one_of(
         st.booleans(),
     ),
 )
-placements = st.sampled_from(["free_memory", "fewest_vms", "configured_size"])
+placements = st.sampled_from([*PLACEMENTS])
+GPU = HostDevice("gpu", "pci", "0000:65:00.0")
 
 
 @st.composite
 def situations(draw: st.DrawFn, roomy: bool | None = None) -> Situation:
     """Up to four nodes and six VMs in any condition, under any rules."""
-    made = Situation(settings=Settings(placement=draw(placements)))
+    ratio = 0 if roomy else draw(st.sampled_from([0, 0, 1, 2]))
+    made = Situation(settings=Settings(placement=draw(placements), vcpu_ratio=ratio))
     small = st.sampled_from([2048, 3072, 4096])
     for name in NODES[: draw(st.integers(1, len(NODES)))]:
         memory = ROOMY if roomy else draw(small)
         state = draw(st.sampled_from(["ready", "ready", "ready", "drained", "maintenance"]))
-        made.node(name, memory=memory, state=state, cpus=draw(st.sampled_from([2, 8])))
+        devices = () if roomy else draw(st.sampled_from([(), (GPU,)]))
+        made.node(name, memory=memory, state=state, cpus=draw(st.sampled_from([2, 8])), devices=devices)
         if draw(st.integers(0, 7)) == 0:
             made.die(name, *draw(st.sampled_from([(), ("storage_cut",)])))
     nodes = st.sampled_from(sorted(made.nodes))
@@ -64,6 +69,11 @@ def situations(draw: st.DrawFn, roomy: bool | None = None) -> Situation:
             "bound": draw(st.sampled_from([None, None, None, *made.nodes])),
             "to": draw(st.sampled_from(["", "", "", *made.nodes])),
         }
+        options["vcpus"] = draw(st.sampled_from([1, 1, 2, 4]))
+        options["placement"] = draw(st.sampled_from(["", "", *PLACEMENTS]))
+        options["migration"] = Migration(draw(st.sampled_from(["live", "live", "live", "none"])))
+        if not roomy:
+            options["devices"] = Devices(host=draw(st.sampled_from([(), (), ("gpu",)])))
         node = draw(nodes)
         if options["to"] == node:
             options["to"] = ""
@@ -104,8 +114,28 @@ def overcommitted(snapshot: Snapshot) -> dict[str, int]:
     }
 
 
+def overgiven(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """vCPUs and devices that nodes lack for what they were given, by what and node."""
+    given: dict[tuple[str, str], int] = {}
+    for name, stored in snapshot.vms.items():
+        assert stored.value is not None
+        for node in snapshot.places(name, stored.value):
+            given["vcpus", node] = given.get(("vcpus", node), 0) + stored.value.vcpus
+            given["gpu", node] = given.get(("gpu", node), 0) + len(stored.value.devices.host)
+    has = {("gpu", node): len(stored.value.devices) for node, stored in snapshot.nodes.items() if stored.value}
+    if snapshot.policy.vcpu_ratio:
+        has |= {("vcpus", node): vcpu_limit(snapshot, node) for node in snapshot.nodes}
+    return {key: lack for key, most in has.items() if (lack := given.get(key, 0) - most) > 0}
+
+
 def goes(plan: Recovery | Moves) -> dict[str, str]:
     return {one.vm: one.to for one in (plan.moves if isinstance(plan, Recovery) else plan.wishes)}
+
+
+def runs(snapshot: Snapshot, name: str) -> bool:
+    """Whether a VM is to run and has not failed."""
+    vm, status = snapshot.vms[name].value, vm_status(snapshot, name)
+    return vm is not None and vm.state == "started" and (status is None or status.state != "failed")
 
 
 def done(snapshot: Snapshot, moves: Moves) -> Snapshot:
@@ -137,6 +167,7 @@ def test_a_recovery_keeps_its_promises(made: Situation, data: st.DataObject) -> 
         to for name, to in goes(recovery).items() if name not in chosen
     }
     assert not given & overcommitted(after).keys()
+    assert not given & {node for _what, node in overgiven(after).keys() - overgiven(made.snapshot).keys()}
     assert not given & {node for node in made.nodes if why_closed(after, node)}
     new = {one for one in broken(after) - broken(before) if chosen & set(one[1:])}
     assert not {one for one in new if after.rules[one[0]].value.kind != "together"}  # type: ignore[union-attr]
@@ -179,6 +210,9 @@ def test_moves_break_nothing(made: Situation) -> None:
     )
     lacking = overcommitted(before)
     assert all(lack <= lacking.get(node, 0) for node, lack in overcommitted(during).items()), "both ends have room"
+    held = overgiven(before)
+    assert all(lack <= held.get(key, 0) for key, lack in overgiven(during).items()), "and vCPUs, and devices"
+    assert not [wish for wish in moves.wishes if vms[wish.vm].migration.method == "none" and runs(before, wish.vm)]
     assert plan_moves(during).wishes == (), "what is under way is left alone"
     after = done(before, moves)
     new = broken(after) - broken(before)
@@ -204,6 +238,46 @@ def test_moves_come_to_an_end_in_whatever_order_they_are_made(made: Situation, r
         some = random.sample(moves.wishes, random.randint(1, len(moves.wishes)))
         snapshot = done(snapshot, dataclasses.replace(moves, wishes=tuple(some)))
     raise AssertionError(f"still to be moved after so many rounds: {plan_moves(snapshot).wishes}")
+
+
+# --- room for a loss ------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(situations(), st.integers(1, 3))
+def test_what_is_said_to_fit_after_a_loss_is_placed_by_a_recovery(made: Situation, spare: int) -> None:
+    """With the loss of one, and unless VMs are off or something else than room is missing."""
+    made.settings = dataclasses.replace(made.settings, spare_nodes=spare)
+    for name in [name for name, vm in made.vms.items() if vm.value is not None and vm.value.state != "started"]:
+        del made.vms[name], made.claims[name]
+    made.fences.clear()
+    snapshot = made.snapshot
+    missing = lacks(snapshot)
+    for lack in missing.values():
+        assert lack.memory > 0
+        assert set(lack.vms) <= {name for name in snapshot.vms if snapshot.owner(name) in lack.nodes}
+    if spare > 1 or len(snapshot.alive) < len(snapshot.nodes) or len(Placement(snapshot).open) < 2:
+        return
+    for node in snapshot.nodes.keys() - missing.keys():
+        waiting = plan_recovery(snapshot, node).waiting
+        assert not [why for why in waiting.values() if why.startswith("no node can take it") and only_room(why)]
+
+
+def only_room(why: str) -> bool:
+    """Whether every node that speaks for itself lacks memory or vCPUs, and nothing else."""
+    reasons = why.removeprefix("no node can take it: ").split(", n")
+    return all("MiB free" in reason or "vcpu_ratio" in reason or "is the one that dies" in reason for reason in reasons)
+
+
+@settings(max_examples=100, deadline=None)
+@given(situations())
+def test_an_idle_node_more_leaves_no_less_room(made: Situation) -> None:
+    before = lacks(made.snapshot)
+    if len(Placement(made.snapshot).open) < 2:
+        return  # with nobody to spare nothing is asked
+    made.node("idle", memory=ROOMY, cpus=1000)
+    after = lacks(made.snapshot)
+    assert sum(lack.memory for lack in after.values()) <= sum(lack.memory for lack in before.values())
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -238,7 +312,7 @@ def test_names_decide_nothing_but_ties(made: Situation, data: st.DataObject) -> 
         vm = made.vms[name].value
         assert vm is not None
         ha = dataclasses.replace(vm.ha, priority=number)
-        made.vms[name] = Stored(dataclasses.replace(vm, memory=100 + number, ha=ha), 0)
+        made.vms[name] = Stored(dataclasses.replace(vm, memory=100 + number, ha=ha, placement=""), 0)
     names = dict(zip(sorted(made.nodes), data.draw(st.permutations(sorted(made.nodes)), label="names"), strict=True))
     for node in made.nodes:
         before = plan_recovery(made.snapshot, node)
