@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pvc_state import paths
 from pvc_state.plan_moves import Wish, plan_moves
 from pvc_state.records import Claim, VmStatus
 from pvc_state.views import vm_status
@@ -95,7 +96,9 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
     changed = replace(
         claim, to=wish.to, why=wish.why, home=wish.home, away=away, tried=wish.tried, generation=generation
     )
-    if _change(work, wish.vm, changed, claim, stored.version):
+    # VMs that are off give way; one that is started meanwhile does not
+    past = tuple((paths.vm(vm), work.snapshot.vms[vm].version) for vm in wish.past)
+    if _change(work, wish.vm, changed, claim, stored.version, past):
         under_way.update((claim.node, wish.to))
         work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)
 
@@ -112,6 +115,8 @@ def _try_again(work: Work, wish: Wish) -> None:
         work.keep(f"vm {wish.vm}")
 
 
-def _change(work: Work, vm: str, claim: Claim, before: Claim, version: int) -> bool:
+def _change(
+    work: Work, vm: str, claim: Claim, before: Claim, version: int, rests_on: tuple[tuple[str, int], ...] = ()
+) -> bool:
     record = work.snapshot.vms[vm]
-    return work.ask(ChangeClaim(f"vm {vm}", (), vm, claim, version, before.to, record.version))
+    return work.ask(ChangeClaim(f"vm {vm}", rests_on, vm, claim, version, before.to, record.version))
