@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from .answer import GIVEN_UP
 from .effects import (
+    ChangeDomain,
     DeleteVolumes,
     Depart,
     DestroyDomain,
@@ -179,6 +180,8 @@ def _done(now: float, view: View, event: Done) -> View:
     match effect:
         case EnsureVolumes():
             return _remember(view, vm, volumes=effect.disks, barrier=effect.barrier)
+        case ChangeDomain():
+            return _remember(view, vm, trouble="", attempts=0, retry_at=0.0)
         case MigrateDomain():
             return _remember(view, vm, moved=effect.to)
         case DeleteVolumes():

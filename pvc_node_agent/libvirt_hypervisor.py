@@ -14,21 +14,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
-from xml.etree.ElementTree import fromstring
+from xml.etree.ElementTree import fromstring, tostring
 
 import libvirt
 
-from pvc_state.records import Vm
+from pvc_state.records import HostDevice, Vm
 
 from . import ceph_conf, host
 from .config import CephConfig, LibvirtConfig
-from .domain_xml import NAMESPACE, Machine, Mark, domain_xml, mark_xml, read_mark, remarked
+from .domain_devices import Ceph
+from .domain_mark import NAMESPACE, Mark, mark_xml, read_mark, remarked
+from .domain_read import screen
+from .domain_xml import Machine, domain_xml
 from .env import EffectFailed, NotAnswering, Post
 from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
+from .live_change import Change
 from .view import Domain, DomainState
 
 #: Seconds between two signs of life of libvirtd, and how many may be missing.
@@ -107,16 +111,15 @@ class LibvirtHypervisor:
 
     # --- effects, in the callers' threads ---------------------------------------------------------------------------
 
-    def start(self, vm: str, record: Vm, epoch: int) -> None:
+    def start(self, vm: str, record: Vm, epoch: int, host_devices: tuple[HostDevice, ...] = ()) -> None:
         connection = self._connected()
         self._check_surroundings(record)
         machine = Machine(
             domain_type=self._type(connection),
             machine=self._config.machine,
             cpu_model=self._cpu_model(connection),
-            monitors=ceph_conf.monitors(Path(self._ceph.conf)) if record.disks else (),
-            ceph_user=self._ceph.user,
-            ceph_secret=self._ceph.secret_uuid,
+            ceph=self._ceph_access(record),
+            host_devices=host_devices,
         )
         try:
             connection.createXML(domain_xml(vm, record, epoch, machine), libvirt.VIR_DOMAIN_START_VALIDATE)
@@ -125,8 +128,26 @@ class LibvirtHypervisor:
         finally:
             self._look(vm, record.uuid)
 
+    def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
+        connection = self._connected()
+        self._check_surroundings(record)
+        try:
+            domain = connection.lookupByUUIDString(uuid)
+            mark = _mark(domain)
+            if mark is None:
+                raise EffectFailed("its domain is not marked as one of this product")
+            Change(domain, mark, record, self._ceph_access(record)).carry_out()
+        except libvirt.libvirtError as err:
+            raise _failed(connection, "change it", err) from err
+        finally:
+            self._look(vm, uuid)
+
+    def _ceph_access(self, record: Vm) -> Ceph:
+        monitors = ceph_conf.monitors(Path(self._ceph.conf)) if record.disks else ()
+        return Ceph(monitors, self._ceph.user, self._ceph.secret_uuid)
+
     def shutdown(self, vm: str, uuid: str) -> None:
-        # the button first; the guest's own agent would need a channel that no domain has
+        # libvirt asks the guest's own agent if there is one that answers, and presses the button otherwise
         self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(0))
 
     def destroy(self, vm: str, uuid: str) -> None:
@@ -148,8 +169,9 @@ class LibvirtHypervisor:
                 raise EffectFailed("its domain is not marked as one of this product")
             arriving = domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED
             flags = libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE
-            there = remarked(domain.XMLDesc(flags), Mark(vm, epoch, mark.definition, arriving))
-            parameters = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: there}
+            there = fromstring(domain.XMLDesc(flags))  # noqa: S314 - libvirt's own words
+            remarked(there, replace(mark, epoch=epoch, arriving=arriving))
+            parameters = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: tostring(there, encoding="unicode")}
             host = f"[{to}]" if ":" in to else to
             with _bounded(domain):
                 domain.migrateToURI3(f"qemu+tls://{host}/system", parameters, _MOVE)
@@ -327,6 +349,7 @@ def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
         domain = connection.lookupByUUIDString(uuid)
         mark = _mark(domain)
         state, reason = domain.state()
+        shown = _screen(domain, mark)
     except libvirt.libvirtError as err:
         if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or (domain is not None and _has_ended(domain)):
             return None
@@ -339,7 +362,14 @@ def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
         what = DomainState.ARRIVED
     else:
         what = _STATES.get(state, DomainState.RUNNING)
-    return mark.vm, Domain(uuid, what, mark.epoch, mark.definition)
+    return mark.vm, Domain(uuid, what, mark.epoch, mark.definition, mark.applied, mark.pending, shown)
+
+
+def _screen(domain: Any, mark: Mark | None) -> str:
+    """Where its screen is reached; most domains have none, and need not be asked for all that they are."""
+    if mark is None or mark.built is None or mark.built.devices.graphics == "none":
+        return ""
+    return screen(fromstring(domain.XMLDesc(0)))  # noqa: S314 - libvirt's own words
 
 
 def _has_ended(domain: Any) -> bool:
@@ -367,7 +397,7 @@ def _resume(domain: Any) -> None:
         raise EffectFailed("its guest has not wholly arrived")
     domain.resume()
     if mark is not None and arriving:
-        text = mark_xml(Mark(mark.vm, mark.epoch, mark.definition))
+        text = mark_xml(replace(mark, arriving=False))
         kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
         domain.setMetadata(kind, text, "pvc", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 

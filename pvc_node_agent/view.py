@@ -137,13 +137,18 @@ class Domain:
     Attributes:
         uuid: libvirt's id, that of the VM.
         epoch: epoch of the claim that it was started under.
-        definition: the record's definition that it was built from.
+        definition: the record's definition that it has wholly.
+        applied: definition up to which it was changed while it ran, 0 for none; of that, ``pending`` had to wait.
+        screen: where its screen is reached on the node, empty for nowhere.
     """
 
     uuid: str
     state: DomainState
     epoch: int
     definition: int
+    applied: int = 0
+    pending: tuple[str, ...] = ()
+    screen: str = ""
 
 
 @dataclass(frozen=True)

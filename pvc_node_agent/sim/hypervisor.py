@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pvc_state.records import Vm
+from pvc_state.hardware_changes import volume
+from pvc_state.records import HostDevice, Vm
 
 from ..env import EffectFailed, NotAnswering
 from ..events import DomainGone, DomainSeen, Event, HypervisorDown, HypervisorUp
@@ -27,6 +28,9 @@ class SimulatedHypervisor:
         failing: why every start fails; empty: none does.
         breaks: whether moves fail here after the guest has arrived there.
         up: whether libvirt answers.
+        cold: what of a changed VM's hardware has to wait for its next start, by VM.
+        clinging: VMs whose guests do not let go of what is taken from them.
+        disks: what each domain has open, by VM. devices: what of the node each was last started with.
         starts: all that were started, with their epochs.
         before: called before each start, stop and move, with what it is and its VM: may raise, or let time pass.
         happened: called after each.
@@ -46,6 +50,10 @@ class SimulatedHypervisor:
         self.obedient = True
         self.failing = ""
         self.breaks = False
+        self.cold: dict[str, tuple[str, ...]] = {}
+        self.clinging: set[str] = set()
+        self.disks: dict[str, frozenset[str]] = {}
+        self.devices: dict[str, tuple[HostDevice, ...]] = {}
         self.up = True
         self.starts: list[tuple[str, int]] = []
         self.before: Callable[[str, str], None] = lambda _what, _vm: None
@@ -59,7 +67,7 @@ class SimulatedHypervisor:
 
     # --- the seam -----------------------------------------------------------------------------------------------------
 
-    def start(self, vm: str, record: Vm, epoch: int) -> None:
+    def start(self, vm: str, record: Vm, epoch: int, host_devices: tuple[HostDevice, ...] = ()) -> None:
         self.before("start", vm)
         self._check()
         if self.failing:
@@ -68,6 +76,8 @@ class SimulatedHypervisor:
         self.say(f"start {vm} epoch {epoch}")
         self.starts.append((vm, epoch))
         self.domains[vm] = Domain(record.uuid, DomainState.RUNNING, epoch, record.definition)
+        self.disks[vm] = frozenset(map(volume, record.disks))
+        self.devices[vm] = host_devices
         self.happened("start", vm)
         self.post(DomainSeen(vm, self.domains[vm]))
 
@@ -94,6 +104,24 @@ class SimulatedHypervisor:
             self.happened("moved_live", vm)
         self.change(vm, DomainState.RUNNING)
 
+    def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
+        self.before("change", vm)
+        self._check()
+        if not self._is(vm, uuid):
+            raise EffectFailed("it does not run here any more")
+        self.say(f"change {vm}")
+        wanted = frozenset(map(volume, record.disks))
+        gone = self.disks.get(vm, frozenset()) - wanted
+        self.disks[vm] = wanted | gone
+        if gone and vm in self.clinging:
+            raise EffectFailed(f"its guest does not let go of {', '.join(sorted(gone))}: stop the VM to take it away")
+        self.disks[vm] = wanted
+        pending = self.cold.get(vm, ())
+        definition = self.domains[vm].definition if pending else record.definition
+        applied = record.definition if pending else 0
+        self.domains[vm] = replace(self.domains[vm], definition=definition, applied=applied, pending=pending)
+        self.tell(DomainSeen(vm, self.domains[vm]))
+
     def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
         self.before("migrate", vm)
         self._check()
@@ -110,10 +138,12 @@ class SimulatedHypervisor:
         paused = domain.state is DomainState.PAUSED
         there = replace(domain, epoch=epoch, state=DomainState.PAUSED if paused else DomainState.ARRIVED)
         target.domains[vm] = there
+        target.disks[vm] = self.disks.get(vm, frozenset())
         target.tell(DomainSeen(vm, there))
         if self.breaks:
             raise EffectFailed("the connection broke at the end of the move")
         self.domains.pop(vm)
+        self.disks.pop(vm, None)
         self.tell(DomainGone(vm, f"its guest was moved to {target.node}"))
 
     # --- what happens by itself ---------------------------------------------------------------------------------------
@@ -121,6 +151,7 @@ class SimulatedHypervisor:
     def end(self, vm: str, cause: str) -> None:
         """A domain ends."""
         if self.domains.pop(vm, None):
+            self.disks.pop(vm, None)
             self.happened("stop", vm)
             self.tell(DomainGone(vm, cause))
 

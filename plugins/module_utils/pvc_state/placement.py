@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from . import node_limits
 from .errors import InvalidRequest
+from .node_hardware import NodeHardware, wants
 from .records import Vm
 from .rule_book import Preference, RuleBook
 from .scores import Size, score
@@ -69,6 +70,7 @@ class Placement:
         self.open = [node for node in self.nodes if node not in self.closed]
         self.room = {node: node_limits.capacity(snapshot, node) - snapshot.reserved.get(node, 0) for node in self.nodes}
         self.score = score(snapshot, self.open, self.room)
+        self.hardware = NodeHardware(snapshot)
         self._reach: dict[tuple[frozenset[str], frozenset[str]], list[str]] = {}
         self._places: dict[str, tuple[str, ...]] = {}
         self._spots: dict[str, str] = {}
@@ -160,6 +162,7 @@ class Placement:
         return self._apart.get(rule, {})
 
     def _note(self, name: str, vm: Vm, node: str) -> None:
+        self.hardware.take(node, name, vm)
         if vm.state == "started":
             self.score.add(node, Size(1, vm.vcpus, vm.memory))
         if vm.state in OFF:
@@ -212,6 +215,8 @@ class _Question:
             nodes = [node for node in nodes if node in self.followed]
         if self.avoided:
             nodes = [node for node in nodes if node not in self.avoided]
+        if any(map(wants, self.ruled.values())):
+            nodes = [node for node in nodes if not self.placement.hardware.why_not(node, self.ruled)]
         if there or not memory:
             return [node for node in nodes if room[node] >= memory - there[node] or memory <= there[node]]
         return [node for node in nodes if room[node] >= memory]
@@ -274,6 +279,8 @@ class _Question:
             lacking = node_limits.why_unreachable(placement.snapshot, node, vm)
             if lacking:
                 return lacking
+        if against := placement.hardware.why_not(node, self.ruled):
+            return against
         for rule in self.strict:
             if against := rule.why_not(node):
                 return against

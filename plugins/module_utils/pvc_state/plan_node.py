@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from . import paths
+from . import host_devices, paths
 from .codec import Stored, encode
 from .errors import DamagedRecord
 from .node_options import NodeChecker
@@ -26,7 +26,7 @@ from .vm_options import Checker
 STATES = ("present", *NODE_STATES, "absent")
 
 #: Options that make sense only for a node that stays.
-_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "declared_dead")
+_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "devices", "declared_dead")
 
 
 def plan_nodes(
@@ -96,6 +96,7 @@ class _Work:
         after = check.options(request, before or Node())
         if state != "present":
             after = dataclasses.replace(after, state=state)
+        host_devices.not_in_use(check, self.snapshot, name, after)
         if not after.fence and (before is None or before.fence):
             self._only_power_off(check)
         if before is None or stored is None:
@@ -210,8 +211,8 @@ class _Work:
 
 
 def _difference(key: str, old: Any, new: Any) -> str:
-    """What differs, in words: fence devices by name."""
-    if key == "fence":
+    """What differs, in words: devices by name."""
+    if key in ("fence", "devices"):
         old, new = (", ".join(device["name"] for device in devices) or "none" for devices in (old, new))
-        return f"fence {old} -> {new}" if old != new else "fence changed"
+        return f"{key} {old} -> {new}" if old != new else f"{key} changed"
     return f"{key} {old} -> {new}"

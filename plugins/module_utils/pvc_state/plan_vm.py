@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from . import node_limits, paths, placement, vm_rules
+from . import hardware_changes, node_limits, paths, placement, vm_hardware_options, vm_parting, vm_rules
 from .codec import Stored, encode
 from .plan import Change, Plan, guard
 from .records import Claim, Vm
@@ -18,11 +18,8 @@ from .requests import UNSET, VmRequest
 from .snapshot import Snapshot
 from .store import Create, Op, Set
 from .views import LIVE, desired_vm, vm_status
-from .vm_options import MEMORY, SHUTDOWN_TIMEOUT, VCPUS, VmChecker
+from .vm_options import SHUTDOWN_TIMEOUT, VmChecker
 from .vm_rules import Present
-
-#: Fields that the virtual hardware consists of: a running VM gets a change of them at its next start.
-HARDWARE = ("memory", "vcpus", "disks", "nics", "boot")
 
 #: Options that a deletion may be given.
 _ABSENT_OPTIONS = frozenset({"name", "state", "delete_volumes"})
@@ -43,6 +40,9 @@ class _Work:
         self.snapshot = snapshot
         self.placement = placement.Placement(snapshot)
         self.users = vm_rules.Users(snapshot.vms)
+        for name, stored in snapshot.vms.items():
+            if stored.value is not None:
+                self.users.hold(name, vm_parting.held(snapshot, name, stored.value))
         self.vms = dict(snapshot.vms)
         self.claims = dict(snapshot.claims)
         self.changes: list[Change] = []
@@ -100,7 +100,7 @@ class _Work:
             self.why[name] = "nothing to change"
             return
         vm_rules.owned(check, self.snapshot, before)
-        vm_rules.disks_free(check, self.snapshot, before, vm)
+        vm = dataclasses.replace(vm, parting=vm_parting.parting(check, self.snapshot, name, old, vm))
         self.users.check(check, name, vm)
         if (vm.disks, vm.nics) != (old.disks, old.nics):
             vm_rules.reachable(check, self.snapshot, vm)
@@ -110,14 +110,18 @@ class _Work:
             vm_rules.movable(check, before, vm)
         vm_rules.room(check, self.placement, before, vm)
         generation = old.generation + 1
-        hardware = any(getattr(vm, field) != getattr(old, field) for field in HARDWARE)
+        hardware = hardware_changes.differ(old, vm)
         vm = dataclasses.replace(vm, generation=generation, definition=generation if hardware else old.definition)
         self.users.add(name, vm)
         observed = vm_status(self.snapshot, name)
-        later = hardware and vm.state == "started" and observed is not None and observed.state in LIVE
+        later: tuple[str, ...] = ()
+        if vm.state == "started" and observed is not None and observed.state in LIVE:
+            later = hardware_changes.compare(old, vm).later
         why = _differences(desired_vm(old), desired_vm(vm))
         if later:
-            why += "; hardware changes at its next start"
+            why += f"; at its next start: {', '.join(later)}"
+        if vm.devices.host and vm.migration.method == "live" and not old.devices.host:
+            why += "; with devices of its node it cannot move while it runs, and is stopped for that"
         if vm.node not in (None, before.owner) and vm.state == "started":
             why += f"; it moves from {before.owner} to {vm.node} {'while it runs' if vm.live else 'and is stopped for that'}"
         self._set(before, vm, desired_vm(vm), why)
@@ -167,12 +171,13 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm) -> Vm:
         values["state"] = check.state(request.state)
     if request.node is not UNSET:
         values["node"] = None if request.node is None else check.name(request.node, "node")
-    if request.memory is not UNSET:
-        values["memory"] = check.number("memory", request.memory, MEMORY, "MiB")
-    if request.vcpus is not UNSET:
-        values["vcpus"] = check.number("vcpus", request.vcpus, VCPUS)
+    values |= vm_hardware_options.of_vm(check, request, base)
     if request.disks is not UNSET:
-        values["disks"] = vm_rules.sized(check, base.disks, check.disks(request.disks))
+        disks = [
+            vm_hardware_options.of_disk(check, f"disks[{index}]", asked, disk)
+            for index, (asked, disk) in enumerate(zip(request.disks, check.disks(request.disks), strict=True))
+        ]
+        values["disks"] = vm_rules.sized(check, base.disks, disks)
     if request.nics is not UNSET:
         values["nics"] = check.nics(request.nics)
     if request.boot is not UNSET:
@@ -189,7 +194,9 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm) -> Vm:
         values["migration"] = check.migration(request.migration, base.migration)
     if request.ha is not UNSET:
         values["ha"] = check.ha(request.ha, base.ha)
-    return dataclasses.replace(base, **values)
+    vm = dataclasses.replace(base, **values)
+    vm_hardware_options.together(check, vm)
+    return vm
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -200,6 +207,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
             changed = ((key, old[field][key], new[field][key]) for key in old[field])
             parts += [f"{field}.{key} {was} -> {now}" for key, was, now in changed if was != now]
         elif old[field] != new[field]:
-            short = field != "description" and all(isinstance(view[field], (str, int)) for view in (old, new))
+            short = field not in ("description", "xml") and all(
+                isinstance(view[field], (str, int)) for view in (old, new)
+            )
             parts.append(f"{field} {old[field]} -> {new[field]}" if short else f"{field} changed")
     return ", ".join(parts)

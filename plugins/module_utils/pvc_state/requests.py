@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -44,7 +44,7 @@ class DiskRequest:
     cache: str = "writeback"
     discard: bool = True
     iothread: bool = False
-    limits: DiskLimits = DiskLimits()
+    limits: DiskLimits = field(default_factory=DiskLimits)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from . import node_limits, paths
+from . import node_hardware, node_limits, paths
 from .codec import Stored
 from .errors import DamagedRecord
 from .placement import Placement
 from .records import Disk, Vm
 from .snapshot import Snapshot
-from .views import vm_status
 from .vm_options import VmChecker
 
 
@@ -47,6 +46,12 @@ class Users:
         for nic in vm.nics:
             self._macs.setdefault(nic.mac, name)
         self.uuids.add(vm.uuid)
+
+    def hold(self, name: str, volumes: Iterable[str]) -> None:
+        """Volumes (``POOL/VOLUME``) that are a VM's no more, and that it has not let go of."""
+        for volume in volumes:
+            pool, _, image = volume.partition("/")
+            self._volumes.setdefault((pool, image), name)
 
     def check(self, check: VmChecker, name: str, vm: Vm) -> None:
         """Nothing that the VM uses is used by another, or twice by itself."""
@@ -134,17 +139,6 @@ def owned(check: VmChecker, snapshot: Snapshot, before: Present) -> None:
         check.refuse("", problem, f"declare node {before.owner} again")
 
 
-def disks_free(check: VmChecker, snapshot: Snapshot, before: Present, vm: Vm) -> None:
-    """A disk is taken away only from a VM that does not run: until its next start QEMU would write to it."""
-    kept = {(disk.pool, disk.volume) for disk in vm.disks}
-    gone = [f"{disk.pool}/{disk.volume}" for disk in before.vm.disks if (disk.pool, disk.volume) not in kept]
-    if gone:
-        observed = vm_status(snapshot, before.name)
-        if before.vm.state in ("started", "ignored") or (observed is not None and observed.state != "stopped"):
-            problem = f"volume {gone[0]} cannot be taken away while the VM may run"
-            check.refuse("disks", problem, "stop the VM first, in a request before this one")
-
-
 def power_can_be_taken(check: VmChecker, snapshot: Snapshot, vm: Vm) -> None:
     """A VM that needs its dead node off is never recovered if nothing can tell that the node is off."""
     if "powered_off" not in snapshot.policy.evidence:
@@ -176,6 +170,8 @@ def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> Non
                 check.refuse("node", f"node {node} {against}", "name another node")
         elif vm.memory > before.vm.memory or vm.disks != before.vm.disks or vm.nics != before.vm.nics:
             _grows(check, placement, node, before.vm, vm)
+        if node in old and node_hardware.wants(vm):
+            _to_itself(check, placement, node, before.name, vm)
     for node in new & old:
         placement.hold(node, vm.memory - before.vm.memory)
     for node in old - new:
@@ -196,3 +192,11 @@ def _grows(check: VmChecker, placement: Placement, node: str, before: Vm, vm: Vm
     lacking = node_limits.why_unreachable(snapshot, node, vm)
     if lacking:
         check.refuse("disks" if "pool" in lacking else "nics", f"node {node} {lacking}", "name what the VM's node has")
+
+
+def _to_itself(check: VmChecker, placement: Placement, node: str, name: str, vm: Vm) -> None:
+    """What the VM is to have for itself is there, and nobody else's."""
+    lacking = placement.hardware.why_not(node, {name: vm})
+    if lacking:
+        option = "devices.host" if "device" in lacking else "cpu.dedicated"
+        check.refuse(option, f"node {node} {lacking}", "name what is free there, or give another node")

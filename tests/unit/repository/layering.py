@@ -23,6 +23,7 @@ LAYERS = (
     frozenset(
         {"health", "health_view", "views", "vm_options", "vm_rules", "plan", "plan_node", "plan_vm", "plan_settings"}
         | {"node_limits", "rule_book", "scores", "placement", "plan_recovery", "plan_moves", "plan_move"}
+        | {"hardware_changes", "host_devices", "node_hardware", "vm_hardware_options", "vm_parting", "xml_overlay"}
         | {"failover_report", "fence_report", "ha_budget", "node_options"}
     ),
 )
