@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from .answer import GIVEN_UP
+from .case import pause
 from .effects import (
     ChangeDomain,
     DeleteVolumes,
@@ -170,6 +171,10 @@ def _done(now: float, view: View, event: Done) -> View:
             return _remember(
                 view, vm, refused=effect.right.claim_version, refusal=event.reason, trouble=event.reason, volumes=()
             )
+        case Failure.FAILED | Failure.AWAY if isinstance(effect, ChangeDomain):
+            tries = view.memory.get(vm, Memory()).change_tries + 1
+            until = now + pause(view.settings, tries)
+            return _remember(view, vm, unchanged=event.reason, change_tries=tries, change_at=until, volumes=())
         case Failure.FAILED | Failure.AWAY:
             if isinstance(effect, StartDomain) and event.failure is Failure.FAILED:
                 view = _remember(view, vm, failures=view.memory.get(vm, Memory()).failures + 1)
@@ -181,7 +186,7 @@ def _done(now: float, view: View, event: Done) -> View:
         case EnsureVolumes():
             return _remember(view, vm, volumes=effect.disks, barrier=effect.barrier)
         case ChangeDomain():
-            return _remember(view, vm, trouble="", attempts=0, retry_at=0.0)
+            return _remember(view, vm, unchanged="", change_tries=0, change_at=0.0)
         case MigrateDomain():
             return _remember(view, vm, moved=effect.to)
         case DeleteVolumes():

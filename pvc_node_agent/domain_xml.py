@@ -128,7 +128,8 @@ def _cpu(domain: Element, wanted: Cpu, machine: Machine) -> None:
 def _devices(domain: Element, vm: str, record: Vm, machine: Machine, kind: str) -> None:
     parent = SubElement(domain, "devices")
     if not is_old(kind):
-        ports = _PORTS + len(record.disks) + len(record.nics) + len(machine.host_devices) + devices.SPARE_PORTS
+        on_ports = sum(disk.bus == "virtio" for disk in record.disks) + len(record.nics) + len(machine.host_devices)
+        ports = _PORTS + on_ports + devices.SPARE_PORTS
         SubElement(parent, "controller", type="pci", index="0", model="pcie-root")
         for _port in range(ports):
             SubElement(parent, "controller", type="pci", model="pcie-root-port")

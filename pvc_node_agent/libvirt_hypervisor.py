@@ -32,6 +32,7 @@ from .domain_read import screen
 from .domain_xml import Machine, domain_xml
 from .env import EffectFailed, NotAnswering, Post
 from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
+from .libvirt_domain import LibvirtDomain
 from .live_change import Change
 from .view import Domain, DomainState
 
@@ -136,7 +137,7 @@ class LibvirtHypervisor:
             mark = _mark(domain)
             if mark is None:
                 raise EffectFailed("its domain is not marked as one of this product")
-            Change(domain, mark, record, self._ceph_access(record)).carry_out()
+            Change(LibvirtDomain(domain), mark, record, self._ceph_access(record)).carry_out()
         except libvirt.libvirtError as err:
             raise _failed(connection, "change it", err) from err
         finally:

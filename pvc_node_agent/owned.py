@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .answer import GIVEN_UP, Answer, names, times
-from .case import Verdict
+from .case import Verdict, pause
 from .effects import (
     ChangeDomain,
     DeleteVolumes,
@@ -120,6 +120,10 @@ class Owned(Answer):
             return self._verdict("running", generation, self.memory.overdue or "its hardware is being changed")
         if case.standing.fixed:
             return self._verdict("running", generation, f"its hardware is not changed: {case.standing.fixed}")
+        memory = self.memory
+        if case.now < memory.change_at:
+            why = f"{memory.unchanged}; tried again after {pause(case.settings, memory.change_tries):g} s"
+            return self._verdict("running", generation, why, None, "wait", why, memory.change_at)
         waiting = self._pause("running", generation)
         if waiting:
             return waiting

@@ -236,6 +236,8 @@ class Memory:
         moved: the node to which its guest has been moved, and where it waits for the claim; empty for none.
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
+        unchanged: why its hardware was not changed while it runs; change_tries: how often in a row; change_at: not before
+            this is it tried again. Nothing else waits for that.
         overdue: what takes longer than it should.
         swept: why all domains of the node had to end, when it was last decided on; empty when they had not to.
         said: the last sentence, so that it is not repeated.
@@ -260,6 +262,9 @@ class Memory:
     volumes: tuple[Disk, ...] = ()
     barrier: int = 0
     volumes_gone: bool = False
+    unchanged: str = ""
+    change_tries: int = 0
+    change_at: float = 0.0
     overdue: str = ""
     swept: str = ""
     said: str = ""

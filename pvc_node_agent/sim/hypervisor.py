@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pvc_state.hardware_changes import volume
+from pvc_state.hardware_changes import compare, volume
 from pvc_state.records import HostDevice, Vm
 
 from ..env import EffectFailed, NotAnswering
@@ -28,9 +28,8 @@ class SimulatedHypervisor:
         failing: why every start fails; empty: none does.
         breaks: whether moves fail here after the guest has arrived there.
         up: whether libvirt answers.
-        cold: what of a changed VM's hardware has to wait for its next start, by VM.
-        clinging: VMs whose guests do not let go of what is taken from them.
-        disks: what each domain has open, by VM. devices: what of the node each was last started with.
+        built: the hardware that each domain has, by VM. devices: what of the node each was last started with.
+        clinging: VMs whose guests do not let go of disks that are taken from them.
         starts: all that were started, with their epochs.
         before: called before each start, stop and move, with what it is and its VM: may raise, or let time pass.
         happened: called after each.
@@ -50,9 +49,8 @@ class SimulatedHypervisor:
         self.obedient = True
         self.failing = ""
         self.breaks = False
-        self.cold: dict[str, tuple[str, ...]] = {}
+        self.built: dict[str, Vm] = {}
         self.clinging: set[str] = set()
-        self.disks: dict[str, frozenset[str]] = {}
         self.devices: dict[str, tuple[HostDevice, ...]] = {}
         self.up = True
         self.starts: list[tuple[str, int]] = []
@@ -76,7 +74,7 @@ class SimulatedHypervisor:
         self.say(f"start {vm} epoch {epoch}")
         self.starts.append((vm, epoch))
         self.domains[vm] = Domain(record.uuid, DomainState.RUNNING, epoch, record.definition)
-        self.disks[vm] = frozenset(map(volume, record.disks))
+        self.built[vm] = record
         self.devices[vm] = host_devices
         self.happened("start", vm)
         self.post(DomainSeen(vm, self.domains[vm]))
@@ -110,17 +108,25 @@ class SimulatedHypervisor:
         if not self._is(vm, uuid):
             raise EffectFailed("it does not run here any more")
         self.say(f"change {vm}")
-        wanted = frozenset(map(volume, record.disks))
-        gone = self.disks.get(vm, frozenset()) - wanted
-        self.disks[vm] = wanted | gone
-        if gone and vm in self.clinging:
-            raise EffectFailed(f"its guest does not let go of {', '.join(sorted(gone))}: stop the VM to take it away")
-        self.disks[vm] = wanted
-        pending = self.cold.get(vm, ())
-        definition = self.domains[vm].definition if pending else record.definition
-        applied = record.definition if pending else 0
-        self.domains[vm] = replace(self.domains[vm], definition=definition, applied=applied, pending=pending)
+        built = self.built.get(vm, record)
+        gone = [disk for disk in built.disks if volume(disk) not in map(volume, record.disks)]
+        kept = tuple(gone) if vm in self.clinging else ()
+        later = compare(built, record).later
+        self.built[vm] = replace(built if later else record, disks=(*record.disks, *kept), nics=record.nics)
+        self.happened("change", vm)
+        if kept:
+            names = ", ".join(map(volume, kept))
+            raise EffectFailed(f"its guest does not let go of {names}: stop the VM to take it away")
+        domain, definition = self.domains[vm], record.definition
+        if later:
+            self.domains[vm] = replace(domain, applied=definition, pending=later)
+        else:
+            self.domains[vm] = replace(domain, definition=definition, applied=0, pending=())
         self.tell(DomainSeen(vm, self.domains[vm]))
+
+    def holds(self, vm: str) -> set[str]:
+        """The volumes that a domain has open."""
+        return set(map(volume, self.built[vm].disks)) if vm in self.domains else set()
 
     def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
         self.before("migrate", vm)
@@ -138,12 +144,12 @@ class SimulatedHypervisor:
         paused = domain.state is DomainState.PAUSED
         there = replace(domain, epoch=epoch, state=DomainState.PAUSED if paused else DomainState.ARRIVED)
         target.domains[vm] = there
-        target.disks[vm] = self.disks.get(vm, frozenset())
+        if vm in self.built:
+            target.built[vm] = self.built[vm]
         target.tell(DomainSeen(vm, there))
         if self.breaks:
             raise EffectFailed("the connection broke at the end of the move")
         self.domains.pop(vm)
-        self.disks.pop(vm, None)
         self.tell(DomainGone(vm, f"its guest was moved to {target.node}"))
 
     # --- what happens by itself ---------------------------------------------------------------------------------------
@@ -151,7 +157,6 @@ class SimulatedHypervisor:
     def end(self, vm: str, cause: str) -> None:
         """A domain ends."""
         if self.domains.pop(vm, None):
-            self.disks.pop(vm, None)
             self.happened("stop", vm)
             self.tell(DomainGone(vm, cause))
 
