@@ -49,6 +49,9 @@ class Answer:
                 refused=memory.refused,
                 refusal=memory.refusal,
                 moved=memory.moved,
+                called_off=memory.called_off,
+                origin=memory.origin,
+                journey=memory.journey,
                 said=memory.said,
             )
         if memory.moved and (case.domain is not None or isinstance(case.busy, StartDomain)):
@@ -57,7 +60,7 @@ class Answer:
         if memory.epoch != claim.epoch:
             # it has been elsewhere meanwhile, or somebody has decided that it is to be tried here again
             if memory.epoch != -1:
-                memory = replace(memory, moved="", failures=0, given_up="", attempts=0, retry_at=0.0)
+                memory = replace(memory, moved="", journey="", failures=0, given_up="", attempts=0, retry_at=0.0)
             memory = replace(memory, epoch=claim.epoch)
         self.memory = memory
 
@@ -115,6 +118,9 @@ class Answer:
         why: str = "",
         wake_at: float | None = None,
     ) -> Verdict:
+        if self._refused():
+            # told until it has gone after all: whoever waits for it may look later than the leader gives it up
+            self._remember(journey=f"not to {self.claim.to}: {self.memory.refusal}")
         domain = self.case.domain
         has_console = domain is not None or isinstance(effect, StartDomain)
         status = VmStatus(
@@ -128,6 +134,7 @@ class Answer:
             refused=self.claim.to if self._refused() else "",
             pending=domain.pending if domain is not None and domain.applied == self.record.definition else (),
             screen=domain.screen if domain is not None else "",
+            moved=self.memory.journey,
         )
         return Verdict(status, self.memory, effect, decision, why, wake_at)
 

@@ -25,7 +25,7 @@ class Mark:
 
     Attributes:
         definition: of the record that it has wholly.
-        arriving: it was moved here while it ran, and has not run here yet.
+        arriving: it was moved here while it ran, and has not run here yet. paused: and somebody had paused it before that.
         built: the hardware that it was started with. What can change while it runs is not to be read from it.
         applied: definition up to which it was changed while it ran, 0 for none; what then had to wait is ``pending``.
     """
@@ -34,6 +34,7 @@ class Mark:
     epoch: int
     definition: int
     arriving: bool = False
+    paused: bool = False
     built: Vm | None = None
     applied: int = 0
     pending: tuple[str, ...] = ()
@@ -47,8 +48,9 @@ def hardware(record: Vm) -> Vm:
 def mark_element(mark: Mark) -> Element:
     """The element as it stands in a domain's XML."""
     element = Element(_ELEMENT, name=mark.vm, epoch=str(mark.epoch), definition=str(mark.definition))
-    if mark.arriving:
-        element.set("arriving", "yes")
+    for name in ("arriving", "paused"):
+        if getattr(mark, name):
+            element.set(name, "yes")
     if mark.built is not None:
         element.set("built", encode(mark.built).decode())
     if mark.applied:
@@ -64,14 +66,16 @@ def mark_xml(mark: Mark) -> str:
     return tostring(element, encoding="unicode")
 
 
-def remarked(domain: Element, mark: Mark) -> None:
-    """Give a domain's XML another mark."""
-    metadata = domain.find("metadata")
+def remarked(domain: str, mark: Mark) -> str:
+    """A domain's XML with another mark."""
+    element = fromstring(domain)  # noqa: S314 - libvirt's own words
+    metadata = element.find("metadata")
     if metadata is None:
-        metadata = SubElement(domain, "metadata")
+        metadata = SubElement(element, "metadata")
     for old in metadata.findall(_ELEMENT):
         metadata.remove(old)
     metadata.append(mark_element(mark))
+    return tostring(element, encoding="unicode")
 
 
 def read_mark(metadata: str) -> Mark | None:
@@ -84,6 +88,7 @@ def read_mark(metadata: str) -> Mark | None:
             epoch=int(element.attrib["epoch"]),
             definition=int(element.attrib["definition"]),
             arriving=element.get("arriving") == "yes",
+            paused=element.get("paused") == "yes",
             built=decode(Vm, built.encode()) if built else None,
             applied=int(element.get("applied", "0")),
             pending=tuple(str(phrase) for phrase in pending),

@@ -1,74 +1,113 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A running domain of libvirt, as far as its hardware can be changed."""
+"""What libvirt says of one domain, in the agent's terms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import libvirt
 
-from .domain_mark import NAMESPACE
-from .live_change import Refused
+from .domain_mark import NAMESPACE, Mark, read_mark
+from .domain_read import screen
+from .env import EffectFailed, NotAnswering
+from .view import Domain, DomainState
 
-_LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
+_LEAVES = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
+_STATES = {
+    libvirt.VIR_DOMAIN_PAUSED: DomainState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: DomainState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTDOWN: DomainState.POWERING_OFF,
+    libvirt.VIR_DOMAIN_CRASHED: DomainState.CRASHED,
+}
 
 
-class LibvirtDomain:
-    """Implements live_change.LiveDomain; what libvirt says of a domain that has ended is raised as it is."""
+def domains(connection: Any) -> dict[str, Domain]:
+    """All domains of ours."""
+    found = {}
+    for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        seen = domain_of(connection, domain.UUIDString())
+        if seen is not None:
+            # only here: an answer may take long while a guest leaves, and the agent has begun all moves from now on itself
+            with suppress(libvirt.libvirtError):
+                seen = seen[0], replace(seen[1], leaving=is_leaving(domain))
+            found[seen[0]] = seen[1]
+    return found
 
-    def __init__(self, domain: Any) -> None:
-        self._domain = domain
 
-    def xml(self) -> str:
-        return str(self._domain.XMLDesc(0))
+def domain_of(connection: Any, uuid: str) -> tuple[str, Domain] | None:
+    """The VM and its domain; None when it does not run, or is none of ours."""
+    domain = None
+    try:
+        domain = connection.lookupByUUIDString(uuid)
+        mark = mark_of(domain)
+        state, reason = domain.state()
+        shown = _screen(domain, mark)
+    except libvirt.libvirtError as err:
+        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or (domain is not None and has_ended(domain)):
+            return None
+        raise
+    if mark is None or mark.vm != domain.name() or state == libvirt.VIR_DOMAIN_SHUTOFF:
+        return None
+    if state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_IOERROR:
+        what = DomainState.IO_ERROR
+    elif state == libvirt.VIR_DOMAIN_PAUSED and mark.arriving:
+        what = DomainState.ARRIVED
+    else:
+        what = _STATES.get(state, DomainState.RUNNING)
+    seen = Domain(uuid, what, mark.epoch, mark.definition, applied=mark.applied, pending=mark.pending, screen=shown)
+    return mark.vm, seen
 
-    def attach(self, device: str) -> None:
-        with self._may_refuse():
-            self._domain.attachDeviceFlags(device, _LIVE)
 
-    def detach(self, alias: str) -> None:
-        with self._may_refuse():
-            self._domain.detachDeviceAlias(alias, _LIVE)
+def _screen(domain: Any, mark: Mark | None) -> str:
+    """Where its screen is reached; most domains have none, and need not be asked for all that they are."""
+    if mark is None or mark.built is None or mark.built.devices.graphics == "none":
+        return ""
+    return screen(fromstring(domain.XMLDesc(0)))  # noqa: S314 - libvirt's own words
 
-    def update(self, device: str) -> None:
-        with self._may_refuse():
-            self._domain.updateDeviceFlags(device, _LIVE)
 
-    def limit(self, target: str, limits: Mapping[str, int]) -> None:
-        with self._may_refuse():
-            self._domain.setBlockIoTune(target, dict(limits), _LIVE)
+def is_leaving(domain: Any) -> bool:
+    """Whether libvirt is moving it away. At the target of a move, libvirt does not answer that."""
+    try:
+        job = domain.jobStats()
+    except libvirt.libvirtError as err:
+        if err.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED or has_ended(domain):
+            return False
+        raise
+    leaves = job.get(libvirt.VIR_DOMAIN_JOB_OPERATION, _LEAVES) == _LEAVES
+    return leaves and job.get("type") in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
-    def set_memory(self, memory: int) -> None:
-        with self._may_refuse():
-            self._domain.setMemoryFlags(memory * 1024, _LIVE)
 
-    def set_vcpus(self, vcpus: int) -> None:
-        with self._may_refuse():
-            try:
-                self._domain.setVcpusFlags(vcpus, _LIVE)
-            except libvirt.libvirtError as err:
-                # the guest was asked, and libvirt has not waited for it any longer
-                if err.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT:
-                    raise
+def has_ended(domain: Any) -> bool:
+    """Whether a domain has ended between two questions: libvirt then answers them with all sorts of errors."""
+    try:
+        return not domain.isActive()
+    except libvirt.libvirtError as err:
+        return bool(err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN)
 
-    def add_thread(self) -> int:
-        with self._may_refuse():
-            number = 1 + max((int(thread[0]) for thread in self._domain.ioThreadInfo(_LIVE)), default=0)
-            self._domain.addIOThread(number, _LIVE)
-            return number
 
-    def mark(self, text: str) -> None:
-        self._domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "pvc", NAMESPACE, _LIVE)
+def mark_of(domain: Any) -> Mark | None:
+    try:
+        return read_mark(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, 0))
+    except libvirt.libvirtError as err:
+        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            return None
+        raise
 
-    @contextmanager
-    def _may_refuse(self) -> Iterator[None]:
-        try:
-            yield
-        except libvirt.libvirtError as err:
-            if not self._domain.isActive():
-                raise
-            raise Refused(str(err.get_error_message() or err).strip()) from err
+
+def failed(connection: Any, what: str, err: libvirt.libvirtError) -> EffectFailed:
+    """How to say that libvirt did not do something: whether it is the VM's fault or libvirt's own."""
+    try:
+        alive = connection.isAlive() == 1
+    except libvirt.libvirtError:
+        alive = False
+    kind = EffectFailed if alive else NotAnswering
+    return kind(f"libvirt did not {what}: {text_of(err)}")
+
+
+def text_of(err: libvirt.libvirtError) -> str:
+    return str(err.get_error_message() or err).strip()

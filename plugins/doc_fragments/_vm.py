@@ -37,9 +37,15 @@ options:
           - V(ignored) leaves the VM as it is, whatever it does and whatever happens to its node.
           - V(absent) stops the VM like V(stopped) and deletes it. Its volumes are kept unless O(delete_volumes=true).
             All other options but O(name) are ignored then.
+          - V(restarted) is V(started), and a guest that runs is shut down like with V(stopped) and started again on its node, with
+            the hardware that is wanted now. Each request is carried out exactly once.
+          - V(reset) resets a guest that runs, at once, without asking it. Each request is carried out, whatever happens
+            to the agent or the node. When an agent is killed within the moment between the reset and its noting it down, the
+            guest is reset a second time.
+          - V(restarted) and V(reset) are not idempotent. Each run is a request of its own.
           - A new VM is V(started) by default.
         type: str
-        choices: [started, stopped, disabled, ignored, absent]
+        choices: [started, stopped, disabled, ignored, absent, restarted, reset]
       node: &node
         description:
           - The node that the VM is bound to. It is moved there, while it runs if it can be (O(migration.method)).
@@ -66,11 +72,14 @@ options:
             type: str
             default: vms
           volume:
-            description: Name of the RBD image. By default, the VM's name and the disk's position, like V(web1-disk0).
+            description:
+              - Name of the RBD image. By default the one that the VM has in this place, and for a new disk the VM's name and
+                the disk's position, like V(web1-disk0).
             type: str
           size:
             description:
               - Size of a volume that is created when it is missing, with a unit, such as V(10G), or in bytes.
+              - A disk grows when a larger size is given, also while its guest runs. It never shrinks.
               - When not given, the volume must exist.
             type: str
           bus:
@@ -314,8 +323,48 @@ options:
           - The empty string, the default, is for none.
         type: str
       delete_volumes: &delete_volumes
-        description: With O(state=absent), whether to delete the VM's volumes, too. All data on them is lost.
+        description:
+          - With O(state=absent), whether to delete the VM's volumes, too. All data on them is lost, snapshots of the VM included.
         type: bool
+      protected_tags: &protected_tags
+        description:
+          - Tags that O(tags) does not take away; only O(remove_tags) does, by name. They need not be listed in O(tags).
+          - The empty list makes them tags like any other.
+        type: list
+        elements: str
+      remove_tags: &remove_tags
+        description: Tags that are taken away, protected or not. Without O(tags), the others stay.
+        type: list
+        elements: str
+      metadata: &metadata
+        description: Whatever is to be kept with the VM, by key. The whole of it is replaced.
+        type: dict
+      autostart: &autostart
+        description:
+          - Whether a VM that is V(stopped) is started when its node gets V(ready) after it was drained or in maintenance. That
+            sets its O(state) to V(started), once. A new VM is not by default.
+        type: bool
+      clone_from: &clone_from
+        description:
+          - What a new VM is a copy of. It has the other VM's options where no others are given, and a copy of each of its
+            disks. Interfaces get addresses of their own. Not looked at when the VM exists.
+          - The disks are made in Ceph by the agent and share unchanged data with their source, so they are there within
+            seconds. The source's volumes cannot be deleted before them.
+        type: dict
+        suboptions:
+          vm:
+            description: The other VM.
+            type: str
+            required: true
+          snapshot:
+            description: One of its snapshots. Without it, the other VM must be stopped.
+            type: str
+      new_name: &new_name
+        description:
+          - What the VM is to be called. It must be stopped; rules that name it follow, in the same transaction. It keeps its
+            libvirt id, its addresses, and its volumes with their names.
+          - No other option can be given with it. Nothing changes when there is a VM of that name, and none of the old one.
+        type: str
   state: *state
   node: *node
   memory: *memory
@@ -337,4 +386,10 @@ options:
   secure_boot: *secure_boot
   xml: *xml
   delete_volumes: *delete_volumes
+  protected_tags: *protected_tags
+  remove_tags: *remove_tags
+  metadata: *metadata
+  autostart: *autostart
+  clone_from: *clone_from
+  new_name: *new_name
 """

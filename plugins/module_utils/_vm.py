@@ -12,11 +12,14 @@ They are documented in ``doc_fragments/_vm.py``; keep the two in step.
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ._module import given, mebibytes, size_in_bytes
+from .pvc_state.plan_vm_actions import ACTIONS
 from .pvc_state.records import MIGRATION_METHODS, WANTED, Boot, DiskLimits
 from .pvc_state.requests import (
+    UNSET,
+    CloneRequest,
     CpuRequest,
     DevicesRequest,
     DiskRequest,
@@ -82,8 +85,12 @@ _DEVICES = {
     "tpm": {"type": "bool"},
     "host": {"type": "list", "elements": "str"},
 }
+_CLONE = {
+    "vm": {"type": "str", "required": True},
+    "snapshot": {"type": "str"},
+}
 _VM = {
-    "state": {"type": "str", "choices": list(WANTED)},
+    "state": {"type": "str", "choices": [*WANTED, *ACTIONS]},
     "node": {"type": "str"},
     "memory": {"type": "str"},
     "vcpus": {"type": "int"},
@@ -104,6 +111,12 @@ _VM = {
     "secure_boot": {"type": "bool"},
     "xml": {"type": "str"},
     "delete_volumes": {"type": "bool"},
+    "protected_tags": {"type": "list", "elements": "str"},
+    "remove_tags": {"type": "list", "elements": "str"},
+    "metadata": {"type": "dict"},
+    "autostart": {"type": "bool"},
+    "clone_from": {"type": "dict", "options": _CLONE},
+    "new_name": {"type": "str"},
 }
 
 #: Arguments that describe one VM or a list of them.
@@ -119,6 +132,17 @@ def requests(params: Options) -> list[VmRequest]:
     common = given({key: params[key] for key in _VM})
     listed = params["vms"] if params["name"] is None else [{"name": params["name"]}]
     return [_request({**common, **given(options)}) for options in listed]
+
+
+def names(requests: Sequence[VmRequest]) -> list[str]:
+    """What the VMs are called once it is done."""
+    return [one.name if one.new_name is UNSET else one.new_name for one in requests]
+
+
+def concerned(requests: Sequence[VmRequest]) -> list[str]:
+    """All VMs that a plan must see: those that are asked for, by both names, and those that others are copies of."""
+    copied = [one.clone_from.vm for one in requests if one.clone_from is not UNSET]
+    return [*dict.fromkeys([*(one.name for one in requests), *names(requests), *copied])]
 
 
 def _request(options: dict[str, t.Any]) -> VmRequest:
@@ -141,6 +165,11 @@ def _request(options: dict[str, t.Any]) -> VmRequest:
         options["ha"] = HaRequest(**given(options["ha"]))
     if "migration" in options:
         options["migration"] = MigrationRequest(**given(options["migration"]))
+    if "clone_from" in options:
+        options["clone_from"] = CloneRequest(**given(options["clone_from"]))
+    if "metadata" in options:
+        # Ansible hands numbers and booleans over as what they are
+        options["metadata"] = {str(key): str(value) for key, value in options["metadata"].items()}
     if "nics" in options:
         options["nics"] = [NicRequest(**given(nic)) for nic in options["nics"]]
     if "disks" in options:

@@ -38,10 +38,13 @@ options:
     choices: [conditional, freeze, failover, migrate]
   placement:
     description:
-      - What decides between nodes that all may run a VM. It is the most memory that no VM holds (V(free_memory), the default),
-        the fewest VMs (V(fewest_vms)), or the lowest share of processors and memory that is given away (V(configured_size)).
+      - What decides between nodes that all may run a VM, unless the VM's own option O(pvc.cluster.vm#module:placement) says it.
+      - V(free_memory), the default, is the most memory that no VM holds, and V(free_share) the largest share of it.
+      - V(fewest_vms) is the fewest VMs that are to run, and V(fewest_vcpus) the fewest vCPUs of them for each processor.
+      - V(configured_size) is the lowest share of processors and memory that is given away.
+      - V(measured_load) is the least that the VMs really use of processors and memory.
     type: str
-    choices: [free_memory, fewest_vms, configured_size]
+    choices: [free_memory, fewest_vms, configured_size, free_share, fewest_vcpus, measured_load]
   evidence:
     description:
       - What suffices as evidence that a node cannot write any more, each by itself. The default is both.
@@ -86,6 +89,32 @@ options:
       - Whether a majority of its neighbours may have a node fenced before its session has ended.
       - It is sooner, and a false alarm costs a restart of the node's VMs. The default is V(false).
     type: bool
+  vcpu_ratio:
+    description:
+      - How many vCPUs of VMs a node may be given for each of its processors, from 1 to 1000.
+      - The default, V(0), stands for any number.
+    type: float
+  spare_nodes:
+    description:
+      - How many nodes the cluster must be able to lose with room left for all VMs on those that remain. It is at most one less
+        than there are nodes.
+      - What would leave less room is refused when a VM is created, started or grows, unless O(pvc.cluster.vm#module:force) is set.
+      - The default is 1. V(0) allows the cluster to be filled to the last.
+    type: int
+  parallel_moves:
+    description:
+      - How many VMs the cluster has on their way to other nodes at the same time, from 1 to 1000, when it empties nodes, brings
+        VMs home or keeps rules. Of these, each node is the origin or the target of two at most.
+      - What users move themselves counts, but is not held back. The default is 8.
+    type: int
+  rebalance:
+    description:
+      - Whether the cluster moves VMs by itself to spread them better. The default is V(false).
+    type: bool
+  rebalance_threshold:
+    description:
+      - How much of the present imbalance a move must take away for that, from 0.001 to 1. The default is 0.1.
+    type: float
 seealso:
   - module: pvc.cluster.settings_info
   - module: pvc.cluster.node
@@ -109,6 +138,11 @@ EXAMPLES = r"""
   pvc.cluster.settings:
     rejoin: drained
     shutdown_policy: failover
+
+- name: At most four vCPUs for each processor, and room for the loss of any two nodes
+  pvc.cluster.settings:
+    vcpu_ratio: 4
+    spare_nodes: 2
 """
 
 RETURN = r"""
@@ -145,6 +179,21 @@ settings:
     early_suspicion:
       description: Whether neighbours may have a node fenced before its session has ended.
       type: bool
+    vcpu_ratio:
+      description: How many vCPUs a node may be given for each of its processors. V(0) stands for any number.
+      type: float
+    spare_nodes:
+      description: How many nodes may be lost with room left for all VMs.
+      type: int
+    parallel_moves:
+      description: How many VMs the cluster has on their way to other nodes at the same time.
+      type: int
+    rebalance:
+      description: Whether the cluster moves VMs by itself to spread them better.
+      type: bool
+    rebalance_threshold:
+      description: How much of the present imbalance a move must take away for that.
+      type: float
     ha_budget:
       description: Seconds that it takes at worst from the power cut of a node that led nothing until its first VM runs elsewhere.
       type: float
@@ -207,6 +256,11 @@ SETTINGS = {
     "boot_grace": {"type": "float"},
     "storm_limit": {"type": "int"},
     "early_suspicion": {"type": "bool"},
+    "vcpu_ratio": {"type": "float"},
+    "spare_nodes": {"type": "int"},
+    "parallel_moves": {"type": "int"},
+    "rebalance": {"type": "bool"},
+    "rebalance_threshold": {"type": "float"},
 }
 
 

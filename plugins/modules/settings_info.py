@@ -67,6 +67,21 @@ settings:
     early_suspicion:
       description: Whether neighbours may have a node fenced before its session has ended.
       type: bool
+    vcpu_ratio:
+      description: How many vCPUs a node may be given for each of its processors. V(0) stands for any number.
+      type: float
+    spare_nodes:
+      description: How many nodes may be lost with room left for all VMs.
+      type: int
+    parallel_moves:
+      description: How many VMs the cluster has on their way to other nodes at the same time.
+      type: int
+    rebalance:
+      description: Whether the cluster moves VMs by itself to spread them better.
+      type: bool
+    rebalance_threshold:
+      description: How much of the present imbalance a move must take away for that.
+      type: float
     ha_budget:
       description: Seconds that it takes at worst from the power cut of a node that led nothing until its first VM runs elsewhere.
       type: float

@@ -22,6 +22,10 @@ extends_documentation_fragment:
   - pvc.cluster._attributes
   - pvc.cluster._attributes.state
   - pvc.cluster._vm
+attributes:
+  idempotent:
+    support: partial
+    details: O(state=restarted) and O(state=reset) act each time that they are given. Everything else is idempotent.
 options:
   wait:
     description:
@@ -34,6 +38,7 @@ options:
     default: 300
 seealso:
   - module: pvc.cluster.vm_info
+  - module: pvc.cluster.vm_snapshot
   - module: pvc.cluster.node_info
 """
 
@@ -115,6 +120,29 @@ EXAMPLES = r"""
       <domain>
         <memoryBacking><hugepages><page size="1" unit="GiB"/></hugepages></memoryBacking>
       </domain>
+- name: Restart it, so that it gets the hardware that was changed
+  pvc.cluster.vm:
+    name: web1
+    state: restarted
+
+- name: Three copies of a snapshot
+  pvc.cluster.vm:
+    clone_from: {vm: golden, snapshot: v3}
+    vms:
+      - name: shop1
+      - name: shop2
+      - {name: shop3, memory: 8G}
+
+- name: A tag that other playbooks do not take away
+  pvc.cluster.vm:
+    name: web1
+    protected_tags: [billed]
+    metadata: {owner: shop, ticket: "4711"}
+
+- name: Another name
+  pvc.cluster.vm:
+    name: web1
+    new_name: www1
 
 - name: Delete a VM and all its data
   pvc.cluster.vm:
@@ -218,6 +246,22 @@ vm:
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
+    protected_tags:
+      description: Tags that are only taken away by name.
+      type: list
+      elements: str
+    metadata:
+      description: What its users keep with it.
+      type: dict
+    autostart:
+      description: Whether it is started when its node gets ready again.
+      type: bool
+    restart:
+      description: How often a restart was asked for.
+      type: int
+    reset:
+      description: How often a reset was asked for.
+      type: int
     kept_volumes:
       description: Its volumes that are not deleted with it, while it is being deleted.
       type: list
@@ -325,9 +369,9 @@ def kept_volumes(plan: Plan) -> list[str]:
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     requests = _vm.requests(module.params)
-    names = [one.name for one in requests]
+    names, concerned = _vm.names(requests), _vm.concerned(requests)
     try:
-        done = commit(store, lambda snapshot: plan_vms(snapshot, requests), check_mode=module.check_mode, vms=names)
+        done = commit(store, lambda snapshot: plan_vms(snapshot, requests), check_mode=module.check_mode, vms=concerned)
     except NotInitialised:
         if not module.check_mode:
             raise

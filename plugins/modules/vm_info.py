@@ -148,6 +148,22 @@ vms:
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
+    protected_tags:
+      description: Tags that are only taken away by name.
+      type: list
+      elements: str
+    metadata:
+      description: What its users keep with it.
+      type: dict
+    autostart:
+      description: Whether it is started when its node gets ready again.
+      type: bool
+    restart:
+      description: How often a restart was asked for.
+      type: int
+    reset:
+      description: How often a reset was asked for.
+      type: int
     kept_volumes:
       description: Its volumes that are not deleted with it, while it is being deleted.
       type: list

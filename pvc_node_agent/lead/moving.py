@@ -19,9 +19,8 @@ from pvc_state.views import vm_status
 from .effects import ChangeClaim
 from .work import Work
 
-#: Moves under way at the same time: from and to one node, and in the whole cluster.
+#: Moves under way at the same time, from and to one node. In the whole cluster: Settings.parallel_moves.
 PER_NODE = 2
-IN_ALL = 8
 
 
 def move(work: Work, assumed: Mapping[str, str]) -> None:
@@ -39,7 +38,7 @@ def move(work: Work, assumed: Mapping[str, str]) -> None:
     for wish in plan.again:
         _try_again(work, wish)
     for wish in plan.wishes:
-        if under_way.total() >= 2 * IN_ALL:
+        if under_way.total() >= 2 * work.policy.parallel_moves:  # each counts at both of its ends
             break
         _begin(work, wish, under_way)
     for vm, why in plan.blocked.items():
@@ -70,7 +69,8 @@ def _forget_tries(work: Work, vm: str) -> None:
 
 def _give_up(work: Work, vm: str, claim: Claim, version: int, status: VmStatus) -> None:
     home = "" if claim.home == claim.node else claim.home
-    if _change(work, vm, replace(claim, to="", why="", cold=False, home=home), claim, version):
+    stays = replace(claim, to="", why="", cold=False, home=home, away=claim.away and bool(home))
+    if _change(work, vm, stays, claim, version):
         work.say(f"vm {vm}", f"stays on {claim.node}", status.reason, vm)
 
 
@@ -83,7 +83,10 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
         return
     record = work.snapshot.vms[wish.vm].value
     generation = record.generation if record is not None and wish.tried else 0
-    changed = replace(claim, to=wish.to, why=wish.why, home=wish.home, tried=wish.tried, generation=generation)
+    away = claim.away and bool(wish.home)
+    changed = replace(
+        claim, to=wish.to, why=wish.why, home=wish.home, away=away, tried=wish.tried, generation=generation
+    )
     if _change(work, wish.vm, changed, claim, stored.version):
         under_way.update((claim.node, wish.to))
         work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)

@@ -68,8 +68,7 @@ def test_the_mark_survives_the_way_through_libvirt() -> None:
 def test_a_mark_is_replaced_and_told_as_libvirt_wants_it() -> None:
     pending = ("firmware bios -> uefi", "xml changed")
     arriving = Mark("web1", 4, 7, arriving=True, built=hardware(RECORD), applied=9, pending=pending)
-    moved = build()
-    remarked(moved, arriving)
+    moved = fromstring(remarked(domain_xml("web1", RECORD, 3, TCG), arriving))
     (element,) = moved.findall(f"metadata/{{{NAMESPACE}}}vm")
     assert read_mark(tostring(element, encoding="unicode")) == arriving
     assert mark_xml(Mark("web1", 4, 7)) == '<vm name="web1" epoch="4" definition="7" />'

@@ -141,8 +141,13 @@ class Changes:
 
 
 def differ(old: Vm, new: Vm) -> bool:
-    """Whether the virtual hardware of two records differs."""
-    return any(getattr(old, field) != getattr(new, field) for field in HARDWARE)
+    """Whether the virtual hardware of two records differs; that of volumes, such as their size, does not matter."""
+
+    def built(vm: Vm) -> list[Any]:
+        disks = [dataclasses.replace(disk, size=None, source="") for disk in vm.disks]
+        return [disks if field == "disks" else getattr(vm, field) for field in HARDWARE]
+
+    return built(old) != built(new)
 
 
 def volume(disk: Disk) -> str:

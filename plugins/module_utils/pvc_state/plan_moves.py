@@ -84,6 +84,20 @@ def plan_moves(snapshot: Snapshot, assumed: Mapping[str, str] | None = None) -> 
     )
 
 
+def why_fixed(vm: Vm) -> str:
+    """Why a VM that is to run is not moved while its node lives; empty: it may be."""
+    if vm.state != "started":
+        return ""
+    if vm.migration.method == "none":
+        return "its migration.method is none, so that it is not moved: stop it, or choose another method"
+    if vm.migration.method == "live" and vm.devices.host:
+        devices = ", ".join(vm.devices.host)
+        return (
+            f"it has {devices} of its node, and cannot move while it runs: stop it, or set migration.method to shutdown"
+        )
+    return ""
+
+
 def _cost(unit: Unit) -> tuple[int, int, tuple[str, ...]]:
     """Of two that must not be on one node, the one with the lower cost moves."""
     started = [vm.memory for vm in unit.values() if vm.state == "started"]
@@ -154,7 +168,8 @@ class _Work:
         here = self.claims[next(iter(unit))].node
         avoided = {node: "is where it did not start" for name, vm in unit.items() for node in self._tried(name, vm)}
         best = self.placement.preferred(unit, here, avoided)
-        home = self._home(unit, best.node if best else here, avoided)
+        away = any(self.claims[name].away for name in unit)
+        home = "" if away else self._home(unit, best.node if best else here, avoided)
         if home:
             self._wish(unit, Choice(home, ""), f"{home} takes VMs again, and is its home")
         elif best is not None:
@@ -182,7 +197,11 @@ class _Work:
         status = vm_status(self.snapshot, name)
         if vm.state in MOVABLE:
             given_up = status is not None and status.state == "failed" and status.generation >= vm.generation
-            if not given_up or self._fails(name, vm):
+            fixed = "" if given_up else why_fixed(vm)
+            if fixed:
+                if draining:
+                    self.blocked[name] = f"{claim.node} {draining}, but {fixed}"
+            elif not given_up or self._fails(name, vm):
                 self.movable[name] = vm
             elif draining:
                 reason = f" ({status.reason})" if status is not None and status.reason else ""
@@ -318,7 +337,7 @@ class _Work:
             if claim.node == found.node:
                 continue
             # a home that takes VMs was considered just now: whoever did not go there stays where it goes
-            home = claim.home if claim.home in self.placement.closed else ""
+            home = claim.home if claim.away or claim.home in self.placement.closed else ""
             if not home and claim.node in self.draining and not failed:
                 home = claim.node
             status = vm_status(self.snapshot, name)

@@ -25,6 +25,11 @@ from .vm_options import Checker
 EVIDENCE = tuple(ha_budget.FENCE)
 REJOIN = tuple(state for state in NODE_STATES if state != "maintenance")
 BOOT_GRACE = (10.0, 86_400.0)
+#: vCPUs for each processor of a node; 0 for any number. Below one, some processors could never be given away.
+VCPU_RATIO = (1.0, 1000.0)
+SPARE_NODES = range(1001)
+PARALLEL_MOVES = range(1, 1001)
+REBALANCE_THRESHOLD = (0.001, 1.0)
 _ANY = (0.0, 86_400.0)
 
 
@@ -56,7 +61,7 @@ def plan_settings(snapshot: Snapshot, request: SettingsRequest) -> Plan:
 
 def _with_options(check: Checker, snapshot: Snapshot, request: SettingsRequest, base: Settings) -> Settings:
     values: dict[str, Any] = {}
-    for option in ("maintenance", "early_suspicion"):
+    for option in ("maintenance", "early_suspicion", "rebalance"):
         if getattr(request, option) is not UNSET:
             values[option] = check.truth(option, getattr(request, option))
     for option, allowed in (
@@ -72,6 +77,15 @@ def _with_options(check: Checker, snapshot: Snapshot, request: SettingsRequest, 
         values["boot_grace"] = check.seconds("boot_grace", request.boot_grace, *BOOT_GRACE)
     if request.storm_limit is not UNSET:
         values["storm_limit"] = _storm_limit(check, snapshot, request.storm_limit)
+    if request.vcpu_ratio is not UNSET:
+        values["vcpu_ratio"] = check.fraction("vcpu_ratio", request.vcpu_ratio, *VCPU_RATIO, or_zero=True)
+    if request.spare_nodes is not UNSET:
+        values["spare_nodes"] = check.number("spare_nodes", request.spare_nodes, SPARE_NODES, "nodes")
+    if request.parallel_moves is not UNSET:
+        values["parallel_moves"] = check.number("parallel_moves", request.parallel_moves, PARALLEL_MOVES, "VMs")
+    if request.rebalance_threshold is not UNSET:
+        threshold = check.fraction("rebalance_threshold", request.rebalance_threshold, *REBALANCE_THRESHOLD)
+        values["rebalance_threshold"] = threshold
     session = _session_timeout(check, request, values.get("evidence", base.evidence))
     if session is not None:
         values["session_timeout"] = session

@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from . import hardware_changes, node_limits, paths, placement, vm_hardware_options, vm_parting, vm_rules
+from . import (
+    hardware_changes,
+    node_limits,
+    paths,
+    placement,
+    plan_vm_actions,
+    vm_hardware_options,
+    vm_parting,
+    vm_rules,
+)
 from .codec import Stored, encode
 from .plan import Change, Plan, guard
 from .records import Claim, Vm
@@ -20,6 +29,9 @@ from .store import Create, Op, Set
 from .views import LIVE, desired_vm, vm_status
 from .vm_options import SHUTDOWN_TIMEOUT, VmChecker
 from .vm_rules import Present
+
+#: Fields that count requests: what each request comes to is said in words of its own.
+_COUNTERS = ("restart", "reset")
 
 #: Options that a deletion may be given.
 _ABSENT_OPTIONS = frozenset({"name", "state", "delete_volumes"})
@@ -45,6 +57,7 @@ class _Work:
                 self.users.hold(name, vm_parting.held(snapshot, name, stored.value))
         self.vms = dict(snapshot.vms)
         self.claims = dict(snapshot.claims)
+        self.rules = dict(snapshot.rules)
         self.changes: list[Change] = []
         self.groups: list[tuple[Op, ...]] = []
         self.why: dict[str, str] = {}
@@ -55,6 +68,9 @@ class _Work:
         if name in self.why:
             check.refuse("name", "it is in the list twice", "name each VM once")
         before = vm_rules.present(self.snapshot, name)
+        if request.new_name is not UNSET:
+            self._rename(check, request, before)
+            return
         if request.state == "absent":
             self._remove(check, request, before)
             return
@@ -68,14 +84,23 @@ class _Work:
             self._update(check, request, before)
 
     def plan(self) -> Plan:
-        after = dataclasses.replace(self.snapshot, vms=MappingProxyType(self.vms), claims=MappingProxyType(self.claims))
+        after = dataclasses.replace(
+            self.snapshot,
+            vms=MappingProxyType(self.vms),
+            claims=MappingProxyType(self.claims),
+            rules=MappingProxyType(self.rules),
+        )
         return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
 
     def _create(self, check: VmChecker, request: VmRequest) -> None:
         name = request.name
-        if request.memory is UNSET:
+        uuid = check.derived_uuid(self.users.uuids)
+        if request.clone_from is not UNSET:
+            vm = self._copy(check, request, uuid)
+        elif request.memory is UNSET:
             check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
-        vm = _with_options(check, request, Vm(uuid=check.derived_uuid(self.users.uuids), memory=request.memory))
+        else:
+            vm = _with_options(check, request, Vm(uuid=uuid, memory=request.memory), new=True)
         self.users.check(check, name, vm)
         if vm.ha.power_off:
             vm_rules.power_can_be_taken(check, self.snapshot, vm)
@@ -95,7 +120,7 @@ class _Work:
 
     def _update(self, check: VmChecker, request: VmRequest, before: Present) -> None:
         name, old = before.name, before.vm
-        vm = _with_options(check, request, old)
+        vm = self._finished(name, _with_options(check, request, old), old)
         if vm == old:
             self.why[name] = "nothing to change"
             return
@@ -115,9 +140,10 @@ class _Work:
         self.users.add(name, vm)
         observed = vm_status(self.snapshot, name)
         later: tuple[str, ...] = ()
-        if vm.state == "started" and observed is not None and observed.state in LIVE:
+        if vm.state == "started" and observed is not None and observed.state in LIVE and vm.restart == old.restart:
             later = hardware_changes.compare(old, vm).later
-        why = _differences(desired_vm(old), desired_vm(vm))
+        parts = [_differences(desired_vm(old), desired_vm(vm)), *plan_vm_actions.acted(old, vm)]
+        why = "; ".join(part for part in parts if part)
         if later:
             why += f"; at its next start: {', '.join(later)}"
         if vm.devices.host and vm.migration.method == "live" and not old.devices.host:
@@ -125,6 +151,42 @@ class _Work:
         if vm.node not in (None, before.owner) and vm.state == "started":
             why += f"; it moves from {before.owner} to {vm.node} {'while it runs' if vm.live else 'and is stopped for that'}"
         self._set(before, vm, desired_vm(vm), why)
+
+    def _finished(self, name: str, vm: Vm, old: Vm) -> Vm:
+        """A changed record does not carry on a rollback that is done: no later owner shall think of it."""
+        observed = vm_status(self.snapshot, name)
+        done = vm.rollback is not None and observed is not None and observed.rollback >= vm.rollback.serial
+        return dataclasses.replace(vm, rollback=None) if done and vm != old else vm
+
+    def _copy(self, check: VmChecker, request: VmRequest, uuid: str) -> Vm:
+        """A new VM that begins as a copy of another one; what is asked for beside that comes on top."""
+        origin = request.clone_from
+        assert origin is not UNSET
+        base = plan_vm_actions.clone(check, self.snapshot, origin, uuid)
+        source = self.snapshot.vms[origin.vm].value
+        assert source is not None
+        asked = None if request.disks is UNSET else request.disks
+        disks = tuple(plan_vm_actions.clone_disks(check, origin, source, asked))
+        nics = plan_vm_actions.clone_nics(source.nics) if request.nics is UNSET else request.nics
+        vm = _with_options(check, dataclasses.replace(request, disks=UNSET, nics=nics), base, new=True)
+        return dataclasses.replace(vm, disks=disks)
+
+    def _rename(self, check: VmChecker, request: VmRequest, before: Present | None) -> None:
+        new = plan_vm_actions.rename(check, self.snapshot, request, before)
+        if not new or before is None:
+            self.why[request.name] = "it has that name already"
+            return
+        if new in self.vms:
+            check.refuse("new_name", f"another VM of the list is to have the name {new}", "choose another name")
+        vm_rules.owned(check, self.snapshot, before)
+        ops, rules = plan_vm_actions.renaming(self.snapshot, before, new)
+        vm = dataclasses.replace(before.vm, generation=before.vm.generation + 1)
+        del self.vms[before.name]
+        self.vms[new], self.claims[new] = Stored(vm, 0), dataclasses.replace(self.claims.pop(before.name), version=0)
+        self.rules.update(rules)
+        follow = f"; {', '.join(sorted(rules))} {'follow' if len(rules) > 1 else 'follows'}" if rules else ""
+        said = f"renamed to {new}; its volumes and addresses stay as they are{follow}"
+        self._change(before.name, {"name": before.name}, {"name": new}, said, ops)
 
     def _remove(self, check: VmChecker, request: VmRequest, before: Present | None) -> None:
         for field in dataclasses.fields(request):
@@ -164,28 +226,33 @@ class _Work:
         self.why[name] = why
 
 
-def _with_options(check: VmChecker, request: VmRequest, base: Vm) -> Vm:
+def _with_options(check: VmChecker, request: VmRequest, base: Vm, *, new: bool = False) -> Vm:
     """The record with the options given, each checked by itself; generation and definition as they were."""
-    values: dict[str, Any] = {}
-    if request.state is not UNSET:
+    values: dict[str, Any] = plan_vm_actions.tags(check, request, base)
+    if request.state is not UNSET and request.state in plan_vm_actions.ACTIONS:
+        values |= plan_vm_actions.act(check, request.state, None if new else base)
+    elif request.state is not UNSET:
         values["state"] = check.state(request.state)
     if request.node is not UNSET:
         values["node"] = None if request.node is None else check.name(request.node, "node")
     values |= vm_hardware_options.of_vm(check, request, base)
     if request.disks is not UNSET:
+        known = plan_vm_actions.with_known_names(request.disks, base.disks)
         disks = [
             vm_hardware_options.of_disk(check, f"disks[{index}]", asked, disk)
-            for index, (asked, disk) in enumerate(zip(request.disks, check.disks(request.disks), strict=True))
+            for index, (asked, disk) in enumerate(zip(known, check.disks(known), strict=True))
         ]
         values["disks"] = vm_rules.sized(check, base.disks, disks)
     if request.nics is not UNSET:
-        values["nics"] = check.nics(request.nics)
+        values["nics"] = check.nics(plan_vm_actions.with_known_macs(request.nics, base.nics))
     if request.boot is not UNSET:
         values["boot"] = check.boot(request.boot)
     if request.description is not UNSET:
         values["description"] = check.text("description", request.description)
-    if request.tags is not UNSET:
-        values["tags"] = check.tags(request.tags)
+    if request.metadata is not UNSET:
+        values["metadata"] = check.metadata(request.metadata)
+    if request.autostart is not UNSET:
+        values["autostart"] = check.truth("autostart", request.autostart)
     if request.shutdown_timeout is not UNSET:
         values["shutdown_timeout"] = check.number(
             "shutdown_timeout", request.shutdown_timeout, SHUTDOWN_TIMEOUT, "seconds"
@@ -202,9 +269,11 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm) -> Vm:
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """What differs, in words: short values in full, long ones by name."""
     parts = []
-    for field in old:
+    for field in [*old]:
+        if field in _COUNTERS:
+            continue
         if isinstance(old[field], Mapping):
-            changed = ((key, old[field][key], new[field][key]) for key in old[field])
+            changed = ((key, old[field].get(key), new[field].get(key)) for key in {**old[field], **new[field]})
             parts += [f"{field}.{key} {was} -> {now}" for key, was, now in changed if was != now]
         elif old[field] != new[field]:
             short = field not in ("description", "xml") and all(

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 from .records import Boot, DiskLimits, FenceDevice, HostDevice
@@ -24,6 +25,9 @@ class Unset(Enum):
 
 #: The option was not given.
 UNSET: Final = Unset.UNSET
+
+#: A disk may do what it can.
+NO_LIMITS: Final = DiskLimits()
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class DiskRequest:
     cache: str = "writeback"
     discard: bool = True
     iothread: bool = False
-    limits: DiskLimits = field(default_factory=DiskLimits)
+    limits: DiskLimits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,26 @@ class MigrationRequest:
 
 
 @dataclass(frozen=True)
+class CloneRequest:
+    """What a new VM is a copy of: another VM, as it is in one of its snapshots, or as it is while it is stopped."""
+
+    vm: str
+    snapshot: str = ""
+
+
+@dataclass(frozen=True)
 class VmRequest:
     """A VM as it is asked for.
 
     Attributes:
-        state: one of records.WANTED; UNSET starts a new VM.
+        state: one of records.WANTED, or an action: ``restarted`` or ``reset``; UNSET starts a new VM.
         node: name of a node that the VM is bound to; None leaves the choice to placement.
         disks, nics: the whole list, in order.
         delete_volumes: only with state absent.
+        force: admit it although no room is left for the loss of a node.
+        protected_tags: the whole list; they are tags, too. remove_tags: taken away, protected or not.
+        clone_from: only looked at when the VM is created.
+        new_name: what the VM is to be called; given alone.
         ha, migration, cpu, devices: what is left out in them keeps its value, too.
         The others: as in records.Vm.
     """
@@ -139,6 +155,33 @@ class VmRequest:
     secure_boot: bool | Unset = UNSET
     xml: str | Unset = UNSET
     delete_volumes: bool | Unset = UNSET
+    placement: str | Unset = UNSET
+    force: bool | Unset = UNSET
+    protected_tags: Sequence[str] | Unset = UNSET
+    remove_tags: Sequence[str] | Unset = UNSET
+    metadata: Mapping[str, str] | Unset = UNSET
+    autostart: bool | Unset = UNSET
+    clone_from: CloneRequest | Unset = UNSET
+    new_name: str | Unset = UNSET
+
+
+@dataclass(frozen=True)
+class SnapshotRequest:
+    """A snapshot of a VM as it is asked for.
+
+    Attributes:
+        vm: name of the VM. name: of the snapshot.
+        state: ``present``, ``absent`` or ``rolled_back``.
+        The others: as in records.DiskSnapshot; ``at`` is by the clock of who asks.
+    """
+
+    vm: str
+    name: str
+    state: str = "present"
+    at: str = ""
+    series: str | Unset = UNSET
+    keep: int | Unset = UNSET
+    description: str | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -158,6 +201,7 @@ class NodeRequest:
         state: ``present``, ``absent``, or one of records.NODE_STATES.
         fence, devices: the whole list, in order.
         declared_dead: only for a node that is fenced.
+        return_vms: only with state ready: whether VMs that were moved away from it come back. False: they stay.
         The others: as in records.Node.
     """
 
@@ -169,6 +213,7 @@ class NodeRequest:
     fence_together: bool | Unset = UNSET
     devices: Sequence[HostDevice] | Unset = UNSET
     declared_dead: DeadRequest | Unset = UNSET
+    return_vms: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -189,16 +234,39 @@ class SettingsRequest:
     boot_grace: float | Unset = UNSET
     storm_limit: int | Unset = UNSET
     early_suspicion: bool | Unset = UNSET
+    vcpu_ratio: float | Unset = UNSET
+    spare_nodes: int | Unset = UNSET
+    parallel_moves: int | Unset = UNSET
+    rebalance: bool | Unset = UNSET
+    rebalance_threshold: float | Unset = UNSET
+
+
+#: What can be asked for of where a VM is.
+MOVES: Mapping[str, str] = MappingProxyType(
+    {
+        "moved": "it goes to another node",
+        "back": "it returns to its home",
+        "cancelled": "it is not moved any more, and stays where it is",
+    }
+)
 
 
 @dataclass(frozen=True)
 class MoveRequest:
-    """A VM that is to go to another node now.
+    """A VM that is to go to another node now, or is not to go any more.
 
     Attributes:
-        to: the node. cold: stop it for that, although it could move while it runs.
+        to: the node; empty: the best of the others. Only with state moved.
+        state: one of MOVES.
+        method: ``live``, or ``cold``: stopped for that, although it could move while it runs; empty: the VM's own.
+        home: ``remember`` the node where it is at home, to which it can return, or ``forget`` it; empty: forget it,
+            unless that is just being emptied.
+        force: although its migration.method is none.
     """
 
     name: str
-    to: str
-    cold: bool = False
+    to: str = ""
+    state: str = "moved"
+    method: str = ""
+    home: str = ""
+    force: bool = False

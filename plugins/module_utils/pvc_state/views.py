@@ -12,7 +12,7 @@ from typing import Any
 from . import fence_report, ha_budget
 from .fence_devices import DECLARATION, SERVICE, declaration
 from .hardware_changes import compare
-from .records import Claim, FenceDevice, Node, Service, Settings, Vm, VmStatus
+from .records import Claim, DiskSnapshot, FenceDevice, Node, Service, Settings, Vm, VmStatus
 from .snapshot import Snapshot
 
 #: Observed states in which a QEMU may hold what the VM was started with.
@@ -43,7 +43,34 @@ def desired_vm(vm: Vm) -> dict[str, Any]:
         "migration": asdict(vm.migration),
         "ha": asdict(vm.ha),
         "delete_volumes": vm.delete_volumes,
+        "protected_tags": list(vm.protected),
+        "metadata": dict(vm.metadata),
+        "autostart": vm.autostart,
+        "restart": vm.restart,
+        "reset": vm.reset,
     }
+
+
+def snapshot_view(one: DiskSnapshot) -> dict[str, Any]:
+    """What users decide of a snapshot, beside its name."""
+    return {"at": one.at, "series": one.series, "keep": one.keep, "description": one.description}
+
+
+def vm_snapshots(snapshot: Snapshot, name: str) -> list[dict[str, Any]]:
+    """The snapshots of a VM, oldest first: those that are wanted, and those that are still to be removed."""
+    stored, observed = snapshot.vms[name], vm_status(snapshot, name)
+    vm, made = stored.value, observed.snapshots if observed else ()
+    wanted = vm.snapshots if vm is not None else ()
+    names = {one.name for one in wanted}
+    shown = [
+        {"vm": name, "name": one.name, **snapshot_view(one), "exists": one.name in made, "wanted": True}
+        for one in wanted
+    ]
+    late = [DiskSnapshot(left) for left in made if left not in names]
+    return [
+        *({"vm": name, "name": one.name, **snapshot_view(one), "exists": True, "wanted": False} for one in late),
+        *shown,
+    ]
 
 
 def desired_node(node: Node) -> dict[str, Any]:

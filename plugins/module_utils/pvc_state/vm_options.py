@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from . import paths
@@ -26,7 +26,7 @@ MEMORY = range(16, 16 * 1024 * 1024 + 1)
 VCPUS = range(1, 513)
 SHUTDOWN_TIMEOUT = range(1, 86_401)
 DISK_SIZE = range(1024 * 1024, (1 << 60) + 1)
-DISKS, NICS, TAGS = 24, 16, 64
+DISKS, NICS, TAGS, METADATA = 24, 16, 64, 64
 HA_NUMBERS = {
     "max_local_restarts": range(-1, 1001),
     "max_moves": range(1001),
@@ -43,6 +43,11 @@ _BRIDGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=-]{0,62}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+def rbd_snapshot(name: str) -> str:
+    """What a snapshot of a VM is called in Ceph: by this the agent knows its own from those of others."""
+    return f"pvc.{name}"
 
 
 class Checker:
@@ -67,8 +72,15 @@ class Checker:
         return value
 
     def seconds(self, option: str, value: Any, low: float, high: float) -> float:
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-            self.refuse(option, f"{value!r} is not possible", f"give a number from {low:g} to {high:g} seconds")
+        return self.fraction(option, value, low, high, "seconds")
+
+    def fraction(
+        self, option: str, value: Any, low: float, high: float, unit: str = "", *, or_zero: bool = False
+    ) -> float:
+        sound = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not sound or not (low <= value <= high or (or_zero and value == 0)):
+            within = f"give {'0, or ' if or_zero else ''}a number from {low:g} to {high:g}"
+            self.refuse(option, f"{value!r} is not possible", f"{within} {unit}".rstrip())
         return float(value)
 
     def truth(self, option: str, value: Any) -> bool:
@@ -173,10 +185,20 @@ class VmChecker(Checker):
                 values[option] = self.truth(f"migration.{option}", getattr(request, option))
         return dataclasses.replace(base, **values)
 
-    def tags(self, values: Sequence[str]) -> tuple[str, ...]:
-        self.at_most("tags", values, TAGS)
+    def tags(self, values: Sequence[str], option: str = "tags") -> tuple[str, ...]:
+        self.at_most(option, values, TAGS)
         rule = "use 1 to 63 of letters, digits, _ . : = and -, with a letter or digit first"
-        return tuple(sorted({self.pattern(f"tags[{index}]", value, _TAG, rule) for index, value in enumerate(values)}))
+        return tuple(
+            sorted({self.pattern(f"{option}[{index}]", value, _TAG, rule) for index, value in enumerate(values)})
+        )
+
+    def metadata(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        self.at_most("metadata", list(values), METADATA)
+        rule = "use 1 to 63 of letters, digits, _ . : = and - as a key, with a letter or digit first"
+        for key, value in values.items():
+            self.pattern("metadata", key, _TAG, rule)
+            self.text(f"metadata.{key}", value)
+        return dict(sorted(values.items()))
 
     def derived_mac(self, index: int) -> str:
         """A locally administered address: the same for the same cluster, VM and index; 40 bits keep VMs apart."""

@@ -299,6 +299,7 @@ class Claim:
         barrier: Ceph's osdmap epoch that must be known before its volumes are opened: the one that cuts off the last
             owner. 0 for none.
         home: the node that it returns to when that takes VMs again, empty for none.
+        away: a user has moved it away from its home for a while: it returns when one says so, or when it must go anyway.
         tried: nodes on which it did not start. generation: of the record that ``tried`` belongs to.
         with_guest: the epoch with which the last owner has handed over its guest, too. While that is this epoch, a guest
             that waits at the owner, paused, may run on; otherwise the last owner's may have run on, and it is out of date.
@@ -311,6 +312,7 @@ class Claim:
     cold: bool = False
     barrier: int = 0
     home: str = ""
+    away: bool = False
     tried: tuple[str, ...] = ()
     generation: int = 0
     with_guest: int = 0
@@ -334,8 +336,10 @@ class VmStatus:
         pending: what of the record waits for the next start, one phrase each.
         restart, reset: Vm.restart and Vm.reset that were carried out.
         snapshots: names of those that exist. rollback: Rollback.serial that was carried out.
-        moved: how its guest came here when it was last moved while it ran, in words.
+        moved: in words, how its guest came here when it was last moved while it ran, or why it was not moved away.
         screen: where its screen is reached on the node: ``vnc://127.0.0.1:5901``; empty for nowhere.
+        load: processors that it uses, and load_memory: MiB of its node that it uses, both as coarse as those of
+            NodeStatus; None while it was not measured here.
     """
 
     state: str
@@ -353,3 +357,5 @@ class VmStatus:
     rollback: int = 0
     moved: str = ""
     screen: str = ""
+    load: float | None = None
+    load_memory: int | None = None

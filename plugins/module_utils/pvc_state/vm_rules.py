@@ -9,12 +9,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from . import node_hardware, node_limits, paths
+from . import node_limits, paths
 from .codec import Stored
 from .errors import DamagedRecord
 from .placement import Placement
 from .records import Disk, Vm
 from .snapshot import Snapshot
+from .views import vm_status
+from .views import vm_status
 from .vm_options import VmChecker
 
 
@@ -95,8 +97,9 @@ def _damaged(name: str, path: str, reason: str) -> DamagedRecord:
 
 
 def sized(check: VmChecker, old: Sequence[Disk], new: Sequence[Disk]) -> tuple[Disk, ...]:
-    """A disk that the VM has keeps its size; a size that is given must be that one."""
+    """A disk that the VM has keeps its size and its source; a size that is given must not be smaller."""
     sizes = {(disk.pool, disk.volume): disk.size for disk in old}
+    sources = {(disk.pool, disk.volume): disk.source for disk in old}
     disks = []
     for index, disk in enumerate(new):
         key = (disk.pool, disk.volume)
@@ -107,12 +110,24 @@ def sized(check: VmChecker, old: Sequence[Disk], new: Sequence[Disk]) -> tuple[D
                 option, volume = f"disks[{index}].size", f"volume {disk.pool}/{disk.volume}"
                 if size is None:
                     check.refuse(option, f"{volume} was attached as it was, without a size", "leave the size out")
-                how = "shrink" if disk.size is not None and disk.size < size else "grow yet"
-                check.refuse(
-                    option, f"{volume} has {size} bytes and cannot {how}", f"give {size}, or leave the size out"
-                )
-        disks.append(dataclasses.replace(disk, size=size))
+                if disk.size is not None and disk.size < size:
+                    problem = f"{volume} has {size} bytes and cannot shrink"
+                    check.refuse(option, problem, f"give at least {size}, or leave the size out")
+                size = disk.size
+        disks.append(dataclasses.replace(disk, size=size, source=sources.get(key, disk.source)))
     return tuple(disks)
+
+
+def at_rest(check: VmChecker, snapshot: Snapshot, before: Present, option: str, remedy: str) -> None:
+    """The VM is off, as its user wants, it stays where it is, and its agent has said so of this very record."""
+    observed, claim = vm_status(snapshot, before.name), snapshot.claims[before.name].value
+    if claim is not None and claim.to:
+        check.refuse(option, f"vm {before.name} is on its way to {claim.to}", "wait until it has arrived")
+    if before.vm.state not in ("stopped", "disabled"):
+        check.refuse(option, f"vm {before.name} is not stopped: its state is {before.vm.state}", remedy)
+    if observed is None or observed.state != "stopped" or observed.generation != before.vm.generation:
+        doing = f"is {observed.state}" if observed is not None else "has not been reported yet"
+        check.refuse(option, f"vm {before.name} is to be stopped, but it {doing}", "wait until it is stopped")
 
 
 def reachable(check: VmChecker, snapshot: Snapshot, vm: Vm) -> None:
@@ -170,7 +185,7 @@ def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> Non
                 check.refuse("node", f"node {node} {against}", "name another node")
         elif vm.memory > before.vm.memory or vm.disks != before.vm.disks or vm.nics != before.vm.nics:
             _grows(check, placement, node, before.vm, vm)
-        if node in old and node_hardware.wants(vm):
+        if node in old and not node_limits.why_down(placement.snapshot, node):
             _to_itself(check, placement, node, before.name, vm)
     for node in new & old:
         placement.hold(node, vm.memory - before.vm.memory)
@@ -196,7 +211,13 @@ def _grows(check: VmChecker, placement: Placement, node: str, before: Vm, vm: Vm
 
 def _to_itself(check: VmChecker, placement: Placement, node: str, name: str, vm: Vm) -> None:
     """What the VM is to have for itself is there, and nobody else's."""
-    lacking = placement.hardware.why_not(node, {name: vm})
+    for index, device in enumerate(vm.devices.host):
+        option, others = f"devices.host[{index}]", placement.holders(device, node) - {name}
+        has = placement.devices.get(device, {}).get(node, 0)
+        if not has:
+            check.refuse(option, f"node {node} has no device {device}", "declare it of the node, or name another one")
+        if len(others) >= has:
+            check.refuse(option, f"device {device} of node {node} is used by vm {min(others)}", "name another one")
+    lacking = placement.why_no_processors({name: vm}, node)
     if lacking:
-        option = "devices.host" if "device" in lacking else "cpu.dedicated"
-        check.refuse(option, f"node {node} {lacking}", "name what is free there, or give another node")
+        check.refuse("cpu.dedicated", f"node {node} {lacking}", "ask for less, or share them")

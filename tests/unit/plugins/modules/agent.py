@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """A node's agent without a hypervisor: what is wanted of its VMs is true at once. It speaks the protocol of claims.
-Nobody leads: where a VM that runs is bound to another node, its owner gives it away by itself.
+Nobody leads: where a VM that runs is bound to another node, its owner gives it away by itself. A VM that is to move is moved at
+once.
 
 It learns of changes by the store's watches, like the real one, so the modules' waiting is tested with the real thing.
 """
@@ -85,6 +86,7 @@ class Agent:
     Args:
         fails: VMs that it cannot start, by name, with the reason that it reports.
         unreadable: fence devices that it cannot use, by name, with the reason that it reports.
+        stuck: VMs that it cannot move, by name, with the reason that it reports. Empty: it does not even try.
     """
 
     def __init__(
@@ -94,12 +96,14 @@ class Agent:
         status: NodeStatus,
         fails: Mapping[str, str] | None = None,
         unreadable: Mapping[str, str] | None = None,
+        stuck: Mapping[str, str] | None = None,
     ) -> None:
         self._store = store
         self._node = node
         self._status = status
         self._fails = fails or {}
         self._unreadable = unreadable or {}
+        self._stuck = stuck or {}
         self._read: tuple[Service, ...] = ()
         self._wake = threading.Event()
         self._stop = False
@@ -185,6 +189,8 @@ class Agent:
         if not vm_znode or not claim_znode or not (vm := stored(Vm, vm_znode).value):
             return None
         claim = decode(Claim, claim_znode.data)
+        if claim.node != self._node:
+            return None
         assigned = Delete(paths.assigned(self._node, name), 0)
         if vm.state == "absent":
             self._commit(
@@ -198,6 +204,11 @@ class Agent:
             return None
         if name in self._fails:
             return VmStatus("failed", claim.epoch, vm.generation, self._fails[name])
+        refused = claim.to if self._stuck.get(name) else ""
+        if claim.to and name not in self._stuck:
+            there = replace(claim, node=claim.to, epoch=claim.epoch + 1, to="", why="", cold=False)
+            self._commit(Set(paths.claim(name), encode(there), claim_znode.version), assigned)
+            return None
         running = vm.state == "started"
         before = self._status.vms.get(name)
         defined = before.definition if running and before and before.definition else vm.definition
@@ -205,8 +216,14 @@ class Agent:
             SETTLED[vm.state],
             claim.epoch,
             vm.generation,
-            f"{vm.state}, as wanted",
+            f"was not moved to {claim.to}: {self._stuck[name]}" if refused else f"{vm.state}, as wanted",
             definition=defined if running else 0,
+            restart=vm.restart,
+            reset=vm.reset,
+            snapshots=tuple(one.name for one in vm.snapshots),
+            rollback=vm.rollback.serial if vm.rollback else 0,
+            refused=refused,
+            moved=f"not to {claim.to}: {self._stuck[name]}" if refused else "",
         )
 
     def _commit(self, *ops: Op) -> None:

@@ -37,7 +37,7 @@ class Agents(Protocol):
     """Within ``agents()``, those of both nodes run; they cannot start the VMs in ``fails``, for the reason given.
 
     Their nodes have been powered on once for each value of ``boot``. A coordinator reads all fence devices but those in
-    ``unreadable``.
+    ``unreadable``. They move no VM that is ``stuck``, for the reason given.
     """
 
     def __call__(
@@ -45,6 +45,7 @@ class Agents(Protocol):
         fails: Mapping[str, str] | None = None,
         boot: str = "first",
         unreadable: Mapping[str, str] | None = None,
+        stuck: Mapping[str, str] | None = None,
     ) -> AbstractContextManager[None]: ...
 
 
@@ -115,10 +116,12 @@ def agents(empty: Cluster) -> Agents:
         fails: Mapping[str, str] | None = None,
         boot: str = "first",
         unreadable: Mapping[str, str] | None = None,
+        stuck: Mapping[str, str] | None = None,
     ) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             for name in NODES:
-                stack.enter_context(Agent(empty.another(), name, replace(STATUS, boot_id=boot), fails, unreadable))
+                status = replace(STATUS, boot_id=boot)
+                stack.enter_context(Agent(empty.another(), name, status, fails, unreadable, stuck))
             yield
 
     return run

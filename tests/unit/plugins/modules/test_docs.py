@@ -27,6 +27,7 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     settings_info,
     vm,
     vm_info,
+    vm_migrate,
 )
 
 from tests.unit.plugins.modules.conftest import Agents
@@ -34,7 +35,18 @@ from tests.unit.plugins.modules.harness import Cluster
 
 MODULES = {
     f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module
-    for module in (cluster_info, failover_info, fence_info, node, node_info, settings, settings_info, vm, vm_info)
+    for module in (
+        cluster_info,
+        failover_info,
+        fence_info,
+        node,
+        node_info,
+        settings,
+        settings_info,
+        vm,
+        vm_info,
+        vm_migrate,
+    )
 }
 VM = {"name": "web1", "memory": 64, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}], "boot": {"kernel": "/k"}}
 FENCE = Fence(

@@ -22,6 +22,9 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     settings_info,
     vm,
     vm_info,
+    vm_migrate,
+    vm_snapshot,
+    vm_snapshot_info,
 )
 
 from tests.unit.plugins.modules.conftest import Agents
@@ -41,6 +44,7 @@ class Ladder:
         same: options that name the objects and nothing more; the others come on top of them.
         create: what they are created with; values are checked on reading back.
         change: one field with another value; reset: the field with its default.
+        first: options of VMs that must exist before.
     """
 
     module: ModuleType
@@ -51,6 +55,7 @@ class Ladder:
     create: Options
     change: Options
     reset: Options
+    first: Options | None = None
 
 
 BMC = {"name": "bmc", "kind": "ipmi", "address": "10.0.3.11", "username": "fence", "credential": "bmc"}
@@ -102,6 +107,38 @@ LADDERS = {
         create={"memory": "256M", "nics": [{"bridge": "br0", "model": "e1000e"}]},
         change={"tags": ["new", "web"]},
         reset={"tags": []},
+    ),
+    "what belongs to it": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={"memory": 512, "protected_tags": ["billed"], "tags": ["billed", "web"], "autostart": True},
+        change={"metadata": {"owner": "shop"}},
+        reset={"metadata": {}},
+    ),
+    "a copy": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={"clone_from": {"vm": "golden"}, "memory": 512, "tags": ["golden"]},
+        change={"description": "a copy"},
+        reset={"description": ""},
+        first={"name": "golden", "memory": 256, "state": "stopped", "tags": ["golden"], "disks": [{"size": "1G"}]},
+    ),
+    "snapshots": Ladder(
+        module=vm_snapshot,
+        info=vm_snapshot_info,
+        objects=("snapshots", "snapshots"),
+        names=("daily-1",),
+        same={"vms": ["web1"], "name": "daily-1"},
+        create={"series": "daily", "keep": 2},
+        change={"description": "before the upgrade"},
+        reset={"description": ""},
+        first={"name": "web1", "memory": 256, "disks": [{"size": "1G"}, {"size": "2G"}]},
     ),
     "one node": Ladder(
         module=node,
@@ -200,11 +237,13 @@ def test_ladder(cluster: Cluster, agents: Agents, name: str) -> None:
     climber = Climber(cluster, ladder)
     field = next(iter(ladder.change))
     with agents():
+        if ladder.first is not None:
+            cluster.ok(vm, ladder.first)
         climber.step({"state": "absent"}, changed=False)
 
         created = climber.twice(ladder.create)
         assert climber.read() == climber.returned(created)
-        assert all(shows(shown, ladder.create) for shown in climber.read())
+        assert all(shows(shown, created_with(ladder)) for shown in climber.read())
         assert [shown["name"] for shown in climber.read()] == list(ladder.names)
 
         changed = climber.twice(ladder.change)
@@ -213,7 +252,7 @@ def test_ladder(cluster: Cluster, agents: Agents, name: str) -> None:
 
         climber.step({}, changed=False)
         climber.step({key: value for key, value in ladder.create.items() if key != field}, changed=False)
-        assert all(shows(shown, {**ladder.create, **ladder.change}) for shown in climber.read())
+        assert all(shows(shown, {**created_with(ladder), **ladder.change}) for shown in climber.read())
 
         reset = climber.twice(ladder.reset)
         assert fields(reset["diff"]) == {field}
@@ -222,7 +261,12 @@ def test_ladder(cluster: Cluster, agents: Agents, name: str) -> None:
         climber.twice({"state": "absent"})
         assert climber.read() == []
         climber.twice(ladder.create)
-        assert all(shows(shown, ladder.create) for shown in climber.read())
+        assert all(shows(shown, created_with(ladder)) for shown in climber.read())
+
+
+def created_with(ladder: Ladder) -> Options:
+    """What can be read back of it: where a copy came from can not."""
+    return {key: value for key, value in ladder.create.items() if key != "clone_from"}
 
 
 def fields(diff: Any) -> set[str]:
@@ -235,8 +279,9 @@ def test_every_module_has_a_ladder() -> None:
     climbed = {
         module.__name__.rpartition(".")[2] for ladder in LADDERS.values() for module in (ladder.module, ladder.info)
     }
-    # what is no object that users make and remove; settings have a ladder of their own in test_settings
-    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info"}
+    # what is no object that users make and remove; settings have a ladder of their own in test_settings, and moves in
+    # test_vm_migrate
+    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info", "vm_migrate"}
     assert climbed | others == {path.stem for path in MODULES.glob("*.py")}
 
 
@@ -252,8 +297,12 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
         (failover_info, {"only_problems": True}, False),
         (cluster_info, {"wait_timeout": 60}, False),
         (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
+        (vm_migrate, {"name": "web1", "to": "node2"}, True),
         (vm, {"vms": NAMED, "state": "absent"}, False),
         (vm_info, {}, False),
+        (vm_snapshot, {"vms": ["web1"], "name": "daily"}, True),
+        (vm_snapshot, {"vms": ["web1"], "name": "daily", "state": "absent"}, False),
+        (vm_snapshot_info, {}, False),
     ]
     for module, options, changed in play:
         assert empty.ok(module, options, check=True)["changed"] == changed

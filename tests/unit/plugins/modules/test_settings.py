@@ -28,6 +28,11 @@ DEFAULTS = {
     "boot_grace": 120.0,
     "storm_limit": 0,
     "early_suspicion": False,
+    "vcpu_ratio": 0.0,
+    "spare_nodes": 1,
+    "parallel_moves": 8,
+    "rebalance": False,
+    "rebalance_threshold": 0.1,
 }
 OTHERS = {
     "maintenance": True,
@@ -39,6 +44,11 @@ OTHERS = {
     "boot_grace": 300.0,
     "storm_limit": 1,
     "early_suspicion": True,
+    "vcpu_ratio": 4.0,
+    "spare_nodes": 0,
+    "parallel_moves": 3,
+    "rebalance": True,
+    "rebalance_threshold": 0.25,
 }
 
 
@@ -120,6 +130,11 @@ CASES = {
     ),
     "no patience with a boot": Case({"boot_grace": 0}, "settings", "boot_grace", "0"),
     "a storm that takes the majority": Case({"storm_limit": 2}, "settings", "storm_limit", "2 of 2 nodes"),
+    "less than one vCPU for a processor": Case({"vcpu_ratio": 0.5}, "settings", "vcpu_ratio", "0.5"),
+    "fewer than no spare nodes": Case({"spare_nodes": -1}, "settings", "spare_nodes", "-1"),
+    "no moves at all": Case({"parallel_moves": 0}, "settings", "parallel_moves", "0"),
+    "a gain of nothing": Case({"rebalance_threshold": 0}, "settings", "rebalance_threshold", "0"),
+    "more than all of the imbalance": Case({"rebalance_threshold": 1.5}, "settings", "rebalance_threshold", "1.5"),
     "negative storm": Case({"storm_limit": -1}, "settings", "storm_limit", "-1"),
 }
 

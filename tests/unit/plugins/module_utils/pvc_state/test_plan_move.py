@@ -39,7 +39,7 @@ def test_a_move_is_written_into_the_claim(cluster: Cluster) -> None:
     assert made.plan.after.claims["web1"].value == cluster.snapshot.claims["web1"].value
     assert made.plan.why == {"web1": "moves from node1 to node2: a user moves it; while it runs"}
     assert json.loads(made.plan.diff()["after"]) == {
-        "vm web1": {"claim": {"node": "node1", "to": "node2", "cold": False}}
+        "vm web1": {"claim": {"node": "node1", "to": "node2", "cold": False, "home": None}}
     }
     again = commit(cluster.store, lambda snapshot: plan_move(snapshot, [MoveRequest("web1", "node2")]))
     assert not again.plan.changed
@@ -49,7 +49,7 @@ def test_a_move_is_written_into_the_claim(cluster: Cluster) -> None:
 def test_the_plan_holds_on_to_the_state_that_it_was_decided_on() -> None:
     made = situation()
     made.vm("a", "node1", home="node3", tried=("node3",))
-    plan = plan_move(made.snapshot, [MoveRequest("a", "node2", cold=True)])
+    plan = plan_move(made.snapshot, [MoveRequest("a", "node2", method="cold")])
     claim = Claim("node1", 1, to="node2", why="a user moves it", cold=True)
     assert plan.ops == (
         Check("/schema", 0),
