@@ -16,7 +16,6 @@ from .placement import Placement
 from .records import Disk, Vm
 from .snapshot import Snapshot
 from .views import vm_status
-from .views import vm_status
 from .vm_options import VmChecker
 
 
