@@ -273,6 +273,8 @@ options:
             description:
               - How its screen is reached, V(none) by default. It listens on the node's loopback only, where
                 RV(pvc.cluster.vm_info#module:vms[].observed) says.
+              - On Debian 13, V(spice) and O(devices.video=qxl) need a package that role P(pvc.cluster.libvirt#role) does not install by
+                itself; its README says which.
             type: str
             choices: [none, vnc, spice]
           rng:

@@ -85,20 +85,20 @@ EXAMPLES = r"""
 - name: A Windows server with a screen, that boots only what is signed
   pvc.cluster.vm:
     name: win1
-    memory: 8G
+    memory: 4G
     vcpus: 4
     cpu: {sockets: 1, cores: 4, threads: 1}
     firmware: uefi
     secure_boot: true
-    devices: {video: qxl, graphics: vnc, tpm: true}
+    devices: {video: vga, graphics: vnc, tpm: true}
     disks: [{size: 60G, bus: scsi}]
     nics: [{bridge: br0, model: e1000e}]
 
 - name: A database that can grow while it runs, with a disk that does not starve the others
   pvc.cluster.vm:
     name: db1
-    memory: 4G
-    memory_max: 16G
+    memory: 1G
+    memory_max: 8G
     vcpus: 2
     vcpus_max: 8
     disks:
@@ -108,13 +108,13 @@ EXAMPLES = r"""
 - name: It grows now, without a restart
   pvc.cluster.vm:
     name: db1
-    memory: 8G
+    memory: 2G
     vcpus: 4
 
 - name: A node's graphics processor, as node3 has declared it, and pages of one gigabyte
   pvc.cluster.vm:
     name: render1
-    memory: 32G
+    memory: 2G
     devices: {host: [gpu]}
     xml: |
       <domain>

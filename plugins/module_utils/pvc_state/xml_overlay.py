@@ -113,7 +113,8 @@ def _problems(domain: Element) -> Iterator[tuple[str, str]]:
         if parent.tag != "devices" and len(tags) > len(set(tags)):
             yield f"<{parent.tag}> has an element twice", "give each once"
     for element in domain.iterfind("devices//*"):
-        if element.tag in _OPENS:
+        paths = [value for value in (element.text or "", *element.attrib.values()) if value.strip().startswith("/")]
+        if element.tag in _OPENS or paths:
             yield f"<{element.tag}> names something on the node", "leave it out"
         if element.tag == "audio" and element.get("type") != "none":
             yield "<audio> of that type is sound of the node", 'give type="none"'

@@ -77,6 +77,10 @@ def test_what_is_right(text: str) -> None:
             "<domain><devices><input type='evdev'><source dev='/dev/input/event1'/></input></devices></domain>",
             "<source> names something on the node",
         ),
+        (
+            "<domain><devices><video><model type='virtio'/><driver rendernode='/dev/dri/a'/></video></devices></domain>",
+            "<driver> names something on the node",
+        ),
         ("<domain><devices><audio id='1' type='file'/></devices></domain>", "<audio> of that type"),
         ("<domain><cpu/><cpu/></domain>", "has an element twice"),
         ("<domain><devices/><devices><disk/></devices></domain>", "has an element twice"),
