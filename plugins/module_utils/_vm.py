@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from ._module import given, mebibytes, size_in_bytes
 from .pvc_state.plan_vm_actions import ACTIONS
-from .pvc_state.records import MIGRATION_METHODS, WANTED, Boot, DiskLimits
+from .pvc_state.records import MIGRATION_METHODS, PLACEMENTS, WANTED, Boot, DiskLimits
 from .pvc_state.requests import (
     UNSET,
     CloneRequest,
@@ -111,6 +111,8 @@ _VM = {
     "secure_boot": {"type": "bool"},
     "xml": {"type": "str"},
     "delete_volumes": {"type": "bool"},
+    "placement": {"type": "str", "choices": ["", *PLACEMENTS]},
+    "force": {"type": "bool"},
     "protected_tags": {"type": "list", "elements": "str"},
     "remove_tags": {"type": "list", "elements": "str"},
     "metadata": {"type": "dict"},

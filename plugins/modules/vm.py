@@ -54,12 +54,12 @@ EXAMPLES = r"""
 
 - name: Three workers as one transaction, on volumes that exist
   pvc.cluster.vm:
-    memory: 4G
+    memory: 2G
     nics: [{bridge: br0}]
     vms:
       - {name: worker1, disks: [{pool: fast, volume: worker1-root}]}
       - {name: worker2, disks: [{pool: fast, volume: worker2-root}]}
-      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 8G}
+      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 4G}
 
 - name: A diskless appliance
   pvc.cluster.vm:
@@ -85,41 +85,33 @@ EXAMPLES = r"""
 - name: A Windows server with a screen, that boots only what is signed
   pvc.cluster.vm:
     name: win1
-    memory: 4G
+    memory: 2G
     vcpus: 4
     cpu: {sockets: 1, cores: 4, threads: 1}
     firmware: uefi
     secure_boot: true
     devices: {video: vga, graphics: vnc, tpm: true}
     disks: [{size: 60G, bus: scsi}]
-    nics: [{bridge: br0, model: e1000e}]
 
-- name: A database that can grow while it runs, with a disk that does not starve the others
+- name: A database that can grow to four times its size while it runs, with a disk that does not starve the others
   pvc.cluster.vm:
     name: db1
     memory: 1G
-    memory_max: 8G
+    memory_max: 4G
     vcpus: 2
     vcpus_max: 8
-    disks:
-      - {size: 20G}
-      - {size: 200G, cache: none, iothread: true, limits: {write_iops: 2000}}
-
-- name: It grows now, without a restart
-  pvc.cluster.vm:
-    name: db1
-    memory: 2G
-    vcpus: 4
+    disks: [{size: 20G}, {size: 200G, cache: none, iothread: true, limits: {write_iops: 2000}}]
 
 - name: A node's graphics processor, as node3 has declared it, and pages of one gigabyte
   pvc.cluster.vm:
     name: render1
-    memory: 2G
+    memory: 1G
     devices: {host: [gpu]}
     xml: |
       <domain>
         <memoryBacking><hugepages><page size="1" unit="GiB"/></hugepages></memoryBacking>
       </domain>
+
 - name: Restart it, so that it gets the hardware that was changed
   pvc.cluster.vm:
     name: web1
@@ -181,15 +173,8 @@ vm:
       type: list
       elements: dict
       sample:
-        - bus: virtio
-          cache: writeback
-          discard: true
-          iothread: false
-          limits: {read_bytes: 0, read_iops: 0, write_bytes: 0, write_iops: 500}
-          pool: vms
-          size: 21474836480
-          source: ""
-          volume: web1-disk0
+        - {pool: vms, volume: web1-disk0, size: 21474836480, source: "", bus: virtio, cache: writeback, discard: true, iothread: false,
+           limits: {read_bytes: 0, read_iops: 0, write_bytes: 0, write_iops: 500}}
     nics:
       description: Its network interfaces, in order.
       type: list
@@ -243,6 +228,9 @@ vm:
       description: What happens when something fails.
       type: dict
       sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
+    placement:
+      description: What decides between nodes that all may run it. Empty when the cluster's settings do.
+      type: str
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
@@ -276,9 +264,9 @@ vm:
       description:
         - The node that may run it, and how often that right has changed hands.
         - While it is being moved, RV(ignore:to) is where to and RV(ignore:why) for what reason. RV(ignore:home) is the node that
-          it returns to when that takes VMs again. They are V(null) otherwise.
+          it returns to when that takes VMs again, or with RV(ignore:away) when a user says so. They are V(null) otherwise.
       type: dict
-      sample: {epoch: 1, home: null, node: node1, to: null, why: ""}
+      sample: {away: false, epoch: 1, home: null, node: node1, to: null, why: ""}
     waiting:
       description: Why it does not run elsewhere although its node is gone. V(null) when its node is not fenced.
       type: str
@@ -288,6 +276,7 @@ vm:
       sample:
         console: /var/log/libvirt/qemu/web1-console.log
         generation: 1
+        moved: ""
         node: node1
         node_alive: true
         reason: runs

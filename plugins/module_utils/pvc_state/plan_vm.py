@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from . import (
+    admission,
     hardware_changes,
     node_limits,
     paths,
@@ -22,7 +23,7 @@ from . import (
 )
 from .codec import Stored, encode
 from .plan import Change, Plan, guard
-from .records import Claim, Vm
+from .records import PLACEMENTS, Claim, Vm
 from .requests import UNSET, VmRequest
 from .snapshot import Snapshot
 from .store import Create, Op, Set
@@ -57,6 +58,7 @@ class _Work:
                 self.users.hold(name, vm_parting.held(snapshot, name, stored.value))
         self.vms = dict(snapshot.vms)
         self.claims = dict(snapshot.claims)
+        self.grown: dict[str, bool] = {}
         self.rules = dict(snapshot.rules)
         self.changes: list[Change] = []
         self.groups: list[tuple[Op, ...]] = []
@@ -90,6 +92,7 @@ class _Work:
             claims=MappingProxyType(self.claims),
             rules=MappingProxyType(self.rules),
         )
+        admission.admit(self.snapshot, after, self.grown, self.why)
         return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
 
     def _create(self, check: VmChecker, request: VmRequest) -> None:
@@ -116,6 +119,7 @@ class _Work:
             Create(paths.claim(name), encode(claim)),
             Create(paths.assigned(node, name)),
         )
+        self.grown[name] = _forced(check, request)
         self._change(name, None, desired_vm(vm), f"created on {node}: {reason}", ops)
 
     def _update(self, check: VmChecker, request: VmRequest, before: Present) -> None:
@@ -138,6 +142,8 @@ class _Work:
         hardware = hardware_changes.differ(old, vm)
         vm = dataclasses.replace(vm, generation=generation, definition=generation if hardware else old.definition)
         self.users.add(name, vm)
+        if admission.grows(old, vm):
+            self.grown[name] = _forced(check, request)
         observed = vm_status(self.snapshot, name)
         later: tuple[str, ...] = ()
         if vm.state == "started" and observed is not None and observed.state in LIVE and vm.restart == old.restart:
@@ -259,11 +265,17 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm, *, new: bool =
         )
     if request.migration is not UNSET:
         values["migration"] = check.migration(request.migration, base.migration)
+    if request.placement is not UNSET:
+        values["placement"] = check.choice("placement", request.placement, ("", *PLACEMENTS))
     if request.ha is not UNSET:
         values["ha"] = check.ha(request.ha, base.ha)
     vm = dataclasses.replace(base, **values)
     vm_hardware_options.together(check, vm)
     return vm
+
+
+def _forced(check: VmChecker, request: VmRequest) -> bool:
+    return request.force is not UNSET and check.truth("force", request.force)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ LAYERS = (
     frozenset({"history"}),
     frozenset(
         {
+            "admission",
             "cpu_fit",
             "ha_budget",
             "hardware_changes",
@@ -39,6 +40,7 @@ LAYERS = (
             "rule_book",
             "scores",
             "shares",
+            "spare",
             "spread",
             "views",
             "vm_hardware_options",
