@@ -24,7 +24,7 @@ from .events import (
     TreeSeen,
     Written,
 )
-from .view import Attempt, LeadView, Presence
+from .view import Attempt, Evenness, LeadView, Presence
 from .written import made, over, standing
 
 T = TypeVar("T")
@@ -57,7 +57,8 @@ def absorb(now: float, view: LeadView, event: LeadEvent) -> LeadView:
         case Elected():
             # what was tried under another leader's eyes may work now
             doubts = {name: attempt for name, attempt in view.attempts.items() if name.startswith("doubt ")}
-            return replace(view, epoch=event.epoch, elected_at=now, attempts=doubts, said={}, written={})
+            view = replace(view, attempts=doubts, said={}, written={}, evenness=Evenness())
+            return replace(view, epoch=event.epoch, elected_at=now)
         case Deposed():
             return replace(view, epoch=None, snapshot=None, written={})
         case TreeSeen():
