@@ -333,14 +333,14 @@ def drains_are_told_as_they_are() -> None:
         stage["node4"].power_cut()
 
     for trouble in (lambda _stage: None, leader_is_gone, target_is_gone, one_is_gone):
-        stage = Stage(3, 2, vms=10, rules=[Rule("apart", ("vm4", "vm5"))])
+        stage = Stage(3, 2, vms=10, rules=[Rule("apart", ("vm4", "vm5"))], orders={"move": 2.5})
         stage.advance(10.0)
         empty = ("node4", "node5")
         for node in empty:
             stage.node_state(node, "drained")
         stage.advance(0.2)
         trouble(stage)
-        for _second in range(60):
+        for _second in range(90):
             stage.advance(1.0)
             if stage.is_down:
                 continue
