@@ -57,8 +57,8 @@ def absorb(now: float, view: LeadView, event: LeadEvent) -> LeadView:
         case Elected():
             # what was tried under another leader's eyes may work now
             doubts = {name: attempt for name, attempt in view.attempts.items() if name.startswith("doubt ")}
-            view = replace(view, attempts=doubts, said={}, written={}, evenness=Evenness())
-            return replace(view, epoch=event.epoch, elected_at=now)
+            fresh = replace(view, epoch=event.epoch, elected_at=now, attempts=doubts)
+            return replace(fresh, said={}, written={}, evenness=Evenness())
         case Deposed():
             return replace(view, epoch=None, snapshot=None, written={})
         case TreeSeen():
