@@ -136,3 +136,9 @@ def test_names_of_many_disks() -> None:
     assert [disk_name(index) for index in (0, 1, 25, 26, 27, 51, 52, 701, 702)] == [
         *("vda", "vdb", "vdz", "vdaa", "vdab", "vdaz", "vdba", "vdzz", "vdaaa")
     ]
+
+
+def test_a_guest_that_was_paused_before_it_was_moved_is_marked_so() -> None:
+    marked = Mark("web1", 3, 1, arriving=True, paused=True)
+    assert read_mark(mark_xml(marked).replace("<vm", '<vm xmlns="urn:pvc:node-agent:1"')) == marked
+    assert read_mark(mark_xml(Mark("web1", 3, 1))) == Mark("web1", 3, 1)
