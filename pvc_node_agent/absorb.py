@@ -40,6 +40,7 @@ from .events import (
     HypervisorDown,
     HypervisorUp,
     LeaveSeen,
+    LoadsSeen,
     Overdue,
     PolicySeen,
     ServicesSeen,
@@ -106,6 +107,8 @@ def absorb(now: float, view: View, event: Event) -> View:
             return _ended(view, event.vm, event.cause)
         case FactsSeen():
             return replace(view, facts=event.facts)
+        case LoadsSeen():
+            return replace(view, loads=event.loads)
         case ServicesSeen():
             return replace(view, services=dated(view.services, event.kind, event.services, event.at))
         case Overdue():

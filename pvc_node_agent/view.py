@@ -345,6 +345,7 @@ class View:
         shutdown_policy: of the cluster, one of SHUTDOWN_POLICIES, as read last.
         storage: whether Ceph serves this node.
         leaving: set when the machine shuts down.
+        loads: processors and MiB that guests on this node use, by VM, as measured last.
     """
 
     node: str
@@ -366,6 +367,7 @@ class View:
     said: str = ""
     decided: Mapping[str, Decided] = field(default_factory=dict)
     services: Services = Services()
+    loads: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
     def after(self, outcome: Outcome) -> View:
         """The view once the effects of a step are under way."""

@@ -181,6 +181,18 @@ options:
         description:
           - With O(state=absent), whether to delete the VM's volumes, too. All data on them is lost, snapshots of the VM included.
         type: bool
+      placement: &placement
+        description:
+          - What decides between nodes that all may run the VM, as O(pvc.cluster.settings#module:placement) does for the others.
+          - The empty string, the default of a new VM, leaves it to the cluster's settings.
+        type: str
+        choices: ["", free_memory, fewest_vms, configured_size, free_share, fewest_vcpus, measured_load, balanced]
+      force: &force
+        description:
+          - Whether the VM may be created, started or made larger even if no room would then be left for the VMs of a node that
+            dies (O(pvc.cluster.settings#module:spare_nodes)). It still needs room on its own node.
+          - Holds for this task only.
+        type: bool
       protected_tags: &protected_tags
         description:
           - Tags that O(tags) does not take away; only O(remove_tags) does, by name. They need not be listed in O(tags).
@@ -233,6 +245,8 @@ options:
   migration: *migration
   ha: *ha
   delete_volumes: *delete_volumes
+  placement: *placement
+  force: *force
   protected_tags: *protected_tags
   remove_tags: *remove_tags
   metadata: *metadata

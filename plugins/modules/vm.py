@@ -54,12 +54,12 @@ EXAMPLES = r"""
 
 - name: Three workers as one transaction, on volumes that exist
   pvc.cluster.vm:
-    memory: 4G
+    memory: 2G
     nics: [{bridge: br0}]
     vms:
       - {name: worker1, disks: [{pool: fast, volume: worker1-root}]}
       - {name: worker2, disks: [{pool: fast, volume: worker2-root}]}
-      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 8G}
+      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 4G}
 
 - name: A diskless appliance
   pvc.cluster.vm:
@@ -170,6 +170,9 @@ vm:
       description: What happens when something fails.
       type: dict
       sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
+    placement:
+      description: What decides between nodes that all may run it. Empty when the cluster's settings do.
+      type: str
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool

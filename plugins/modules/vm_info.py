@@ -110,6 +110,9 @@ vms:
       description: What happens when something fails.
       type: dict
       sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
+    placement:
+      description: What decides between nodes that all may run it. Empty when the cluster's settings do.
+      type: str
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool

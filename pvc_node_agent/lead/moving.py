@@ -24,15 +24,15 @@ from .work import Work
 PER_NODE = 2
 
 
-def move(work: Work, assumed: Mapping[str, str]) -> None:
-    """Begin, give up and forget moves.
+def move(work: Work, assumed: Mapping[str, str]) -> bool:
+    """Begin, give up and forget moves; returns whether all is calm: nothing moves, is to move, or is kept from it.
 
     Args:
         assumed: VMs that are being recovered, with where they go.
     """
     under_way = _under_way(work)
     if work.policy.maintenance:
-        return
+        return False
     plan = plan_moves(work.snapshot, assumed)
     for vm in plan.mended:
         _forget_tries(work, vm)
@@ -44,6 +44,14 @@ def move(work: Work, assumed: Mapping[str, str]) -> None:
         _begin(work, wish, under_way)
     for vm, why in plan.blocked.items():
         work.say(f"vm {vm}", "cannot be moved", why, vm)
+    return not (under_way or assumed or plan.wishes or plan.blocked or plan.again)
+
+
+def spread_out(work: Work, wish: Wish) -> bool:
+    """Begin a move that nobody needs, while nothing else moves; returns whether it has begun."""
+    under_way: Counter[str] = Counter()
+    _begin(work, wish, under_way)
+    return bool(under_way)
 
 
 def _under_way(work: Work) -> Counter[str]:

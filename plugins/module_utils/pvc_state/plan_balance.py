@@ -23,7 +23,7 @@ from .node_limits import why_down
 from .placement import Placement
 from .records import Claim, Vm
 from .snapshot import Snapshot
-from .spread import Amounts, Spread, amounts, resources, sizes
+from .spread import Amounts, amounts, spread
 from .views import reports_now, vm_status
 
 #: VMs that are moved as one, by name.
@@ -117,11 +117,6 @@ def plan_balance(
     )
 
 
-def spread_of(snapshot: Snapshot) -> float:
-    """How unevenly the nodes are loaded now."""
-    return _Work(snapshot, 1.0, 0.0, False).spread.value
-
-
 class _Candidate(NamedTuple):
     """A move, or an exchange. spread: after it."""
 
@@ -154,22 +149,14 @@ class _Work:
         self.short_of_room = False
         self._even, self._cold = even, cold
         self._min_gain = min_gain * min(1.0, 2.0 / max(len(self.placement.open), 1))
-        kinds = resources(snapshot)
-        self.spread = Spread(kinds, {node: sizes(snapshot, node, kinds) for node in self.placement.open})
+        self.spread = spread(snapshot)
         self._movers: dict[str, _Mover] = {}
-        self._on: dict[str, list[str]] = {node: [] for node in self.placement.open}
+        self._on: dict[str, list[str]] = {node: [] for node in self.spread.has}
         self._refused: set[tuple[str, str]] = set()
-        takes: dict[str, Amounts] = {}
-        for name, stored in snapshot.vms.items():
-            claim = _claim(snapshot, name)
-            if stored.value is not None and claim is not None:
-                takes[name] = amounts(stored.value, vm_status(snapshot, name), kinds)
-                self.spread.add(claim.to or claim.node, takes[name])
-        self.spread.settle()
-        self._collect(takes)
+        self._collect()
 
     def loads(self) -> Mapping[str, Mapping[str, float]]:
-        return MappingProxyType({node: self.spread.shares(node) for node in self.placement.open})
+        return MappingProxyType({node: self.spread.shares(node) for node in self.spread.has})
 
     def improve(self, stage: int, left: int) -> None:
         """Make moves that can be under way together until none is worth it."""
@@ -195,9 +182,9 @@ class _Work:
 
     # --- who may be moved -----------------------------------------------------------------------------------------------
 
-    def _collect(self, takes: Mapping[str, Amounts]) -> None:
+    def _collect(self) -> None:
         seen: set[str] = set()
-        for name in sorted(takes):
+        for name in sorted(self.snapshot.vms):
             claim, vm = _claim(self.snapshot, name), self.snapshot.vms[name].value
             if name in seen or claim is None or vm is None or claim.node not in self._on:
                 continue
@@ -207,9 +194,12 @@ class _Work:
             if against:
                 self.staying.update(dict.fromkeys(unit, against))
                 continue
-            together = tuple(map(sum, zip(*(takes[one] for one in unit), strict=True)))
+            together = tuple(map(sum, zip(*(self._takes(one, unit[one]) for one in unit), strict=True)))
             self._movers[name] = _Mover(unit, together, claim.node)
             self._on[claim.node].append(name)
+
+    def _takes(self, name: str, vm: Vm) -> Amounts:
+        return amounts(vm, vm_status(self.snapshot, name), self.spread.kinds)
 
     def _unit(self, name: str, vm: Vm) -> Unit:
         """A VM, and those that are kept together with it."""
@@ -238,6 +228,8 @@ class _Work:
                 return f"{who} is bound to {vm.node} by its option node"
             if claim.to:
                 return f"{who} is on its way to {claim.to}"
+            if claim.home:
+                return f"{who} is to return to {claim.home}"
             if why_down(self.snapshot, claim.node) or not reports_now(self.snapshot, claim.node):
                 return f"{claim.node} does not report"
             if status is None or status.state != "running" or status.generation < vm.generation:

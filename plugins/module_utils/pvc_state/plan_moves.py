@@ -77,6 +77,7 @@ def plan_moves(snapshot: Snapshot, assumed: Mapping[str, str] | None = None) -> 
     work.separate(sorted(units, key=_cost))
     for unit in units:
         work.improve(unit)
+    work.leave()
     return Moves(
         tuple(work.wishes.values()),
         MappingProxyType(work.blocked),
@@ -118,6 +119,7 @@ class _Work:
         self.wishes: dict[str, Wish] = {}
         self.blocked: dict[str, str] = {}
         self.again: dict[str, Wish] = {}
+        self.fixed: dict[str, str] = {}
         for name, node in assumed.items():
             stored = snapshot.vms.get(name)
             if stored is not None and stored.value is not None:
@@ -178,6 +180,14 @@ class _Work:
         elif best is not None:
             self._wish(unit, best, f"{best.node} is preferred to {here}")
 
+    def leave(self) -> None:
+        """Say what is wrong with those that are not moved, once all others are where they go."""
+        for name, why in self.fixed.items():
+            vm = self.snapshot.vms[name].value
+            trouble = vm and (self._trouble({name: vm}) or self._conflict({name: vm}))
+            if trouble:
+                self.blocked[name] = f"{trouble}, but {why}"
+
     def mended(self) -> Iterator[str]:
         """VMs that run, with nodes in their claims on which they did not start, and to which nothing draws them."""
         for name, vm in self.movable.items():
@@ -202,8 +212,7 @@ class _Work:
             given_up = status is not None and status.state == "failed" and status.generation >= vm.generation
             fixed = "" if given_up else why_fixed(vm)
             if fixed:
-                if draining:
-                    self.blocked[name] = f"{claim.node} {draining}, but {fixed}"
+                self.fixed[name] = fixed
             elif not given_up or self._fails(name, vm):
                 self.movable[name] = vm
             elif draining:

@@ -33,6 +33,7 @@ def desired_vm(vm: Vm) -> dict[str, Any]:
         "shutdown_timeout": vm.shutdown_timeout,
         "migration": asdict(vm.migration),
         "ha": asdict(vm.ha),
+        "placement": vm.placement,
         "delete_volumes": vm.delete_volumes,
         "protected_tags": list(vm.protected),
         "metadata": dict(vm.metadata),

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from pvc_state.plan_balance import Balance, plan_balance, spread_of
+from pvc_state.plan_balance import Balance, plan_balance
 from pvc_state.records import Migration, Settings
 from pvc_state.snapshot import Snapshot
+from pvc_state.spread import spread
 from pvc_state.views import vm_status
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, moved, situation
 from tests.unit.plugins.module_utils.pvc_state.test_placing_properties import broken, overcommitted, situations
@@ -84,7 +85,7 @@ def test_nothing_is_proposed_for_nodes_that_are_even() -> None:
     for node in made.nodes:
         running(made, f"on-{node}", node)
     assert plan_balance(made.snapshot).moves == ()
-    assert spread_of(made.snapshot) == pytest.approx(0.0, abs=1e-6)
+    assert spread(made.snapshot).value == pytest.approx(0.0, abs=1e-6)
     assert plan_balance(situation(0).snapshot).moves == ()
 
 
@@ -93,6 +94,7 @@ def test_nothing_is_proposed_for_nodes_that_are_even() -> None:
     [
         ({"bound": "node1"}, "it is bound to node1 by its option node"),
         ({"to": "node2"}, "it is on its way to node2"),
+        ({"home": "node2"}, "it is to return to node2"),
         ({"migration": Migration("shutdown")}, "it cannot be moved while it runs"),
         ({"migration": Migration("none")}, "it cannot be moved while it runs"),
         ({"state": "ignored"}, "it is ignored"),

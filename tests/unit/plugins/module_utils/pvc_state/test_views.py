@@ -40,6 +40,7 @@ def test_a_vm_shows_what_is_wanted_claimed_and_observed(cluster: Cluster) -> Non
         "shutdown_timeout": 90,
         "migration": {"method": "live", "max_downtime": 300, "bandwidth": 0, "auto_converge": True, "post_copy": False},
         "ha": {"max_local_restarts": 3, "max_moves": 1, "priority": 0, "failback": True, "power_off": False},
+        "placement": "",
         "delete_volumes": False,
         "protected_tags": [],
         "metadata": {},
