@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from .codec import Stored
+from .cpu_fit import misfits
 from .node_limits import why_down
 from .placement import Placement
 from .records import Claim, Vm
@@ -315,6 +316,9 @@ class _Work:
         against = placement.ranks(unit, to) > placement.ranks(unit, node) or any(
             to in (*_tried(self.snapshot, one, vm), _failed(self.snapshot, one)) for one, vm in unit.items()
         )
+        if not against and all(vm.live for vm in unit.values()):
+            against = to in misfits(self.snapshot, unit)
+        against = against or placement.preferred(unit, to) is not None
         if not against and placement.why_not(unit, to):
             against = self.short_of_room = True
         if against:
