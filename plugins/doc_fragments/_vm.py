@@ -147,8 +147,8 @@ options:
             type: bool
           post_copy:
             description:
-              - Whether the guest may run on at the target before all of its memory has arrived there, when a live move does not
-                end otherwise. The guest is lost if one of the nodes is lost in that time. Not the default of a new VM.
+              - Whether the guest may run on at the target before all of its memory has arrived there. V(true) is refused. Nothing
+                runs before its claim has followed, and the guest would be lost if one of the nodes were lost in that time.
             type: bool
       ha: &ha
         description:
@@ -180,6 +180,18 @@ options:
       delete_volumes: &delete_volumes
         description:
           - With O(state=absent), whether to delete the VM's volumes, too. All data on them is lost, snapshots of the VM included.
+        type: bool
+      placement: &placement
+        description:
+          - What decides between nodes that all may run the VM, as O(pvc.cluster.settings#module:placement) does for the others.
+          - The empty string, the default of a new VM, leaves it to the cluster's settings.
+        type: str
+        choices: ["", free_memory, fewest_vms, configured_size, free_share, fewest_vcpus, measured_load, balanced]
+      force: &force
+        description:
+          - Whether the VM may be created, started or made larger even if no room would then be left for the VMs of a node that
+            dies (O(pvc.cluster.settings#module:spare_nodes)). It still needs room on its own node.
+          - Holds for this task only.
         type: bool
       protected_tags: &protected_tags
         description:
@@ -233,6 +245,8 @@ options:
   migration: *migration
   ha: *ha
   delete_volumes: *delete_volumes
+  placement: *placement
+  force: *force
   protected_tags: *protected_tags
   remove_tags: *remove_tags
   metadata: *metadata

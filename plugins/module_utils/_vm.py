@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from ._module import given, mebibytes, size_in_bytes
 from .pvc_state.plan_vm_actions import ACTIONS
-from .pvc_state.records import MIGRATION_METHODS, WANTED, Boot
+from .pvc_state.records import MIGRATION_METHODS, PLACEMENTS, WANTED, Boot
 from .pvc_state.requests import UNSET, CloneRequest, DiskRequest, HaRequest, MigrationRequest, NicRequest, VmRequest
 
 Options = Mapping[str, t.Any]
@@ -68,6 +68,8 @@ _VM = {
     "migration": {"type": "dict", "options": _MIGRATION},
     "ha": {"type": "dict", "options": _HA},
     "delete_volumes": {"type": "bool"},
+    "placement": {"type": "str", "choices": ["", *PLACEMENTS]},
+    "force": {"type": "bool"},
     "protected_tags": {"type": "list", "elements": "str"},
     "remove_tags": {"type": "list", "elements": "str"},
     "metadata": {"type": "dict"},

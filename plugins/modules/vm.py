@@ -54,12 +54,12 @@ EXAMPLES = r"""
 
 - name: Three workers as one transaction, on volumes that exist
   pvc.cluster.vm:
-    memory: 4G
+    memory: 2G
     nics: [{bridge: br0}]
     vms:
       - {name: worker1, disks: [{pool: fast, volume: worker1-root}]}
       - {name: worker2, disks: [{pool: fast, volume: worker2-root}]}
-      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 8G}
+      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 4G}
 
 - name: A diskless appliance
   pvc.cluster.vm:
@@ -170,6 +170,9 @@ vm:
       description: What happens when something fails.
       type: dict
       sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
+    placement:
+      description: What decides between nodes that all may run it. Empty when the cluster's settings do.
+      type: str
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
@@ -203,9 +206,9 @@ vm:
       description:
         - The node that may run it, and how often that right has changed hands.
         - While it is being moved, RV(ignore:to) is where to and RV(ignore:why) for what reason. RV(ignore:home) is the node that
-          it returns to when that takes VMs again. They are V(null) otherwise.
+          it returns to when that takes VMs again, or with RV(ignore:away) when a user says so. They are V(null) otherwise.
       type: dict
-      sample: {epoch: 1, home: null, node: node1, to: null, why: ""}
+      sample: {away: false, epoch: 1, home: null, node: node1, to: null, why: ""}
     waiting:
       description: Why it does not run elsewhere although its node is gone. V(null) when its node is not fenced.
       type: str
@@ -215,6 +218,7 @@ vm:
       sample:
         console: /var/log/libvirt/qemu/web1-console.log
         generation: 1
+        moved: ""
         node: node1
         node_alive: true
         reason: runs

@@ -110,6 +110,9 @@ vms:
       description: What happens when something fails.
       type: dict
       sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
+    placement:
+      description: What decides between nodes that all may run it. Empty when the cluster's settings do.
+      type: str
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
@@ -143,9 +146,9 @@ vms:
       description:
         - The node that may run it, and how often that right has changed hands.
         - While it is being moved, RV(ignore:to) is where to and RV(ignore:why) for what reason. RV(ignore:home) is the node that
-          it returns to when that takes VMs again. They are V(null) otherwise.
+          it returns to when that takes VMs again, or with RV(ignore:away) when a user says so. They are V(null) otherwise.
       type: dict
-      sample: {epoch: 1, home: null, node: node1, to: null, why: ""}
+      sample: {away: false, epoch: 1, home: null, node: node1, to: null, why: ""}
     waiting:
       description: Why it does not run elsewhere although its node is gone. V(null) when its node is not fenced.
       type: str
@@ -155,6 +158,7 @@ vms:
       sample:
         console: /var/log/libvirt/qemu/web1-console.log
         generation: 1
+        moved: ""
         node: node1
         node_alive: true
         reason: runs

@@ -13,6 +13,7 @@ from pvc_state.snapshot import Snapshot
 from ..view import Sentence
 from .effects import LeadEffect, key
 from .events import DeviceResult
+from .written import Writes
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class LeadView:
         busy: effects under way, by their key (``effects.key``).
         attempts: what failed and is tried again later, by the same keys.
         results: what devices have answered, by the same keys; each names the fence that it belongs to.
+        written: what this leader has written and no tree has shown yet.
         said: the last sentence about each subject, so that it is not repeated.
         evenness: of the nodes' loads.
         wall: the wall clock, for people (ISO 8601, UTC); set before each step.
@@ -92,6 +94,7 @@ class LeadView:
     busy: Mapping[str, LeadEffect] = field(default_factory=dict)
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     results: Mapping[str, DeviceResult] = field(default_factory=dict)
+    written: Writes = field(default_factory=dict)
     said: Mapping[str, str] = field(default_factory=dict)
     evenness: Evenness = Evenness()
     wall: str = ""

@@ -218,9 +218,11 @@ class Stage(Witness):
             if not claim.to:
                 return False
             stays = replace(claim, to="", why="", home="")
-            change: list[Op] = [Set(paths.claim(vm), codec.encode(stays), znode.version)]
-            change.append(Delete(paths.assigned(claim.to, vm), 0))
-            self.user.commit([*guard(load(self.user)), *change])
+            ops: list[Op] = [
+                Set(paths.claim(vm), codec.encode(stays), znode.version),
+                Delete(paths.assigned(claim.to, vm), 0),
+            ]
+            self.user.commit([*guard(load(self.user)), *ops])
         except (StoreError, CommitRefused):
             return False
         return True

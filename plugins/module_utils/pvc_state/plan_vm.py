@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from . import node_limits, paths, placement, plan_vm_actions, vm_rules
+from . import admission, node_limits, paths, placement, plan_vm_actions, vm_rules
 from .codec import Stored, encode
 from .plan import Change, Plan, guard
-from .records import Claim, Vm
+from .records import PLACEMENTS, Claim, Vm
 from .requests import UNSET, VmRequest
 from .snapshot import Snapshot
 from .store import Create, Op, Set
@@ -48,6 +48,7 @@ class _Work:
         self.users = vm_rules.Users(snapshot.vms)
         self.vms = dict(snapshot.vms)
         self.claims = dict(snapshot.claims)
+        self.grown: dict[str, bool] = {}
         self.rules = dict(snapshot.rules)
         self.changes: list[Change] = []
         self.groups: list[tuple[Op, ...]] = []
@@ -81,6 +82,7 @@ class _Work:
             claims=MappingProxyType(self.claims),
             rules=MappingProxyType(self.rules),
         )
+        admission.admit(self.snapshot, after, self.grown, self.why)
         return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
 
     def _create(self, check: VmChecker, request: VmRequest) -> None:
@@ -107,6 +109,7 @@ class _Work:
             Create(paths.claim(name), encode(claim)),
             Create(paths.assigned(node, name)),
         )
+        self.grown[name] = _forced(check, request)
         self._change(name, None, desired_vm(vm), f"created on {node}: {reason}", ops)
 
     def _update(self, check: VmChecker, request: VmRequest, before: Present) -> None:
@@ -129,6 +132,8 @@ class _Work:
         hardware = not vm_rules.same_hardware(old, vm, HARDWARE)
         vm = dataclasses.replace(vm, generation=generation, definition=generation if hardware else old.definition)
         self.users.add(name, vm)
+        if admission.grows(old, vm):
+            self.grown[name] = _forced(check, request)
         observed = vm_status(self.snapshot, name)
         later = hardware and vm.state == "started" and observed is not None and observed.state in LIVE
         parts = [_differences(desired_vm(old), desired_vm(vm)), *plan_vm_actions.acted(old, vm)]
@@ -245,9 +250,15 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm, *, new: bool =
         )
     if request.migration is not UNSET:
         values["migration"] = check.migration(request.migration, base.migration)
+    if request.placement is not UNSET:
+        values["placement"] = check.choice("placement", request.placement, ("", *PLACEMENTS))
     if request.ha is not UNSET:
         values["ha"] = check.ha(request.ha, base.ha)
     return dataclasses.replace(base, **values)
+
+
+def _forced(check: VmChecker, request: VmRequest) -> bool:
+    return request.force is not UNSET and check.truth("force", request.force)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

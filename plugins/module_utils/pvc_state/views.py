@@ -33,6 +33,7 @@ def desired_vm(vm: Vm) -> dict[str, Any]:
         "shutdown_timeout": vm.shutdown_timeout,
         "migration": asdict(vm.migration),
         "ha": asdict(vm.ha),
+        "placement": vm.placement,
         "delete_volumes": vm.delete_volumes,
         "protected_tags": list(vm.protected),
         "metadata": dict(vm.metadata),
@@ -227,6 +228,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "to": claim.to or None,
         "why": claim.why,
         "home": claim.home or None,
+        "away": claim.away,
     }
 
 
@@ -238,6 +240,7 @@ def _observed(snapshot: Snapshot, node: str, observed: VmStatus) -> dict[str, An
         "reason": observed.reason,
         "generation": observed.generation,
         "restarts": observed.restarts,
+        "moved": observed.moved,
         "console": observed.console,
     }
 

@@ -182,6 +182,13 @@ class VmChecker(Checker):
         for option in ("auto_converge", "post_copy"):
             if getattr(request, option) is not UNSET:
                 values[option] = self.truth(f"migration.{option}", getattr(request, option))
+        if values.get("post_copy"):
+            problem = (
+                "a guest that has been moved waits until its claim has followed, and with post-copy it could not wait"
+            )
+            self.refuse(
+                "migration.post_copy", problem, "leave it out; auto_converge or more max_downtime lets a move end, too"
+            )
         return dataclasses.replace(base, **values)
 
     def tags(self, values: Sequence[str], option: str = "tags") -> tuple[str, ...]:

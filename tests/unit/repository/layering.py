@@ -23,6 +23,7 @@ LAYERS = (
     frozenset({"history"}),
     frozenset(
         {
+            "admission",
             "cpu_fit",
             "ha_budget",
             "health",
@@ -37,6 +38,7 @@ LAYERS = (
             "rule_book",
             "scores",
             "shares",
+            "spare",
             "spread",
             "views",
             "vm_hardware_options",

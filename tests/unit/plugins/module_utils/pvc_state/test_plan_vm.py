@@ -134,7 +134,7 @@ def test_the_snapshot_to_come_is_the_snapshot_that_comes(cluster: Cluster) -> No
 
 
 def test_the_requests_of_one_plan_see_each_other(cluster: Cluster) -> None:
-    plan = cluster.plan(*(request(f"vm{index}", memory=1024) for index in range(6)))
+    plan = cluster.plan(*(request(f"vm{index}", memory=512) for index in range(6)))
     owners = [plan.after.owner(f"vm{index}") for index in range(6)]
     assert owners == ["node1", "node2"] * 3
 
