@@ -12,6 +12,8 @@ import pytest
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Set
 from ansible_collections.pvc.cluster.plugins.modules import (
+    balance,
+    balance_info,
     cluster_info,
     failover_info,
     fence_info,
@@ -198,6 +200,8 @@ EVERY_MODULE: list[tuple[Any, Options]] = [
     (fence_info, {}),
     (failover_info, {}),
     (cluster_info, {}),
+    (balance_info, {}),
+    (balance, {}),
 ]
 EACH = pytest.mark.parametrize(
     ("module", "options"), EVERY_MODULE, ids=[one.__name__.rpartition(".")[2] for one, _options in EVERY_MODULE]

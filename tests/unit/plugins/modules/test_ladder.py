@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pvc.cluster.plugins.modules import (
+    balance,
+    balance_info,
     cluster_info,
     failover_info,
     fence_info,
@@ -357,7 +359,16 @@ def test_every_module_has_a_ladder() -> None:
     }
     # what is no object that users make and remove; settings have a ladder of their own in test_settings, and moves in
     # test_vm_migrate
-    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info", "vm_migrate"}
+    others = {
+        "balance",
+        "balance_info",
+        "cluster_info",
+        "failover_info",
+        "fence_info",
+        "settings",
+        "settings_info",
+        "vm_migrate",
+    }
     assert climbed | others == {path.stem for path in MODULES.glob("*.py")}
 
 
@@ -371,6 +382,8 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
         (settings_info, {}, False),
         (fence_info, {"limit": 1}, False),
         (failover_info, {"only_problems": True}, False),
+        (balance_info, {}, False),
+        (balance, {"max_moves": 2}, False),
         (cluster_info, {"wait_timeout": 60}, False),
         (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
         (vm_migrate, {"name": "web1", "to": "node2"}, True),
