@@ -16,6 +16,7 @@ from pvc_state import paths
 from pvc_state.plan_moves import Wish, plan_moves
 from pvc_state.records import Claim, VmStatus
 from pvc_state.views import vm_status
+from pvc_state.vm_records import STUCK
 
 from .effects import ChangeClaim
 from .work import Work
@@ -65,7 +66,8 @@ def _under_way(work: Work) -> Counter[str]:
         if status is not None and status.refused == claim.to:
             _give_up(work, vm, claim, stored.version, status)
         else:
-            under_way.update((claim.node, claim.to))
+            if status is None or not status.reason.startswith(STUCK):
+                under_way.update((claim.node, claim.to))
             work.keep(f"vm {vm}")
     return under_way
 

@@ -281,6 +281,7 @@ class MoveRequest:
         home: ``remember`` the node where it is at home, to which it can return, or ``forget`` it; empty: forget it,
             unless that is just being emptied.
         force: although its migration.method is none.
+        why: for what reason; empty: a user wants it there.
     """
 
     name: str
@@ -289,3 +290,4 @@ class MoveRequest:
     method: str = ""
     home: str = ""
     force: bool = False
+    why: str = ""

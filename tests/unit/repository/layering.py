@@ -26,8 +26,10 @@ LAYERS = (
             "admission",
             "cpu_fit",
             "ha_budget",
+            "hardware_changes",
             "health",
             "health_view",
+            "host_devices",
             "node_limits",
             "node_options",
             "occupancy",
@@ -44,7 +46,9 @@ LAYERS = (
             "views",
             "vm_hardware_options",
             "vm_options",
+            "vm_parting",
             "vm_rules",
+            "xml_overlay",
         }
     ),
 )

@@ -12,6 +12,8 @@ import pytest
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Set
 from ansible_collections.pvc.cluster.plugins.modules import (
+    balance,
+    balance_info,
     cluster_info,
     failover_info,
     fence_info,
@@ -96,6 +98,29 @@ VM_CASES = {
     "another place for a VM that is left alone": Case(
         {"name": "web1", "state": "ignored", "node": "node2"}, "vm web1", "node", "its state is ignored"
     ),
+    "impossible topology": Case(
+        {"name": "new", "memory": 64, "vcpus": 4, "cpu": {"sockets": 3, "cores": 1, "threads": 1}},
+        "vm new",
+        "cpu",
+        "3 sockets of 1 cores of 1 threads are 3 vCPUs, but vcpus is 4",
+    ),
+    "memory above its limit": Case(
+        {"name": "web1", "memory": "4G", "memory_max": "2G"}, "vm web1", "memory", "more than memory_max, 2048 MiB"
+    ),
+    "limit of memory in words": Case({"name": "web1", "memory_max": "much"}, "vm web1", "memory_max", "'much'"),
+    "secure boot with a BIOS": Case({"name": "web1", "secure_boot": True}, "vm web1", "secure_boot", "firmware bios"),
+    "unknown device of the node": Case(
+        {"name": "web1", "devices": {"host": ["gpu"]}}, "vm web1", "devices.host[0]", "has no device gpu"
+    ),
+    "XML of what the product owns": Case(
+        {"name": "web1", "xml": "<domain><memory>1</memory></domain>"}, "vm web1", "xml", "that is option memory"
+    ),
+    "XML with entities": Case(
+        {"name": "web1", "xml": "<!DOCTYPE a [<!ENTITY b 'c'>]><domain/>"}, "vm web1", "xml", "a document type"
+    ),
+    "a feature that is neither here nor there": Case(
+        {"name": "web1", "cpu": {"features": {"vmx": "maybe"}}}, "vm web1", "cpu.features.vmx", "'maybe'"
+    ),
     "volumes of a VM that stays": Case({"name": "web1", "delete_volumes": True}, "vm web1", "delete_volumes", "absent"),
 }
 
@@ -105,6 +130,12 @@ NODE_CASES = {
     "reserve in words": Case({"name": "node1", "memory_reserve": "some"}, "node node1", "memory_reserve", "'some'"),
     "removal of a node with VMs": Case({"name": "node1", "state": "absent"}, "node node1", "state", "web1"),
     "another cluster's name": Case({"name": "node1", "cluster_name": "other"}, "cluster", "cluster_name", "lab"),
+    "a device at no address": Case(
+        {"name": "node1", "devices": [{"name": "gpu", "kind": "pci", "address": "65:00.0"}]},
+        "node node1",
+        "devices[0].address",
+        "lspci",
+    ),
     "the same node twice": Case({"nodes": [{"name": "new"}, {"name": "new"}]}, "node new", "name", "twice"),
 }
 
@@ -169,6 +200,8 @@ EVERY_MODULE: list[tuple[Any, Options]] = [
     (fence_info, {}),
     (failover_info, {}),
     (cluster_info, {}),
+    (balance_info, {}),
+    (balance, {}),
 ]
 EACH = pytest.mark.parametrize(
     ("module", "options"), EVERY_MODULE, ids=[one.__name__.rpartition(".")[2] for one, _options in EVERY_MODULE]

@@ -19,6 +19,8 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import Evidence, Fence
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create
 from ansible_collections.pvc.cluster.plugins.modules import (
+    balance,
+    balance_info,
     cluster_info,
     failover_info,
     fence_info,
@@ -39,6 +41,8 @@ from tests.unit.plugins.modules.harness import Cluster
 MODULES = {
     f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module
     for module in (
+        balance,
+        balance_info,
         cluster_info,
         failover_info,
         fence_info,
@@ -64,6 +68,8 @@ FENCE = Fence(
 )
 PREFERS = {"name": "web", "kind": "node_preference", "vms": ["web1"], "nodes": [{"name": "node1", "priority": 1}]}
 BMC = {"name": "bmc", "kind": "ipmi", "address": "10.0.3.11", "credential": "bmc", "options": {"cipher_suite": 17}}
+
+ERROR = {"problem", "object", "option", "remedy"}
 
 
 def documented(text: str, key: str) -> dict[str, Any]:
@@ -96,6 +102,9 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
         cluster.store.commit([Create(paths.fence("node2"), encode(FENCE))])
         keys_agree(cluster.ok(fence_info, {})["fences"][0], documented(fence_info.RETURN, "fences"))
         keys_agree(cluster.ok(failover_info, {})["failovers"][0], documented(failover_info.RETURN, "failovers"))
+        spread = cluster.ok(balance_info, {})
+        assert spread.keys() - {"changed", "invocation"} == yaml.safe_load(balance_info.RETURN).keys() - ERROR
+        keys_agree(spread["nodes"][0], documented(balance_info.RETURN, "nodes"))
         fenced = cluster.ok(node_info, {"names": ["node2"]})["nodes"][0]["fenced"]
         assert {"node", *fenced} == set(documented(cluster_info.RETURN, "cluster")["fenced"]["sample"][0])
         health = cluster.ok(cluster_info, {})["cluster"]

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pvc.cluster.plugins.modules import (
+    balance,
+    balance_info,
     cluster_info,
     failover_info,
     fence_info,
@@ -99,6 +101,39 @@ LADDERS = {
         create={"memory": 512, "state": "stopped", "boot": {"kernel": "/srv/vmlinuz", "cmdline": "quiet"}},
         change={"node": "node2"},
         reset={"node": ""},
+    ),
+    "its hardware": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={
+            "memory": 512,
+            "memory_max": "2G",
+            "vcpus": 2,
+            "vcpus_max": 4,
+            "cpu": {"model": "", "sockets": 1, "cores": 2, "threads": 2, "features": {"vmx": "disable"}},
+            "devices": {"video": "virtio", "graphics": "vnc", "watchdog": "reset", "tpm": True, "rng": False},
+            "machine": "q35",
+            "firmware": "uefi",
+            "secure_boot": True,
+            "xml": "<domain><clock offset='localtime'/></domain>",
+            "disks": [{"size": "10G", "bus": "scsi", "cache": "none", "limits": {"write_iops": 100}}],
+            "nics": [{"bridge": "br0", "link": False}],
+        },
+        change={"devices": {"graphics": "none", "video": "none"}},
+        reset={"devices": {"graphics": "vnc", "video": "virtio"}},
+    ),
+    "a fragment of XML": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={"memory": 512},
+        change={"xml": "<domain><pm><suspend-to-mem enabled='no'/></pm></domain>"},
+        reset={"xml": ""},
     ),
     "many vms": Ladder(
         module=vm,
@@ -191,6 +226,21 @@ LADDERS = {
         },
         change={"fence": [BMC]},
         reset={"fence": []},
+    ),
+    "its devices for VMs": Ladder(
+        module=node,
+        info=node_info,
+        objects=("node", "nodes"),
+        names=("node9",),
+        same={"name": "node9"},
+        create={"memory_reserve": 512},
+        change={
+            "devices": [
+                {"name": "gpu", "kind": "pci", "address": "0000:65:00.0"},
+                {"name": "key", "kind": "usb", "address": "046d:0825"},
+            ]
+        },
+        reset={"devices": []},
     ),
     "many nodes": Ladder(
         module=node,
@@ -309,7 +359,16 @@ def test_every_module_has_a_ladder() -> None:
     }
     # what is no object that users make and remove; settings have a ladder of their own in test_settings, and moves in
     # test_vm_migrate
-    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info", "vm_migrate"}
+    others = {
+        "balance",
+        "balance_info",
+        "cluster_info",
+        "failover_info",
+        "fence_info",
+        "settings",
+        "settings_info",
+        "vm_migrate",
+    }
     assert climbed | others == {path.stem for path in MODULES.glob("*.py")}
 
 
@@ -323,6 +382,8 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
         (settings_info, {}, False),
         (fence_info, {"limit": 1}, False),
         (failover_info, {"only_problems": True}, False),
+        (balance_info, {}, False),
+        (balance, {"max_moves": 2}, False),
         (cluster_info, {"wait_timeout": 60}, False),
         (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
         (vm_migrate, {"name": "web1", "to": "node2"}, True),
