@@ -27,6 +27,10 @@ from .view import Domain, DomainState
 _MOVABLE = (DomainState.RUNNING, DomainState.PAUSED)
 
 
+#: States in which a guest that has arrived runs on.
+_RUNS_ON = ("started", "ignored")
+
+
 class Owned(Answer):
     """One decision about what the user, or the leader, wants of the VM."""
 
@@ -34,15 +38,16 @@ class Owned(Answer):
         case = self.case
         if case.hypervisor:
             return self._unknown()
+        if case.domain is None and self.memory.moved and not case.standing.fixed:
+            # whatever is wanted of it by now
+            return self._give_away(self.memory.moved, self._wherefore(self.memory.moved))
+        if case.domain is not None and case.domain.state is DomainState.ARRIVED and self.record.state in _RUNS_ON:
+            # wherever it is to go next, it runs on here first
+            return self._keep_running(case.domain)
         if self.record.state == "ignored":
             return self._ignored()
         if case.domain is not None and self._is_called_off(case.domain):
             return self._call_off(case.domain)
-        if case.domain is None and self.memory.moved and self.record.state != "absent" and not case.standing.fixed:
-            return self._give_away(self.memory.moved, self._wherefore(self.memory.moved))
-        if case.domain is not None and case.domain.state is DomainState.ARRIVED and self.record.state == "started":
-            # wherever it is to go next, it runs on here first
-            return self._keep_running(case.domain)
         moves = self.claim.to not in ("", case.node) and self.record.state != "absent" and not case.standing.fixed
         if moves and not (case.domain is None and self._refused()):
             return self._move(self.claim.to)
@@ -291,6 +296,8 @@ class Owned(Answer):
             begun = case.now
             self._remember(stopping_since=begun, press_at=begun, trouble="", retry_at=0.0, attempts=0)
         deadline = begun + self.record.shutdown_timeout
+        if domain.state is DomainState.ARRIVED:
+            deadline = begun  # it does not run, and so hears nothing
         generation = self._old_generation()
         wanted = why or f"wanted {self.record.state}"
         if case.busy is not None:
@@ -299,7 +306,7 @@ class Owned(Answer):
             waiting = self._pause("stopping", generation)
             if waiting:
                 return waiting
-            why = f"{wanted}, and the guest did not power off within {self.record.shutdown_timeout} s"
+            why = f"{wanted}, and the guest did not power off within {deadline - begun:g} s"
             effect = DestroyDomain(case.vm, self.right, domain.uuid)
             return self._verdict("stopping", generation, why, effect, "destroy", why)
         if case.now >= self.memory.press_at:
@@ -344,6 +351,9 @@ class Owned(Answer):
         waiting = self._pause("deleting")
         if waiting:
             return waiting
+        if self.claim.to not in ("", case.node) and self.memory.attempts:
+            # a guest that has arrived there, unknown to this agent, may hold its volumes
+            return self._give_away(self.claim.to, f"it is deleted there: {self.memory.reason}")
         if self.record.delete_volumes and disks and not self.memory.volumes_gone:
             why = f"deleted together with its volumes {names(disks)}"
             return self._verdict(

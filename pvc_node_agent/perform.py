@@ -215,8 +215,11 @@ class Performer:
         onward = old.to if effect.with_guest and old.to not in (effect.to, self._node) else ""
         if not onward:
             successor = replace(successor, to="", why="", cold=False)
+        # what has not moved with its guest would wait for a node that is gone, and perhaps for long
+        there = [Check(paths.alive(effect.to), 0)] if effect.to == old.to and not effect.with_guest else []
         ops: list[Op] = [
             self._own(),
+            *there,
             Check(paths.vm(effect.vm), effect.right.record_version),
             Set(paths.claim(effect.vm), codec.encode(successor), effect.right.claim_version),
             Delete(paths.assigned(self._node, effect.vm), 0),

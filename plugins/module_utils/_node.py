@@ -162,12 +162,11 @@ def warn(module: AnsibleModule, requests: list[NodeRequest], done: Committed) ->
         for change in done.plan.changes
         if change.kind == "node" and (change.after or {}).get("state") in EMPTY
     }
-    if drained & {one.name for one in requests if one.state in EMPTY}:
-        for node, vms in exposed(before, done.snapshot_after).items():
-            more = f" and {len(vms) - 5} more" if len(vms) > 5 else ""
-            module.warn(
-                f"While these nodes take no VMs, there is no room for the loss of {node}: {', '.join(vms[:5])}{more} would not run."
-            )
+    lack = (
+        exposed(before, done.snapshot_after) if drained & {one.name for one in requests if one.state in EMPTY} else ""
+    )
+    if lack:
+        module.warn(f"While it takes no VMs: {lack}.")
 
 
 def show(snapshot: Snapshot, requests: list[NodeRequest], gone: t.Sequence[Gone] = ()) -> dict[str, t.Any]:

@@ -340,3 +340,9 @@ def test_units_of_memory_are_libvirts() -> None:
         for element in domain.iterfind(tag):
             element.attrib, element.text = {"unit": "KiB"}, "524288"
     assert as_it_runs(domain, RECORD).vm.memory == 512
+
+
+def test_a_guest_that_was_paused_before_it_was_moved_is_marked_so() -> None:
+    marked = Mark("web1", 3, 1, arriving=True, paused=True)
+    assert read_mark(mark_xml(marked).replace("<vm", '<vm xmlns="urn:pvc:node-agent:1"')) == marked
+    assert read_mark(mark_xml(Mark("web1", 3, 1))) == Mark("web1", 3, 1)

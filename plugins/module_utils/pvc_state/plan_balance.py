@@ -19,10 +19,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from .codec import Stored
+from .cpu_fit import misfits
 from .node_limits import why_down
 from .placement import Placement
 from .records import Claim, Vm
 from .snapshot import Snapshot
+from .spare import worse
 from .spread import Amounts, amounts, spread
 from .views import reports_now, vm_status
 
@@ -106,6 +108,7 @@ def plan_balance(
         if len(work.moves) == done or not work.short_of_room or left <= 0:
             break
         work.arrive()
+    work.keep_spare()
     return Balance(
         work.spread.kinds,
         before,
@@ -145,6 +148,7 @@ class _Work:
         self.snapshot = snapshot
         self.placement = Placement(snapshot)
         self.moves: list[BalanceMove] = []
+        self._taken: list[Amounts] = []
         self.staying: dict[str, str] = {}
         self.short_of_room = False
         self._even, self._cold = even, cold
@@ -172,13 +176,25 @@ class _Work:
 
     def arrive(self) -> None:
         """All moves so far have come to their end."""
-        claims = dict(self.snapshot.claims)
-        for move in self.moves:
-            for name in move.vms:
-                stored = claims[name]
-                assert stored.value is not None
-                claims[name] = Stored(dataclasses.replace(stored.value, node=move.to, to=""), stored.version)
-        self.placement = Placement(dataclasses.replace(self.snapshot, claims=MappingProxyType(claims)))
+        self.placement = Placement(_arrived(self.snapshot, self.moves))
+
+    def keep_spare(self) -> None:
+        """Take back what leaves less room for the loss of nodes than there was: the fewest of the last moves."""
+        if not self.moves or worse(self.snapshot, _arrived(self.snapshot, self.moves)) is None:
+            return
+        fine, lacking = 0, len(self.moves)
+        while lacking - fine > 1:
+            middle = (fine + lacking) // 2
+            if worse(self.snapshot, _arrived(self.snapshot, self.moves[:middle])) is None:
+                fine = middle
+            else:
+                lacking = middle
+        for move, takes in zip(self.moves[fine:], self._taken[fine:], strict=True):
+            self.spread.add(move.source, takes)
+            self.spread.add(move.to, takes, -1)
+            why = f"its move to {move.to} would leave too little room for the loss of a node"
+            self.staying.update(dict.fromkeys(move.vms, why))
+        del self.moves[fine:]
 
     # --- who may be moved -----------------------------------------------------------------------------------------------
 
@@ -315,6 +331,9 @@ class _Work:
         against = placement.ranks(unit, to) > placement.ranks(unit, node) or any(
             to in (*_tried(self.snapshot, one, vm), _failed(self.snapshot, one)) for one, vm in unit.items()
         )
+        if not against and all(vm.live for vm in unit.values()):
+            against = to in misfits(self.snapshot, unit)
+        against = against or placement.preferred(unit, to) is not None
         if not against and placement.why_not(unit, to):
             against = self.short_of_room = True
         if against:
@@ -331,7 +350,19 @@ class _Work:
         value = self.spread.value
         gain = 1.0 - value / before if before > 0.0 else 0.0
         why = f"{node} has {here}, {to} {there}" + (f"; {how}" if how else "")
+        self._taken.append(takes)
         self.moves.append(BalanceMove(tuple(unit), node, to, stage, value, gain, why))
+
+
+def _arrived(snapshot: Snapshot, moves: Sequence[BalanceMove]) -> Snapshot:
+    """The cluster once these moves have come to their end."""
+    claims = dict(snapshot.claims)
+    for move in moves:
+        for name in move.vms:
+            stored = claims[name]
+            assert stored.value is not None
+            claims[name] = Stored(dataclasses.replace(stored.value, node=move.to, to=""), stored.version)
+    return dataclasses.replace(snapshot, claims=MappingProxyType(claims))
 
 
 def _claim(snapshot: Snapshot, name: str) -> Claim | None:

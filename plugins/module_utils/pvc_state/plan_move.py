@@ -203,7 +203,7 @@ class _Work:
     def _move(self, name: str, to: str, request: MoveRequest, led_by: str, chosen: str) -> None:
         before, vm = self._claim(name), self.snapshot.vms[name].value
         cold = request.method == "cold"
-        why = f"moved with {led_by}, which is kept together with it" if led_by else "a user moves it"
+        why = f"moved with {led_by}, which is kept together with it" if led_by else request.why or "a user moves it"
         home, away = home_after(self.snapshot, before, to), before.away
         if request.home == "remember":
             home, away = before.home or before.node, True

@@ -26,7 +26,7 @@ from .plan import Change, Plan, guard
 from .records import PLACEMENTS, Claim, Vm
 from .requests import UNSET, VmRequest
 from .snapshot import Snapshot
-from .store import Create, Op, Set
+from .store import Check, Create, Op, Set
 from .views import LIVE, desired_vm, vm_status
 from .vm_options import SHUTDOWN_TIMEOUT, VmChecker
 from .vm_rules import Present
@@ -59,6 +59,7 @@ class _Work:
         self.vms = dict(snapshot.vms)
         self.claims = dict(snapshot.claims)
         self.grown: dict[str, bool] = {}
+        self.rivals: set[str] = set()
         self.rules = dict(snapshot.rules)
         self.changes: list[Change] = []
         self.groups: list[tuple[Op, ...]] = []
@@ -93,7 +94,9 @@ class _Work:
             rules=MappingProxyType(self.rules),
         )
         admission.admit(self.snapshot, after, self.grown, self.why)
-        return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
+        stay = [Check(paths.claim(name), self.snapshot.claims[name].version) for name in sorted(self.rivals)]
+        basis = (*guard(self.snapshot), *stay)
+        return Plan(tuple(self.changes), tuple(self.groups), basis, after, MappingProxyType(self.why))
 
     def _create(self, check: VmChecker, request: VmRequest) -> None:
         name = request.name
@@ -137,6 +140,7 @@ class _Work:
             vm_rules.power_can_be_taken(check, self.snapshot, vm)
         if (vm.node, vm.state) != (old.node, old.state):
             vm_rules.movable(check, before, vm)
+        self.rivals.update(vm_rules.gives_way(check, self.placement, self.vms, before, vm))
         vm_rules.room(check, self.placement, before, vm)
         generation = old.generation + 1
         hardware = hardware_changes.differ(old, vm)

@@ -173,6 +173,34 @@ def movable(check: VmChecker, before: Present, vm: Vm) -> None:
         check.refuse("node", problem, "give it another state first")
 
 
+def gives_way(
+    check: VmChecker, placement: Placement, vms: Mapping[str, Stored[Vm]], before: Present, vm: Vm
+) -> tuple[str, ...]:
+    """What is off gives way to VMs that are kept apart from it and may run nowhere else: it is not started meanwhile.
+
+    Returns the VMs that must not have come to its node in the meantime.
+    """
+    if vm.state != "started" or before.vm.state == "started":
+        return ()
+    rivals = []
+    here = {*placement.places(before.name), before.owner}
+    for rule in placement.rules.apart(before.name):
+        for other in placement.rules.members(rule):
+            stored = vms.get(other)
+            if other == before.name or stored is None or stored.value is None or stored.value.state != "started":
+                continue
+            strict = [one for one in placement.rules.preferences(other) if one.strict]
+            if not strict:
+                continue
+            shared = sorted(here & {*placement.places(other)})
+            if shared and all(shared[0] in one.nodes for one in strict):
+                problem = f"rule {rule} keeps it apart from {other}, to which it gives way on {shared[0]}"
+                check.refuse("state", problem, "start it once it has moved, which happens by itself when it can")
+            if other in placement.snapshot.claims and any(all(node in one.nodes for one in strict) for node in here):
+                rivals.append(other)
+    return tuple(sorted(set(rivals)))
+
+
 def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> None:
     """The nodes that the VM is on, or is to go to, have what it now needs; the placement takes note of it."""
     old = set(placement.snapshot.places(before.name, before.vm))

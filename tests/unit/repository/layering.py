@@ -38,6 +38,7 @@ LAYERS = (
             "question",
             "reasons",
             "rule_book",
+            "rule_conflicts",
             "scores",
             "shares",
             "spare",

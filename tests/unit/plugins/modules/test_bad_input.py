@@ -12,11 +12,15 @@ import pytest
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Set
 from ansible_collections.pvc.cluster.plugins.modules import (
+    balance,
+    balance_info,
     cluster_info,
     failover_info,
     fence_info,
     node,
     node_info,
+    rule,
+    rule_info,
     settings,
     settings_info,
     vm,
@@ -136,16 +140,68 @@ NODE_CASES = {
 }
 
 
+APART = {"name": "new", "kind": "apart", "vms": ["web1", "web2"]}
+PREFERS = {"name": "new", "kind": "node_preference", "vms": ["web1"], "nodes": [{"name": "node1"}]}
+RULE_CASES = {
+    "no kind": Case({"name": "new", "vms": ["web1"]}, "rule new", "kind", "it is missing"),
+    "no vms": Case({"name": "new", "kind": "apart"}, "rule new", "vms", "it is missing"),
+    "illegal name": Case({**APART, "name": "a b"}, "rule a b", "name", ""),
+    "the same rule twice": Case({"rules": [APART, APART]}, "rule new", "name", "twice"),
+    "one vm apart from nobody": Case({**APART, "vms": ["web1"]}, "rule new", "vms", "only one"),
+    "the same vm twice": Case({**APART, "vms": ["web1", "web1"]}, "rule new", "vms", "only one"),
+    "unknown vm": Case({**APART, "vms": ["web1", "wbe2"]}, "rule new", "vms", "no vm wbe2; did you mean web2?"),
+    "unknown node": Case(
+        {**PREFERS, "nodes": [{"name": "nod1"}]}, "rule new", "nodes", "no node nod1; did you mean node1"
+    ),
+    "the same node twice": Case(
+        {**PREFERS, "nodes": [{"name": "node1"}, {"name": "node1"}]}, "rule new", "nodes", "node1 is in it twice"
+    ),
+    "priority out of range": Case(
+        {**PREFERS, "nodes": [{"name": "node1", "priority": 2000}]}, "rule new", "nodes.priority", "2000"
+    ),
+    "preference without nodes": Case({**PREFERS, "nodes": []}, "rule new", "nodes", "it names no node"),
+    "preference without vms": Case({**PREFERS, "vms": []}, "rule new", "vms", "it is about no VM"),
+    "preference of all nodes alike": Case(
+        {**PREFERS, "nodes": [{"name": "node1"}, {"name": "node2"}]}, "rule new", "nodes", "prefers no node to another"
+    ),
+    "nodes of another kind": Case(
+        {**APART, "nodes": [{"name": "node1"}]}, "rule new", "nodes", "about no certain nodes"
+    ),
+    "apart at a pinch": Case({**APART, "strict": False}, "rule new", "strict", "is always strict"),
+    "contradiction": Case(
+        {**APART, "kind": "together"},
+        "rule new",
+        "vms",
+        "it can never be kept together with pair: web1 and web2 would be",
+    ),
+    "contradiction in one task": Case(
+        {
+            "rules": [
+                {**APART, "name": "one", "vms": ["web1", "web3"]},
+                {**APART, "name": "two", "vms": ["web2", "web3"]},
+            ]
+        },
+        "rule one",
+        "vms",
+        "it can never be kept together with pair, two: no choice of nodes keeps apart all that are to be",
+    ),
+}
+
+
 EVERY_MODULE: list[tuple[Any, Options]] = [
     (vm, WEB1),
     (vm_info, {}),
     (node, {"name": "node1"}),
     (node_info, {}),
+    (rule, {"name": "pair", "state": "absent"}),
+    (rule_info, {}),
     (settings, {"rejoin": "drained"}),
     (settings_info, {}),
     (fence_info, {}),
     (failover_info, {}),
     (cluster_info, {}),
+    (balance_info, {}),
+    (balance, {}),
 ]
 EACH = pytest.mark.parametrize(
     ("module", "options"), EVERY_MODULE, ids=[one.__name__.rpartition(".")[2] for one, _options in EVERY_MODULE]
@@ -171,6 +227,14 @@ def test_vm(cluster: Cluster, agents: Agents, case: str) -> None:
     with agents():
         cluster.ok(vm, WEB1)
         refused(cluster, vm, VM_CASES[case].options, VM_CASES[case])
+
+
+@pytest.mark.parametrize("case", RULE_CASES)
+def test_rule(cluster: Cluster, agents: Agents, case: str) -> None:
+    with agents():
+        cluster.ok(vm, {"vms": [{"name": name} for name in ("web1", "web2", "web3")], "memory": 64})
+        cluster.ok(rule, {"name": "pair", "kind": "apart", "vms": ["web2", "web1"]})
+        refused(cluster, rule, RULE_CASES[case].options, RULE_CASES[case])
 
 
 @pytest.mark.parametrize("case", NODE_CASES)

@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pvc.cluster.plugins.modules import (
+    balance,
+    balance_info,
     cluster_info,
     failover_info,
     fence_info,
     node,
     node_info,
+    rule,
+    rule_info,
     settings,
     settings_info,
     vm,
@@ -172,6 +176,32 @@ LADDERS = {
         change={"description": "before the upgrade"},
         reset={"description": ""},
         first={"name": "web1", "memory": 256, "disks": [{"size": "1G"}, {"size": "2G"}]},
+    ),
+    "one rule": Ladder(
+        module=rule,
+        info=rule_info,
+        objects=("rule", "rules"),
+        names=("licence",),
+        same={"name": "licence"},
+        create={
+            "kind": "node_preference",
+            "vms": ["web1"],
+            "nodes": [{"name": "node2", "priority": 2}, {"name": "node1", "priority": 1}],
+        },
+        change={"strict": True},
+        reset={"strict": False},
+        first={"vms": NAMED, "memory": 64},
+    ),
+    "many rules": Ladder(
+        module=rule,
+        info=rule_info,
+        objects=("rules", "rules"),
+        names=("one", "two"),
+        same={"rules": [{"name": "one"}, {"name": "two"}]},
+        create={"kind": "apart", "vms": ["web1", "web2"]},
+        change={"kind": "together"},
+        reset={"kind": "apart"},
+        first={"vms": [*NAMED, {"name": "web3"}], "memory": 64},
     ),
     "one node": Ladder(
         module=node,
@@ -329,7 +359,16 @@ def test_every_module_has_a_ladder() -> None:
     }
     # what is no object that users make and remove; settings have a ladder of their own in test_settings, and moves in
     # test_vm_migrate
-    others = {"cluster_info", "failover_info", "fence_info", "settings", "settings_info", "vm_migrate"}
+    others = {
+        "balance",
+        "balance_info",
+        "cluster_info",
+        "failover_info",
+        "fence_info",
+        "settings",
+        "settings_info",
+        "vm_migrate",
+    }
     assert climbed | others == {path.stem for path in MODULES.glob("*.py")}
 
 
@@ -343,11 +382,16 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
         (settings_info, {}, False),
         (fence_info, {"limit": 1}, False),
         (failover_info, {"only_problems": True}, False),
+        (balance_info, {}, False),
+        (balance, {"max_moves": 2}, False),
         (cluster_info, {"wait_timeout": 60}, False),
         (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
         (vm_migrate, {"name": "web1", "to": "node2"}, True),
         (vm, {"vms": NAMED, "state": "absent"}, False),
         (vm_info, {}, False),
+        (rule, {"name": "r", "kind": "apart", "vms": ["web1", "web2"]}, True),
+        (rule, {"name": "r", "state": "absent"}, False),
+        (rule_info, {}, False),
         (vm_snapshot, {"vms": ["web1"], "name": "daily"}, True),
         (vm_snapshot, {"vms": ["web1"], "name": "daily", "state": "absent"}, False),
         (vm_snapshot_info, {}, False),
