@@ -13,6 +13,8 @@ from pvc_state.codec import Malformed, decode, encode
 from pvc_state.hardware_changes import HARDWARE
 from pvc_state.records import Vm
 
+from .pinning import unpin
+
 #: Namespace of the agent's element in a domain's metadata.
 NAMESPACE = "urn:pvc:node-agent:1"
 register_namespace("pvc", NAMESPACE)
@@ -67,8 +69,9 @@ def mark_xml(mark: Mark) -> str:
 
 
 def remarked(domain: str, mark: Mark) -> str:
-    """A domain's XML with another mark."""
+    """A domain's XML with another mark, for another node: bound to no processors."""
     element = fromstring(domain)  # noqa: S314 - libvirt's own words
+    unpin(element)
     metadata = element.find("metadata")
     if metadata is None:
         metadata = SubElement(element, "metadata")

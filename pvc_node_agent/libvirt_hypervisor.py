@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -32,6 +32,7 @@ from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
 from .libvirt_domain import domain_of, domains, failed, mark_of, text_of
 from .libvirt_live import LibvirtDomain
 from .libvirt_move import Moves, cancel
+from .libvirt_pins import Pinning
 from .libvirt_processor import Processors
 from .live_change import Change
 
@@ -78,6 +79,7 @@ class LibvirtHypervisor:
         self._connection: Any = None
         self._processors = Processors(libvirt_config)
         self._moves = Moves()
+        self._pinning = Pinning()
 
     def begin(self) -> None:
         """Start the threads. Only once in a process: libvirt's event loop cannot be replaced."""
@@ -100,7 +102,9 @@ class LibvirtHypervisor:
             host_devices=host_devices,
         )
         try:
-            connection.createXML(domain_xml(vm, record, epoch, machine), libvirt.VIR_DOMAIN_START_VALIDATE)
+            with self._pinning.starting(connection, vm, record) as (own, shared):
+                xml = domain_xml(vm, record, epoch, replace(machine, own=own, shared=shared))
+                connection.createXML(xml, libvirt.VIR_DOMAIN_START_VALIDATE)
         except libvirt.libvirtError as err:
             raise failed(connection, "start it", err) from err
         finally:
@@ -108,7 +112,6 @@ class LibvirtHypervisor:
 
     def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
         connection = self._connected()
-        self._check_surroundings(record)
         try:
             domain = connection.lookupByUUIDString(uuid)
             mark = mark_of(domain)
@@ -125,14 +128,21 @@ class LibvirtHypervisor:
         return Ceph(monitors, self._ceph.user, self._ceph.secret_uuid)
 
     def shutdown(self, vm: str, uuid: str) -> None:
-        # libvirt asks the guest's own agent if there is one that answers, and presses the button otherwise
-        self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(0))
+        # the button: libvirt would wait a minute for a guest agent that hangs
+        button = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+        self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(button))
 
     def destroy(self, vm: str, uuid: str) -> None:
         self._do(vm, uuid, "destroy it", lambda domain: domain.destroyFlags(0))
 
     def resume(self, vm: str, uuid: str) -> str:
-        return self._do(vm, uuid, "resume it", self._moves.resume) or ""
+        return self._do(vm, uuid, "resume it", self._resume) or ""
+
+    def _resume(self, domain: Any) -> str:
+        arrived = self._moves.resume(domain)
+        if arrived:
+            self._pinning.settle(domain.connect())
+        return arrived
 
     def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
         connection = self._connected()
