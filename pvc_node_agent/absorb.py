@@ -11,15 +11,20 @@ from typing import TypeVar
 
 from .answer import GIVEN_UP
 from .effects import (
+    ArrangeSnapshots,
     DeleteVolumes,
     Depart,
     DestroyDomain,
     DestroyStray,
     DestroyUnasked,
     EnsureVolumes,
+    GrowDisks,
     HandOver,
     MigrateDomain,
+    ReleaseDomain,
     RemoveRecords,
+    ResetDomain,
+    RollBack,
     ShutdownDomain,
     StartDomain,
     WriteHealth,
@@ -52,6 +57,10 @@ T = TypeVar("T")
 
 #: Cause of an end that nobody watched.
 UNWATCHED = "it ended while libvirt could not be watched"
+
+
+#: What failed before has been done in the end, and has nothing to do with how the guest fares.
+_WELL: Mapping[str, object] = {"attempts": 0, "reason": ""}
 
 
 def absorb(now: float, view: View, event: Event) -> View:
@@ -181,6 +190,12 @@ def _done(now: float, view: View, event: Done) -> View:
             return _remember(view, vm, volumes=effect.disks, barrier=effect.barrier)
         case MigrateDomain():
             return _remember(view, vm, moved=effect.to)
+        case ArrangeSnapshots():
+            return _remember(view, vm, snapshots=effect.names, **_WELL)
+        case RollBack():
+            return _remember(view, vm, rollback=effect.serial, **_WELL)
+        case ResetDomain() | GrowDisks() | ReleaseDomain():
+            return _remember(view, vm, **_WELL)
         case DeleteVolumes():
             return _remember(view, vm, volumes_gone=True, volumes=())
         case HandOver() | RemoveRecords():

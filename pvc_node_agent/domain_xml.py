@@ -46,12 +46,18 @@ class Mark:
 
     Attributes:
         arriving: it was moved here while it ran, and has not run here yet.
+        restart, reset, sizes: as in view.Domain.
+        held: how its guest is held for a snapshot: ``frozen`` or ``paused``; empty while it is not.
     """
 
     vm: str
     epoch: int
     definition: int
     arriving: bool = False
+    restart: int = 0
+    reset: int = 0
+    sizes: tuple[tuple[str, int], ...] = ()
+    held: str = ""
 
 
 def console_log(vm: str) -> str:
@@ -67,7 +73,7 @@ def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
     if record.description:
         _text(domain, "description", record.description)
     metadata = SubElement(domain, "metadata")
-    metadata.append(_mark_element(Mark(vm, epoch, record.definition)))
+    metadata.append(_mark_element(mark_of(vm, record, epoch)))
     _text(domain, "memory", str(record.memory), unit="MiB")
     _text(domain, "vcpu", str(record.vcpus))
     # what the guest may know: under which claim it was started
@@ -104,6 +110,12 @@ def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
     return tostring(domain, encoding="unicode")
 
 
+def mark_of(vm: str, record: Vm, epoch: int) -> Mark:
+    """The mark of a domain that is being started: whatever was asked for before is done by that."""
+    sizes = tuple((f"{disk.pool}/{disk.volume}", disk.size) for disk in record.disks if disk.size is not None)
+    return Mark(vm, epoch, record.definition, restart=record.restart, reset=record.reset, sizes=sizes)
+
+
 def mark_xml(mark: Mark) -> str:
     """The element that libvirt keeps in a domain's metadata, as it wants to be told: it adds the namespace itself."""
     element = _mark_element(mark)
@@ -127,6 +139,12 @@ def _mark_element(mark: Mark) -> Element:
     element = Element(_ELEMENT, name=mark.vm, epoch=str(mark.epoch), definition=str(mark.definition))
     if mark.arriving:
         element.set("arriving", "yes")
+    for name, value in (("restart", mark.restart), ("reset", mark.reset), ("held", mark.held)):
+        if value:
+            element.set(name, str(value))
+    if mark.sizes:
+        # neither a pool nor a volume has a space in its name
+        element.set("sizes", " ".join(f"{volume}={size}" for volume, size in mark.sizes))
     return element
 
 
@@ -139,9 +157,18 @@ def read_mark(metadata: str) -> Mark | None:
             epoch=int(element.attrib["epoch"]),
             definition=int(element.attrib["definition"]),
             arriving=element.get("arriving") == "yes",
+            restart=int(element.get("restart", "0")),
+            reset=int(element.get("reset", "0")),
+            sizes=_sizes(element.get("sizes", "")),
+            held=element.get("held", ""),
         )
     except (ParseError, KeyError, ValueError):
         return None
+
+
+def _sizes(text: str) -> tuple[tuple[str, int], ...]:
+    pairs = (item.rpartition("=") for item in text.split())
+    return tuple((volume, int(size)) for volume, _equals, size in pairs)
 
 
 def _text(parent: Element, tag: str, text: str, **attributes: str) -> Element:

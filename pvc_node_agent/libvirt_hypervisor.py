@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -22,11 +22,11 @@ from xml.etree.ElementTree import fromstring
 
 import libvirt
 
-from pvc_state.records import Vm
+from pvc_state.records import Disk, Vm
 
-from . import ceph_conf, host
+from . import ceph_conf, host, libvirt_guest
 from .config import CephConfig, LibvirtConfig
-from .domain_xml import NAMESPACE, Machine, Mark, domain_xml, mark_xml, read_mark, remarked
+from .domain_xml import Machine, domain_xml, remarked
 from .env import EffectFailed, NotAnswering, Post
 from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
 from .view import Domain, DomainState
@@ -135,6 +135,26 @@ class LibvirtHypervisor:
     def resume(self, vm: str, uuid: str) -> None:
         self._do(vm, uuid, "resume it", _resume)
 
+    def reset(self, vm: str, uuid: str, serial: int) -> None:
+        self._do(vm, uuid, "reset it", lambda domain: libvirt_guest.reset(domain, serial))
+
+    def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        self._do(vm, uuid, "make its disks larger", lambda domain: libvirt_guest.grow(domain, disks))
+
+    def release(self, vm: str, uuid: str) -> None:
+        self._do(vm, uuid, "let its guest go", libvirt_guest.release)
+
+    @contextmanager
+    def hold(self, vm: str, uuid: str, several: bool) -> Iterator[None]:
+        connection = self._connected()
+        try:
+            with libvirt_guest.held(connection.lookupByUUIDString(uuid), several):
+                yield
+        except libvirt.libvirtError as err:
+            raise _failed(connection, "hold its guest still", err) from err
+        finally:
+            self._look(vm, uuid)
+
     def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
         """libvirt moves it by itself, from daemon to daemon: that goes on when this agent is restarted meanwhile."""
         connection = self._connected()
@@ -143,12 +163,12 @@ class LibvirtHypervisor:
             if _await_move(domain) and _has_ended(domain):
                 self._check_moved(uuid)
                 return
-            mark = _mark(domain)
+            mark = libvirt_guest.mark(domain)
             if mark is None:
                 raise EffectFailed("its domain is not marked as one of this product")
             arriving = domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED
             flags = libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE
-            there = remarked(domain.XMLDesc(flags), Mark(vm, epoch, mark.definition, arriving))
+            there = remarked(domain.XMLDesc(flags), replace(mark, epoch=epoch, arriving=arriving))
             parameters = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: there}
             host = f"[{to}]" if ":" in to else to
             with _bounded(domain):
@@ -325,7 +345,7 @@ def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
     domain = None
     try:
         domain = connection.lookupByUUIDString(uuid)
-        mark = _mark(domain)
+        mark = libvirt_guest.mark(domain)
         state, reason = domain.state()
     except libvirt.libvirtError as err:
         if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or (domain is not None and _has_ended(domain)):
@@ -339,7 +359,9 @@ def _domain(connection: Any, uuid: str) -> tuple[str, Domain] | None:
         what = DomainState.ARRIVED
     else:
         what = _STATES.get(state, DomainState.RUNNING)
-    return mark.vm, Domain(uuid, what, mark.epoch, mark.definition)
+    return mark.vm, Domain(
+        uuid, what, mark.epoch, mark.definition, mark.restart, mark.reset, mark.sizes, held=bool(mark.held)
+    )
 
 
 def _has_ended(domain: Any) -> bool:
@@ -350,26 +372,15 @@ def _has_ended(domain: Any) -> bool:
         return bool(err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN)
 
 
-def _mark(domain: Any) -> Mark | None:
-    try:
-        return read_mark(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, 0))
-    except libvirt.libvirtError as err:
-        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-            return None
-        raise
-
-
 def _resume(domain: Any) -> None:
     """Let it run on. A guest that has been moved here is from now on like any other."""
-    mark = _mark(domain)
+    mark = libvirt_guest.mark(domain)
     arriving = mark is not None and mark.arriving
     if arriving and _comes_in(domain):
         raise EffectFailed("its guest has not wholly arrived")
     domain.resume()
     if mark is not None and arriving:
-        text = mark_xml(Mark(mark.vm, mark.epoch, mark.definition))
-        kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-        domain.setMetadata(kind, text, "pvc", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        libvirt_guest.set_mark(domain, replace(mark, arriving=False))
 
 
 def _comes_in(domain: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from .absorb import absorb
 from .effects import (
+    ArrangeSnapshots,
     AskUnasked,
     DeleteVolumes,
     Depart,
@@ -20,11 +21,15 @@ from .effects import (
     DestroyUnasked,
     Effect,
     EnsureVolumes,
+    GrowDisks,
     HandOver,
     MigrateDomain,
     Publication,
+    ReleaseDomain,
     RemoveRecords,
+    ResetDomain,
     ResumeDomain,
+    RollBack,
     ShutdownDomain,
     StartDomain,
     VmEffect,
@@ -50,6 +55,11 @@ DEADLINES: dict[type, tuple[float, str]] = {
     AskUnasked: (30.0, "libvirt has not passed the request to power off on within 30 s"),
     MigrateDomain: (660.0, "libvirt has not moved it within 11 minutes"),
     ResumeDomain: (30.0, "libvirt has not resumed it within 30 s"),
+    ResetDomain: (30.0, "libvirt has not reset it within 30 s"),
+    ReleaseDomain: (30.0, "libvirt has not let its guest go within 30 s"),
+    GrowDisks: (60.0, "libvirt has not made its disks larger within 60 s"),
+    ArrangeSnapshots: (120.0, "Ceph has not brought its snapshots into order within 120 s"),
+    RollBack: (600.0, "Ceph has not taken its disks back within 10 minutes"),
     EnsureVolumes: (60.0, "Ceph has not made its volumes ready within 60 s"),
     DeleteVolumes: (600.0, "Ceph has not removed its volumes within 10 minutes"),
     HandOver: (30.0, "the store has not taken the new claim within 30 s"),
@@ -87,7 +97,7 @@ class Pools:
             return self.urgent or self.hypervisor
         if isinstance(effect, MigrateDomain):
             return self.moves or self.hypervisor
-        if isinstance(effect, (EnsureVolumes, DeleteVolumes)):
+        if isinstance(effect, (EnsureVolumes, DeleteVolumes, ArrangeSnapshots, RollBack)):
             return self.storage
         if isinstance(effect, (Publication, HandOver, RemoveRecords)):
             return self.store

@@ -138,12 +138,19 @@ class Domain:
         uuid: libvirt's id, that of the VM.
         epoch: epoch of the claim that it was started under.
         definition: the record's definition that it was built from.
+        restart: the record's ``restart`` when it was started, which fulfils all of those. reset: the last one that was done.
+        sizes: bytes of its disks (``POOL/VOLUME``) as the guest sees them, where the record says how large they are.
+        held: whether an agent holds the guest, or has left it so, for a snapshot.
     """
 
     uuid: str
     state: DomainState
     epoch: int
     definition: int
+    restart: int = 0
+    reset: int = 0
+    sizes: tuple[tuple[str, int], ...] = ()
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,6 +238,9 @@ class Memory:
         moved: the node to which its guest has been moved, and where it waits for the claim; empty for none.
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
+        restarting: Vm.restart for which its guest is being stopped, to be started again; 0 for none.
+        snapshots: those known to exist, None while that is not known here.
+        rollback: Rollback.serial that was carried out here.
         overdue: what takes longer than it should.
         swept: why all domains of the node had to end, when it was last decided on; empty when they had not to.
         said: the last sentence, so that it is not repeated.
@@ -255,6 +265,9 @@ class Memory:
     volumes: tuple[Disk, ...] = ()
     barrier: int = 0
     volumes_gone: bool = False
+    restarting: int = 0
+    snapshots: tuple[str, ...] | None = None
+    rollback: int = 0
     overdue: str = ""
     swept: str = ""
     said: str = ""
