@@ -104,9 +104,8 @@ def remove(cluster: Any, name: str, volume: str) -> None:
                     f"{child['pool']}/{child['image']}" for child in image.list_children2() if not child["trash"]
                 )
                 if copies:
-                    raise Failed(
-                        f"volume {name}/{volume} cannot be removed: {', '.join(copies)} rests on it as its copy; remove that first"
-                    )
+                    what = f"volume {name}/{volume} cannot be removed: {', '.join(copies)} was copied from it"
+                    raise Failed(f"{what}; remove that first")
                 for snapshot in list(image.list_snaps()):
                     if snapshot["name"].startswith(OURS):
                         _drop_snapshot(image, snapshot["name"])
