@@ -12,6 +12,7 @@ from typing import TypeVar
 from .answer import GIVEN_UP
 from .effects import (
     ArrangeSnapshots,
+    CancelMove,
     DeleteVolumes,
     Depart,
     DestroyDomain,
@@ -24,6 +25,7 @@ from .effects import (
     ReleaseDomain,
     RemoveRecords,
     ResetDomain,
+    ResumeDomain,
     RollBack,
     ShutdownDomain,
     StartDomain,
@@ -103,9 +105,10 @@ def absorb(now: float, view: View, event: Event) -> View:
             lost = [vm for vm in view.domains if vm not in event.domains]
             for vm in lost:
                 view = _ended(view, vm, UNWATCHED)
-            return replace(view, hypervisor=Hypervisor(up=True, reason=""), domains=event.domains)
+            processor = event.processor or view.hypervisor.processor
+            return replace(view, hypervisor=Hypervisor(True, "", processor), domains=event.domains)
         case HypervisorDown():
-            return replace(view, hypervisor=Hypervisor(up=False, reason=event.reason))
+            return replace(view, hypervisor=replace(view.hypervisor, up=False, reason=event.reason))
         case DomainSeen():
             return replace(view, domains={**view.domains, event.vm: event.domain})
         case DomainGone():
@@ -131,9 +134,10 @@ def _remembered(event: Enrolled) -> Mapping[str, Memory]:
             epoch=status.epoch,
             restarts=status.restarts,
             given_up=status.reason if status.reason.startswith(GIVEN_UP) else "",
+            journey=status.moved,
         )
         for vm, status in event.published.vms.items()
-        if (status.restarts or status.reason.startswith(GIVEN_UP)) and vm in event.seen
+        if (status.restarts or status.moved or status.reason.startswith(GIVEN_UP)) and vm in event.seen
     }
 
 
@@ -164,10 +168,14 @@ def _done(now: float, view: View, event: Done) -> View:
             return replace(view, writing=False, published=effect.status, leaving=leaving)
         return replace(view, writing=False, write_at=now + view.settings.first_pause)
     vm = effect.vm
+    if isinstance(effect, CancelMove):
+        # while the move goes on, what it returns is waited for
+        still = event.failure is None and isinstance(view.busy.get(vm), MigrateDomain)
+        return _remember(view, vm, called_off=still, **({"trouble": event.reason} if event.failure else {}))
     if view.busy.get(vm) not in (None, effect):
         # what was not waited for, since its domain had to end
         return view
-    view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="")
+    view = _remember(replace(view, busy=_without(view.busy, vm)), vm, overdue="", called_off=False)
     match event.failure:
         case Failure.FAILED if isinstance(effect, MigrateDomain) or (
             isinstance(effect, HandOver) and not effect.with_guest
@@ -196,6 +204,9 @@ def _done(now: float, view: View, event: Done) -> View:
             return _remember(view, vm, rollback=effect.serial, **_WELL)
         case ResetDomain() | GrowDisks() | ReleaseDomain():
             return _remember(view, vm, **_WELL)
+        case ResumeDomain() if event.reason:
+            origin = view.memory.get(vm, Memory()).origin
+            return _remember(view, vm, journey=f"from {origin} {event.reason}" if origin else event.reason)
         case DeleteVolumes():
             return _remember(view, vm, volumes_gone=True, volumes=())
         case HandOver() | RemoveRecords():

@@ -49,6 +49,9 @@ class Answer:
                 refused=memory.refused,
                 refusal=memory.refusal,
                 moved=memory.moved,
+                called_off=memory.called_off,
+                origin=memory.origin,
+                journey=memory.journey,
                 said=memory.said,
                 restarting=memory.restarting,
                 snapshots=memory.snapshots,
@@ -60,7 +63,9 @@ class Answer:
         if memory.epoch != claim.epoch:
             # it has been elsewhere meanwhile, or somebody has decided that it is to be tried here again
             if memory.epoch != -1:
-                memory = replace(memory, moved="", failures=0, given_up="", attempts=0, retry_at=0.0, snapshots=None)
+                memory = replace(
+                    memory, moved="", journey="", failures=0, given_up="", attempts=0, retry_at=0.0, snapshots=None
+                )
             memory = replace(memory, epoch=claim.epoch)
         self.memory = memory
 
@@ -110,6 +115,9 @@ class Answer:
         why: str = "",
         wake_at: float | None = None,
     ) -> Verdict:
+        if self._refused():
+            # told until it has gone after all: whoever waits for it may look later than the leader gives it up
+            self._remember(journey=f"not to {self.claim.to}: {self.memory.refusal}")
         has_console = self.case.domain is not None or isinstance(effect, StartDomain)
         status = VmStatus(
             state,
@@ -124,6 +132,7 @@ class Answer:
             reset=self._was_reset(),
             snapshots=self._known_snapshots() or (),
             rollback=self._rolled_back(),
+            moved=self.memory.journey,
         )
         return Verdict(status, self.memory, effect, decision, why, wake_at)
 

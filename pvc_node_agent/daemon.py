@@ -31,7 +31,7 @@ from .rbd_storage import RbdStorage
 from .standing import standing
 from .storage_watch import StorageWatch
 from .view import Facts, Observer, Services, Settings, View
-from .workers import Workers
+from .workers import ThreadEach, Workers
 
 #: Seconds between two looks at the machine, and between two looks at Ceph's pools, which cost more.
 _LOOK_AROUND = 10.0
@@ -146,7 +146,7 @@ def run(config: Config) -> None:
             hypervisor=Workers("hypervisor", config.parallel_starts + 4),
             storage=Workers("storage", 4),
             store=Workers("store", 1),
-            moves=Workers("moves", Settings.parallel_moves),
+            moves=ThreadEach("move"),
             urgent=Workers("urgent", 8),
         ),
         voice,

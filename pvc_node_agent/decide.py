@@ -17,7 +17,7 @@ from .case import Case, Verdict, react
 from .effects import DestroyStray
 from .owned import Owned
 from .sweep import sweep
-from .view import Domain
+from .view import Domain, DomainState
 
 
 def decide(case: Case) -> Verdict:
@@ -63,10 +63,23 @@ def _not_ours(case: Case, claim: Stored[Claim] | None) -> Verdict:
     if claim is None or claim.value is None:
         why = "it runs here, but nobody may run it: it has no claim"
     elif arriving(claim.value, case.node, case.domain.epoch):
-        return Verdict(None, case.memory)
+        return Verdict(None, replace(case.memory, origin=claim.value.node, unclaimed_since=None))
+    elif case.domain.state is DomainState.ARRIVED and case.domain.epoch - 1 == claim.value.epoch:
+        return _unclaimed(case, case.domain, claim.value)
     else:
         why = f"it runs here, but {claim.value.node} holds its claim (epoch {claim.value.epoch})"
     return _destroy_stray(case, case.domain, why, None)
+
+
+def _unclaimed(case: Case, domain: Domain, claim: Claim) -> Verdict:
+    """It has arrived, and waits, but its owner is not to move it here any more: that may have come too late."""
+    since = case.now if case.memory.unclaimed_since is None else case.memory.unclaimed_since
+    memory = replace(case.memory, origin=claim.node, unclaimed_since=since)
+    until = since + case.settings.arrived_within
+    if case.now < until:
+        return Verdict(None, memory, wake_at=until)
+    why = f"it has arrived here, but {claim.node} is not to move it here any more, and has not handed it over"
+    return _destroy_stray(case._replace(memory=memory), domain, why, None)
 
 
 def _destroy_stray(case: Case, domain: Domain, why: str, status: VmStatus | None) -> Verdict:

@@ -45,7 +45,7 @@ class Mark:
     """What the metadata of a domain says of its origin.
 
     Attributes:
-        arriving: it was moved here while it ran, and has not run here yet.
+        arriving: it was moved here while it ran, and has not run here yet. paused: and somebody had paused it before that.
         restart, reset, sizes: as in view.Domain.
         held: how its guest is held for a snapshot: ``frozen`` or ``paused``; empty while it is not.
     """
@@ -54,6 +54,7 @@ class Mark:
     epoch: int
     definition: int
     arriving: bool = False
+    paused: bool = False
     restart: int = 0
     reset: int = 0
     sizes: tuple[tuple[str, int], ...] = ()
@@ -137,8 +138,9 @@ def remarked(domain: str, mark: Mark) -> str:
 
 def _mark_element(mark: Mark) -> Element:
     element = Element(_ELEMENT, name=mark.vm, epoch=str(mark.epoch), definition=str(mark.definition))
-    if mark.arriving:
-        element.set("arriving", "yes")
+    for name in ("arriving", "paused"):
+        if getattr(mark, name):
+            element.set(name, "yes")
     for name, value in (("restart", mark.restart), ("reset", mark.reset), ("held", mark.held)):
         if value:
             element.set(name, str(value))
@@ -157,6 +159,7 @@ def read_mark(metadata: str) -> Mark | None:
             epoch=int(element.attrib["epoch"]),
             definition=int(element.attrib["definition"]),
             arriving=element.get("arriving") == "yes",
+            paused=element.get("paused") == "yes",
             restart=int(element.get("restart", "0")),
             reset=int(element.get("reset", "0")),
             sizes=_sizes(element.get("sizes", "")),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvc_state.records import Disk, Health, NodeStatus, Vm
+from pvc_state.records import Disk, Health, Migration, NodeStatus, Vm
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,20 @@ class MigrateDomain:
     right: Right
     uuid: str
     to: str
+    how: Migration
+
+
+@dataclass(frozen=True)
+class CancelMove:
+    """Have libvirt call a move off that is under way: the guest runs on here.
+
+    The one effect that is asked for while another one is under way for its VM. It gives no right to anybody: it is libvirt that
+    decides whether the guest has left, and what the move itself returns says which.
+    """
+
+    vm: str
+    right: Right
+    uuid: str
 
 
 @dataclass(frozen=True)
@@ -258,6 +272,7 @@ VmEffect = (
     | ReleaseDomain
     | RollBack
     | MigrateDomain
+    | CancelMove
     | AskUnasked
     | DestroyUnasked
     | DestroyStray

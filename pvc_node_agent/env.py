@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from pvc_state.records import Disk, FenceDevice, Vm
+from pvc_state.records import Disk, FenceDevice, Migration, Vm
 
 from .events import Event
 from .view import Sentence
@@ -50,8 +50,11 @@ class Hypervisor(Protocol):
     def destroy(self, vm: str, uuid: str) -> None:
         """End the domain at once. A domain that is gone is fine."""
 
-    def resume(self, vm: str, uuid: str) -> None:
-        """Let a paused domain run on."""
+    def resume(self, vm: str, uuid: str) -> str:
+        """Let a paused domain run on; one that was paused before it was moved here stays so.
+
+        Returns how it came here, in words, if it has been moved here and that is known.
+        """
 
     def reset(self, vm: str, uuid: str, serial: int) -> None:
         """Reset the guest at once, and mark its domain with the serial. A domain that is gone is fine."""
@@ -69,7 +72,7 @@ class Hypervisor(Protocol):
     def release(self, vm: str, uuid: str) -> None:
         """Let a guest go on that a process that has ended meanwhile has held."""
 
-    def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
+    def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
         """Move the guest to another node while it runs; returns when it is there and gone here. Has a deadline.
 
         It arrives marked with the epoch, and paused (DomainState.ARRIVED): the agent there lets it run on once the claim
@@ -79,6 +82,9 @@ class Hypervisor(Protocol):
         Args:
             to: address of the target in the network of the cluster.
         """
+
+    def cancel_move(self, vm: str, uuid: str) -> None:
+        """Call a move off that is under way: it fails, unless its guest has left. Without one there is nothing to do."""
 
 
 class Storage(Protocol):

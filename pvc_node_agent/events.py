@@ -13,7 +13,7 @@ from pvc_state.codec import Stored
 from pvc_state.records import Fence, Health, NodeStatus, Service
 
 from .effects import Effect, VmEffect
-from .view import Domain, Facts, Seen
+from .view import Domain, Facts, Processor, Seen
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,10 @@ class VmSeen:
 
 @dataclass(frozen=True)
 class HypervisorUp:
-    """libvirt answers, and these are the domains."""
+    """libvirt answers, and these are the domains, and the processor that it finds."""
 
     domains: Mapping[str, Domain]
+    processor: Processor | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Failure(Enum):
 
 @dataclass(frozen=True)
 class Done:
-    """An effect has ended. ``failure`` is None when it worked; ``reason`` says in words why it did not."""
+    """An effect has ended. ``failure`` is None when it worked; ``reason`` says in words why it did not, or how it went."""
 
     effect: Effect
     failure: Failure | None = None

@@ -19,8 +19,9 @@ import libvirt
 
 from pvc_state.records import Disk
 
-from .domain_xml import NAMESPACE, Mark, mark_xml, read_mark
+from .domain_xml import NAMESPACE, Mark, mark_xml
 from .env import EffectFailed
+from .libvirt_domain import mark_of
 
 #: Seconds that the guest's own agent gets to freeze, and to thaw. What it did not thaw is tried again.
 _FREEZES_WITHIN = 5
@@ -30,16 +31,6 @@ _THAW_ATTEMPTS = 3
 _THAW_AGAIN = 1.0
 
 FROZEN, PAUSED = "frozen", "paused"
-
-
-def mark(domain: Any) -> Mark | None:
-    """What the domain is marked with; None when it is none of ours."""
-    try:
-        return read_mark(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, 0))
-    except libvirt.libvirtError as err:
-        if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-            return None
-        raise
 
 
 def set_mark(domain: Any, new: Mark) -> None:
@@ -156,7 +147,7 @@ def _resume(domain: Any) -> bool:
 
 
 def _marked(domain: Any) -> Mark:
-    found = mark(domain)
+    found = mark_of(domain)
     if found is None:
         raise EffectFailed("its domain is not marked as one of this product")
     return found

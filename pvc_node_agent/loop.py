@@ -14,6 +14,7 @@ from .absorb import absorb
 from .effects import (
     ArrangeSnapshots,
     AskUnasked,
+    CancelMove,
     DeleteVolumes,
     Depart,
     DestroyDomain,
@@ -83,7 +84,8 @@ class Pools:
     """Who carries out what: a store, a libvirt or a Ceph that hangs must not keep the others waiting.
 
     Attributes:
-        moves: for what takes minutes. urgent: for what must not wait for anything. Both may be shared with hypervisor.
+        moves: for what takes minutes, with a thread for each job. urgent: for what must not wait for anything. Both may
+            be shared with hypervisor.
     """
 
     hypervisor: Submit
@@ -95,7 +97,7 @@ class Pools:
     def of(self, effect: Effect) -> Submit:
         if isinstance(effect, (AskUnasked, DestroyUnasked)):
             return self.urgent or self.hypervisor
-        if isinstance(effect, MigrateDomain):
+        if isinstance(effect, (MigrateDomain, CancelMove)):
             return self.moves or self.hypervisor
         if isinstance(effect, (EnsureVolumes, DeleteVolumes, ArrangeSnapshots, RollBack)):
             return self.storage
@@ -156,7 +158,7 @@ class Loop(Turning[Event]):
         self.view = view.after(outcome)
         self._feed.follow(self.view.domains)
         for effect in outcome.effects:
-            if not isinstance(effect, Publication):
+            if not isinstance(effect, Publication | CancelMove):
                 self._due[effect.vm] = (now + DEADLINES[type(effect)][0], effect)
             self._pools.of(effect).submit(lambda effect=effect: self._inbox.put(self._perform(effect)))  # type: ignore[misc]
         times = [due for due, _what in self._due.values()]

@@ -9,6 +9,7 @@ from .answer import GIVEN_UP, names, times
 from .case import Verdict
 from .effects import (
     ArrangeSnapshots,
+    CancelMove,
     DeleteVolumes,
     DestroyDomain,
     EnsureVolumes,
@@ -40,6 +41,13 @@ class Owned(Wishes):
         held = self._let_go(case.domain) if case.domain is not None else None
         if held:
             return held
+        if case.domain is not None and self._is_called_off(case.domain):
+            return self._call_off(case.domain)
+        if case.domain is None and self.memory.moved and self.record.state != "absent" and not case.standing.fixed:
+            return self._give_away(self.memory.moved, self._wherefore(self.memory.moved))
+        if case.domain is not None and case.domain.state is DomainState.ARRIVED and self.record.state == "started":
+            # wherever it is to go next, it runs on here first
+            return self._keep_running(case.domain)
         moves = self.claim.to not in ("", case.node) and self.record.state != "absent" and not case.standing.fixed
         if moves and not (case.domain is None and self._refused()):
             return self._move(self.claim.to)
@@ -87,7 +95,7 @@ class Owned(Wishes):
         why = f"tried again after: {self.memory.reason}" if again else "wanted started, and it does not run"
         if again:
             self._remember(restarts=self.memory.restarts + 1)
-        self._remember(moved="")
+        self._remember(moved="", journey="")
         effect = StartDomain(case.vm, self.right, self.record)
         return self._verdict("starting", self._old_generation(), self._starting_reason(), effect, "start", why)
 
@@ -196,7 +204,7 @@ class Owned(Wishes):
     def _move(self, to: str) -> Verdict:
         """The claim says where it is to go: its guest goes first if it can, then the claim."""
         case, domain = self.case, self.case.domain
-        why = f"is to move to {to}" + (f": {self.claim.why}" if self.claim.why else "")
+        why = self._wherefore(to)
         if domain is None:
             return self._give_away(to, why)
         if isinstance(case.busy, MigrateDomain):
@@ -217,8 +225,31 @@ class Owned(Wishes):
             return waiting
         if not case.lane:
             return self._verdict("moving", generation, f"{why}; waits until others have been moved")
-        effect = MigrateDomain(case.vm, self.right, domain.uuid, to)
+        effect = MigrateDomain(case.vm, self.right, domain.uuid, to, self.record.migration)
         return self._verdict("moving", generation, f"its guest moves to {to}: {self.claim.why}", effect, "move", why)
+
+    def _wherefore(self, to: str) -> str:
+        if self.claim.to != to:
+            return f"its guest waits on {to}, and can be nowhere else"
+        return f"is to move to {to}" + (f": {self.claim.why}" if self.claim.why else "")
+
+    def _is_called_off(self, domain: Domain) -> bool:
+        """Whether its guest is on its way to where it is not to go any more."""
+        if isinstance(self.case.busy, MigrateDomain):
+            return self.claim.to != self.case.busy.to
+        # a move that an agent before this one has begun, or lost
+        return self.case.busy is None and domain.leaving and self.claim.to in ("", self.case.node)
+
+    def _call_off(self, domain: Domain) -> Verdict:
+        generation, why = self._old_generation(), "its guest is on its way, and is not to be moved any more"
+        if self.memory.called_off or self.case.standing.fixed:
+            return self._verdict("moving", generation, self.memory.overdue or f"{why}: libvirt was told so")
+        waiting = self._pause("moving", generation)
+        if waiting:
+            return waiting
+        self._remember(called_off=True)
+        effect = CancelMove(self.case.vm, self.right, domain.uuid)
+        return self._verdict("moving", generation, f"{why}: libvirt is told so", effect, "call the move off", why)
 
     def _give_away(self, to: str, why: str) -> Verdict:
         """Nothing of it runs here: the claim goes to the node that it is to move to."""

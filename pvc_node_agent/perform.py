@@ -23,6 +23,7 @@ from .decide import arriving
 from .effects import (
     ArrangeSnapshots,
     AskUnasked,
+    CancelMove,
     DeleteVolumes,
     Depart,
     DestroyDomain,
@@ -78,7 +79,7 @@ class Performer:
     def perform(self, effect: Effect) -> Done:
         """Carry the effect out; says how it went, and raises nothing but programming errors."""
         try:
-            self._perform(effect)
+            told = self._perform(effect)
         except CommitRefused as err:
             return Done(effect, self._kind(effect, err), str(err))
         except _JoinedAnew as err:
@@ -91,7 +92,7 @@ class Performer:
             return Done(effect, Failure.FAILED, str(err))
         except PvcError as err:
             return Done(effect, Failure.FAILED, str(err))
-        return Done(effect)
+        return Done(effect, reason=told or "")
 
     def _kind(self, effect: Effect, refused: CommitRefused) -> Failure:
         """Which of its grounds the effect has lost; what was read right and is wrong in the store is no ground."""
@@ -102,7 +103,8 @@ class Performer:
             return Failure.REFUSED
         return Failure.FAILED
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: Effect) -> str | None:
+        """Returns how it went, where that is worth a word."""
         match effect:
             case EnsureVolumes():
                 self._confirm(effect.vm, effect.right)
@@ -118,7 +120,7 @@ class Performer:
                 self._hypervisor.destroy(effect.vm, effect.uuid)
             case ResumeDomain():
                 self._confirm(effect.vm, effect.right)
-                self._hypervisor.resume(effect.vm, effect.uuid)
+                return self._hypervisor.resume(effect.vm, effect.uuid)
             case ResetDomain():
                 self._confirm(effect.vm, effect.right)
                 self._hypervisor.reset(effect.vm, effect.uuid, effect.serial)
@@ -136,6 +138,9 @@ class Performer:
                 self._storage.roll_back(effect.disks, effect.owner, effect.snapshot, effect.serial, effect.barrier)
             case MigrateDomain():
                 self._migrate(effect)
+            case CancelMove():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.cancel_move(effect.vm, effect.uuid)
             case AskUnasked():
                 self._hypervisor.shutdown(effect.vm, effect.uuid)
             case DestroyUnasked():
@@ -156,6 +161,7 @@ class Performer:
                 self._sign_off(effect.status)
             case WriteHealth():
                 self._write_health(effect.health)
+        return None
 
     def _held_still(self, effect: ArrangeSnapshots) -> AbstractContextManager[None]:
         if not effect.uuid:
@@ -207,21 +213,25 @@ class Performer:
         address = status.addresses.get("cluster", "") if status is not None else ""
         if not address:
             raise EffectFailed(f"node {effect.to} does not say what its address in the network cluster is")
-        self._hypervisor.migrate(effect.vm, effect.uuid, address, effect.right.epoch + 1)
+        self._hypervisor.migrate(effect.vm, effect.uuid, address, effect.right.epoch + 1, effect.how)
 
     def _hand_over(self, effect: HandOver) -> None:
         store = self._store()
         old = self._claim(store, effect.vm, effect.right)
         epoch = old.epoch + 1
         guest = epoch if effect.with_guest else 0
-        successor = replace(old, node=effect.to, epoch=epoch, to="", why="", cold=False, with_guest=guest)
+        successor = replace(old, node=effect.to, epoch=epoch, with_guest=guest)
+        # a guest goes to where it waits, wherever else it is wanted by now: it moves on from there
+        onward = old.to if effect.with_guest and old.to not in (effect.to, self._node) else ""
+        if not onward:
+            successor = replace(successor, to="", why="", cold=False)
         ops: list[Op] = [
             self._own(),
             Check(paths.vm(effect.vm), effect.right.record_version),
             Set(paths.claim(effect.vm), codec.encode(successor), effect.right.claim_version),
             Delete(paths.assigned(self._node, effect.vm), 0),
         ]
-        if old.to and old.to not in (effect.to, self._node):
+        if old.to and old.to not in (effect.to, self._node, onward):
             ops += self._unless_gone(store, paths.assigned(old.to, effect.vm))
         if store.get(paths.assigned(effect.to, effect.vm)) is None:
             ops.append(Create(paths.assigned(effect.to, effect.vm)))

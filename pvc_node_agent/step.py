@@ -24,7 +24,7 @@ from .decide import decide
 from .effects import Depart, Effect, EnsureVolumes, MigrateDomain, StartDomain, VmEffect, WriteHealth, WriteStatus
 from .services import record
 from .standing import Standing, clean, moves_until, onward, recovers, standing
-from .view import Leaving, Memory, Outcome, Seen, Sentence, View
+from .view import Leaving, Memory, Outcome, Processor, Seen, Sentence, View
 
 _NOTHING_REMEMBERED = Memory()
 _UNSEEN = Seen(None, None)
@@ -50,7 +50,10 @@ def step(now: float, view: View) -> Outcome:
     if not _is_reachable_by_a_fence(view):
         slots = 0
     spare = view.settings.parallel_volumes - sum(map(_is_spare, view.busy.values()))
-    lanes = view.settings.parallel_moves - sum(map(_is_move, view.busy.values()))
+    # a move that libvirt does not end must not keep the others from moving
+    lanes = view.settings.parallel_moves - sum(
+        _is_move(effect) and not view.memory.get(vm, _NOTHING_REMEMBERED).overdue for vm, effect in view.busy.items()
+    )
     published = view.published.vms if view.published is not None else {}
     hypervisor = "" if view.hypervisor.up else view.hypervisor.reason
     # what must go is looked at even if nothing is known of it
@@ -227,6 +230,13 @@ def node_status(view: View, vms: dict[str, VmStatus]) -> NodeStatus | None:
     if pools is None:
         pools = published.pools if published is not None else ()
     leaving = view.leaving
+    processor = view.hypervisor.processor
+    if processor is None:
+        processor = (
+            Processor(published.cpu_model, published.cpu_models, published.cpu_default)
+            if published is not None
+            else Processor()
+        )
     return NodeStatus(
         agent=facts.agent,
         boot_id=facts.boot_id,
@@ -236,6 +246,9 @@ def node_status(view: View, vms: dict[str, VmStatus]) -> NodeStatus | None:
         bridges=facts.bridges,
         addresses=facts.addresses,
         vms=vms,
+        cpu_model=processor.model,
+        cpu_models=processor.models,
+        cpu_default=processor.default,
         storage_address=view.storage.address or (published.storage_address if published is not None else ""),
         storage_cut=bool(view.storage.cut),
         leaving=leaving.policy if leaving is not None else "",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pvc_state.codec import Stored
 from pvc_state.records import Claim, Disk, Fence, Health, NodeStatus, Service, Vm
 
-from .effects import Depart, Effect, VmEffect, WriteHealth, WriteStatus
+from .effects import CancelMove, Depart, Effect, VmEffect, WriteHealth, WriteStatus
 
 if TYPE_CHECKING:
     from .case import Decided
@@ -34,6 +34,8 @@ class Settings:
         steady_after: seconds that a guest must run for its earlier crashes to be forgotten.
         shutdown_repeat: seconds after which a guest is asked again to power off: early in its boot it does not listen.
         parallel_moves: how many guests are on their way to other nodes at the same time.
+        arrived_within: seconds that a guest that has arrived here waits, when its owner is not to move it here any more: it
+            may hand it over all the same, since there is no other.
         move_within: seconds that a node that shuts down waits for its VMs to be moved away, and quiet_within: those
             without any that is to be moved, after which it waits no longer.
         stop_within: seconds that its guests then get to power off, whatever their own time is.
@@ -47,6 +49,7 @@ class Settings:
     steady_after: float = 120.0
     shutdown_repeat: float = 5.0
     parallel_moves: int = 2
+    arrived_within: float = 10.0
     move_within: float = 300.0
     quiet_within: float = 30.0
     stop_within: float = 180.0
@@ -77,11 +80,21 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Processor:
+    """What libvirt says of the node's processor, as in NodeStatus: cpu_model, cpu_models, cpu_default."""
+
+    model: str = ""
+    models: tuple[str, ...] = ()
+    default: str = ""
+
+
+@dataclass(frozen=True)
 class Hypervisor:
-    """Whether libvirt answers. While it does not, the domains are the last known ones."""
+    """Whether libvirt answers. While it does not, the domains and the processor are the last known ones."""
 
     up: bool = False
     reason: str = "libvirt has not answered yet"
+    processor: Processor | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,7 @@ class Domain:
         uuid: libvirt's id, that of the VM.
         epoch: epoch of the claim that it was started under.
         definition: the record's definition that it was built from.
+        leaving: whether libvirt was moving it away when it was seen.
         restart: the record's ``restart`` when it was started, which fulfils all of those. reset: the last one that was done.
         sizes: bytes of its disks (``POOL/VOLUME``) as the guest sees them, where the record says how large they are.
         held: whether an agent holds the guest, or has left it so, for a snapshot.
@@ -147,6 +161,7 @@ class Domain:
     state: DomainState
     epoch: int
     definition: int
+    leaving: bool = False
     restart: int = 0
     reset: int = 0
     sizes: tuple[tuple[str, int], ...] = ()
@@ -236,6 +251,9 @@ class Memory:
         given_up: why it is not tried any more; empty while it is.
         refused: version of the claim whose move has failed, -1 for none. refusal: why.
         moved: the node to which its guest has been moved, and where it waits for the claim; empty for none.
+        called_off: whether libvirt was asked to call the move off that is under way.
+        origin: the node that it is coming from while it runs. journey: how it came, or why it did not go, in words.
+        unclaimed_since: since when a guest that has arrived here waits although it is not to be moved here any more.
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
         restarting: Vm.restart for which its guest is being stopped, to be started again; 0 for none.
@@ -262,6 +280,10 @@ class Memory:
     refused: int = -1
     refusal: str = ""
     moved: str = ""
+    called_off: bool = False
+    origin: str = ""
+    journey: str = ""
+    unclaimed_since: float | None = None
     volumes: tuple[Disk, ...] = ()
     barrier: int = 0
     volumes_gone: bool = False
@@ -367,7 +389,7 @@ class View:
                 writing = True
             elif isinstance(effect, WriteHealth):
                 services = replace(services, writing=True)
-            else:
+            elif not isinstance(effect, CancelMove):
                 busy[effect.vm] = effect
         return replace(
             self,

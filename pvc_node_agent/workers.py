@@ -14,6 +14,17 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 
+class ThreadEach:
+    """A thread for each job: for jobs that are few, counted by whoever hands them in, and may hang."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Do the job at once."""
+        threading.Thread(target=job, name=self._name, daemon=True).start()
+
+
 class Workers:
     """Threads that take jobs in the order given."""
 

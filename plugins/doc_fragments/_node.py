@@ -30,12 +30,16 @@ options:
         required: true
       state: &state
         description:
-          - V(ready) is for a node that takes VMs. A new node is V(ready) by default.
-          - V(drained) moves its VMs away, and none is placed on it.
+          - V(ready) is for a node that takes VMs. A new node is V(ready) by default. VMs that were moved away from it return.
+          - V(drained) moves its VMs away, and none is placed on it. They remember it as their home.
           - V(maintenance) is the same, and once it is empty nobody is worried when it goes down.
+          - These three are for a node that is registered. They only register one that is described by other options, too, so that
+            a name that is misspelled is an error.
+          - To drain the last node that takes VMs is refused while VMs run on it.
           - V(present) registers the node or changes what is registered, and leaves alone which of these it is. It is what
             happens by default.
-          - V(absent) removes it. That is refused while it holds the claim of any VM.
+          - V(absent) removes it. That is refused while it holds the claim of any VM, and while it is fenced without being
+            surely off, unless O(declared_dead) vouches for it.
         type: str
         choices: [present, ready, drained, maintenance, absent]
       coordinator: &coordinator
@@ -96,6 +100,7 @@ options:
             be had.
           - If the node is not off, its VMs will run twice, and destroy their disks. Look at it, or pull its plugs.
           - Refused while the node has a session, and while no fence of it stands. Holds for that one fence only.
+          - Beside O(state=absent) it lets a node be removed that is merely cut off from its storage, and ends that cut.
         type: dict
         suboptions:
           why:
@@ -105,10 +110,17 @@ options:
           by:
             description: Who you are. By default the user and the host that the module runs as and on.
             type: str
+      return_vms: &return_vms
+        description:
+          - Whether VMs that were moved away from the node return when it takes VMs again. V(false) makes them forget it as their
+            home, so that they stay where they are. Only with O(state=ready).
+          - The default is V(true).
+        type: bool
   state: *state
   coordinator: *coordinator
   memory_reserve: *memory_reserve
   fence: *fence
   fence_together: *fence_together
   declared_dead: *declared_dead
+  return_vms: *return_vms
 """

@@ -19,8 +19,9 @@ import time
 import typing as t
 from collections.abc import Mapping
 
-from ._module import given, mebibytes
+from ._module import fail, given, mebibytes
 from .pvc_state.errors import WaitTimeout
+from .pvc_state.node_limits import EMPTY
 from .pvc_state.plan_node import STATES
 from .pvc_state.records import FENCE_DEVICES, FenceDevice
 from .pvc_state.requests import UNSET, DeadRequest, NodeRequest
@@ -31,6 +32,7 @@ if t.TYPE_CHECKING:
     from .pvc_state.commit import Committed
     from .pvc_state.snapshot import Snapshot
     from .pvc_state.store import Store
+    from .pvc_state.wait_node import Gone
 
 Options = Mapping[str, t.Any]
 
@@ -52,6 +54,7 @@ _NODE: dict[str, t.Any] = {
     "fence": {"type": "list", "elements": "dict", "options": _DEVICE},
     "fence_together": {"type": "bool"},
     "declared_dead": {"type": "dict", "options": {"why": {"type": "str", "required": True}, "by": {"type": "str"}}},
+    "return_vms": {"type": "bool"},
 }
 
 
@@ -73,7 +76,7 @@ def requests(params: Options) -> list[NodeRequest]:
 def _request(options: dict[str, t.Any]) -> NodeRequest:
     if options.get("state") == "absent":
         # So that a node in a list is removed by changing its state, whatever else describes it there.
-        options = {key: options[key] for key in ("name", "state")}
+        options = {key: options[key] for key in ("name", "state", "declared_dead") if key in options}
     if "fence" in options:
         options["fence"] = [_device(device) for device in options["fence"]]
     if "declared_dead" in options:
@@ -131,16 +134,87 @@ def verify(module: AnsibleModule, store: Store, requests: list[NodeRequest], don
         )
 
 
-def drain(module: AnsibleModule, store: Store, requests: list[NodeRequest], snapshot: Snapshot) -> Snapshot:
-    """Wait until the nodes that are to be empty are."""
-    nodes = [one.name for one in requests if one.state in ("drained", "maintenance")]
-    if not nodes:
-        return snapshot
-    from .pvc_state.wait_node import drained, staying, wait_until_drained
+def warn(module: AnsibleModule, requests: list[NodeRequest], done: Committed) -> None:
+    """What whoever asks for a state should know: nodes that are down, and what another loss would cost meanwhile."""
+    from .pvc_state.drain_report import exposed
+    from .pvc_state.node_limits import why_down
 
-    if not all(drained(snapshot, node) for node in nodes):
-        snapshot = wait_until_drained(store, nodes, module.params["wait_timeout"])
-    for node in nodes:
-        for vm, state in staying(snapshot, node).items():
-            module.warn(f"VM {vm} stays on {node}: it is {state}.")
-    return snapshot
+    before = done.snapshot_before
+    if before is None:
+        return
+    for one in requests:
+        down = why_down(before, one.name) if one.name in before.nodes else ""
+        if down and one.state in EMPTY:
+            module.warn(f"Node {one.name} {down}: nothing moves from it, but what is recovered.")
+        elif down and one.state == "ready":
+            module.warn(f"Node {one.name} {down}: it takes no VM until that is over.")
+    drained = {
+        change.name
+        for change in done.plan.changes
+        if change.kind == "node" and (change.after or {}).get("state") in EMPTY
+    }
+    if drained & {one.name for one in requests if one.state in EMPTY}:
+        for node, vms in exposed(before, done.snapshot_after).items():
+            more = f" and {len(vms) - 5} more" if len(vms) > 5 else ""
+            module.warn(
+                f"While these nodes take no VMs, there is no room for the loss of {node}: {', '.join(vms[:5])}{more} would not run."
+            )
+
+
+def show(snapshot: Snapshot, requests: list[NodeRequest], gone: t.Sequence[Gone] = ()) -> dict[str, t.Any]:
+    """The part of a result that says how far nodes are emptied; nothing where none is to be."""
+    nodes = [one.name for one in requests if one.state in EMPTY]
+    if not nodes:
+        return {}
+    from .pvc_state.drain_report import drain_view, drains
+
+    found = drains(snapshot, nodes).nodes
+    moved = [{"vm": one.vm, "node": one.node, "to": one.to, "seconds": one.seconds} for one in gone]
+    return {
+        "drains": [
+            {
+                **drain_view(found[node]),
+                "moved": [{key: one[key] for key in ("vm", "to", "seconds")} for one in moved if one["node"] == node],
+            }
+            for node in nodes
+            if node in found
+        ]
+    }
+
+
+def settle(
+    module: AnsibleModule, store: Store, requests: list[NodeRequest], done: Committed, result: dict[str, t.Any]
+) -> tuple[Snapshot, t.Sequence[Gone]]:
+    """Wait until the nodes that are to be empty are, and until VMs have returned to those that take them again.
+
+    Args:
+        result: of the task so far: what is known of a drain that fails comes beside it.
+    """
+    snapshot, timeout = done.snapshot_after, module.params["wait_timeout"]
+    empty = [one.name for one in requests if one.state in EMPTY]
+    ready = [one.name for one in requests if one.state == "ready" and one.name in snapshot.alive]
+    gone: t.Sequence[Gone] = ()
+    if empty:
+        from .pvc_state.drain_report import drains
+        from .pvc_state.wait_node import NotDrained, wait_until_drained
+
+        if drains(snapshot, empty).left:
+            before = done.snapshot_before or snapshot
+
+            def told(vm: str, node: str, to: str, left: int) -> None:
+                module.log(f"VM {vm} has gone from {node} to {to}; {left} left")
+
+            try:
+                snapshot, gone = wait_until_drained(store, before, empty, timeout, told)
+            except NotDrained as err:
+                fail(module, err, **result, **show(err.snapshot, requests, err.gone))
+        for node, drain in drains(snapshot, empty).nodes.items():
+            for vm, why in drain.staying.items():
+                module.warn(f"VM {vm} stays on {node}: {why}.")
+    if any(claim.value and claim.value.home in ready and not claim.value.away for claim in snapshot.claims.values()):
+        from .pvc_state.wait_node import wait_until_returned
+
+        snapshot, kept = wait_until_returned(store, ready, timeout)
+        for vm, why in kept.items():
+            module.warn(f"VM {vm} has not returned: {why}.")
+    return snapshot, gone

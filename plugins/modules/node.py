@@ -36,15 +36,25 @@ options:
     default: true
   wait:
     description:
-      - Whether to wait until nodes with O(state=drained) or O(state=maintenance) are empty.
-      - When some of their VMs can be moved nowhere, the task fails with the reasons. What remains moves by itself once they
-        are gone. VMs that are disabled or ignored stay, and the task warns of them.
+      - Whether to wait until nodes with O(state=drained) or O(state=maintenance) are empty, and until VMs have returned to nodes
+        with O(state=ready).
+      - When some VMs can be moved nowhere, and nothing else moves any more, the task fails at once. RV(drains) says which and
+        why. What remains moves by itself once the reasons are gone. VMs that are disabled or ignored stay, and the task
+        warns of them.
+      - A VM that cannot return is warned of.
+      - Each VM that has gone is written to the log of the machine that the module runs on.
     type: bool
     default: true
   wait_timeout:
-    description: Seconds to wait until the nodes are empty before the task fails.
+    description: Seconds to wait for nodes and VMs before the task fails.
     type: int
     default: 600
+  force:
+    description:
+      - Whether to drain even the last node that takes VMs, while VMs run on it. They can go nowhere, so that the task fails
+        all the same unless O(wait=false).
+    type: bool
+    default: false
   cluster_name:
     description:
       - Name of the cluster. Required when the tree has not been initialised yet.
@@ -83,10 +93,33 @@ EXAMPLES = r"""
     name: node4
     state: maintenance
 
-- name: It takes VMs again
+- name: Empty a whole rack, as many VMs at a time as the settings allow
+  pvc.cluster.node:
+    nodes: [{name: node3}, {name: node4}]
+    state: drained
+    wait_timeout: 3600
+  register: rack
+
+- name: Where they went
+  ansible.builtin.debug:
+    var: rack.drains
+
+- name: What a drain would do, without doing it
+  pvc.cluster.node:
+    name: node4
+    state: drained
+  check_mode: true
+
+- name: It takes VMs again, and those that it had return
   pvc.cluster.node:
     name: node4
     state: ready
+
+- name: It takes VMs again, but what has left it stays where it is
+  pvc.cluster.node:
+    name: node4
+    state: ready
+    return_vms: false
 
 - name: Remove a node that no VM belongs to any more
   pvc.cluster.node:
@@ -170,6 +203,40 @@ nodes:
   returned: success, with O(nodes)
   type: list
   elements: dict
+drains:
+  description:
+    - How far the nodes with O(state=drained) or O(state=maintenance) are emptied. In check mode, what would become of their VMs.
+    - Also returned when the task fails since VMs are left.
+  returned: when a node is to be empty
+  type: list
+  elements: dict
+  contains:
+    node:
+      description: Its name.
+      type: str
+    empty:
+      description: Whether no VM is left that should leave.
+      type: bool
+    moved:
+      description: The VMs that have left it during this task, in order, with the node where each is now, and after how many seconds.
+      type: list
+      elements: dict
+      sample: [{vm: web1, to: node2, seconds: 3.4}]
+    left:
+      description:
+        - The VMs that have yet to leave it, with the node that each goes to and the reason. RV(ignore:to) is V(null) for one that
+          can be moved nowhere. RV(ignore:why) says what is in the way.
+      type: list
+      elements: dict
+      sample:
+        - vm: web1
+          to: null
+          why: "node4 is drained, but it is bound to node4 by its option node"
+    staying:
+      description: The VMs that are nobody's to move, with the reason.
+      type: list
+      elements: dict
+      sample: [{vm: old, why: it is disabled}]
 why:
   description: By node, what was changed and for what reason, or that there is nothing to change.
   returned: success
@@ -207,6 +274,7 @@ if t.TYPE_CHECKING:
     from ..module_utils.pvc_state.plan import Plan
     from ..module_utils.pvc_state.snapshot import Snapshot
     from ..module_utils.pvc_state.store import Store
+    from ..module_utils.pvc_state.wait_node import Gone
 
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
@@ -221,18 +289,22 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
                 option="cluster_name",
                 remedy="name the cluster to be made, or check hosts and root",
             )
-        return plan_nodes(snapshot, requests, params["cluster_name"] or snapshot.schema.cluster)
+        name = params["cluster_name"] or snapshot.schema.cluster
+        return plan_nodes(snapshot, requests, name, force=params["force"])
 
     done = commit_nodes(store, plan, check_mode=module.check_mode)
     names, snapshot, result = [one.name for one in requests], done.snapshot_after, _module.outcome(module, done.plan)
+    _node.warn(module, requests, done)
+    gone: t.Sequence[Gone] = ()
     if not module.check_mode:
         try:
             if params["verify"]:
                 _node.verify(module, store, requests, done)
             if params["wait"]:
-                snapshot = _node.drain(module, store, requests, snapshot)
+                snapshot, gone = _node.settle(module, store, requests, done, result)
         except PvcError as err:
             _module.fail(module, err, **result)
+    result |= _node.show(snapshot, requests, gone)
     nodes = [node_view(snapshot, name) for name in names if name in snapshot.nodes]
     shown = {"nodes": nodes} if params["name"] is None else {"node": nodes[0] if nodes else None}
     return {**result, **shown}
@@ -246,6 +318,7 @@ def main(connect: _module.Connect | None = None) -> None:
             "verify": {"type": "bool", "default": True},
             "wait": {"type": "bool", "default": True},
             "wait_timeout": {"type": "int", "default": 600},
+            "force": {"type": "bool", "default": False},
         },
         mutually_exclusive=[("name", "nodes")],
         required_one_of=[("name", "nodes")],

@@ -45,6 +45,14 @@ EXAMPLES = r"""
     alive: false
   register: missing
 
+- name: Wait for a drain that another task has begun
+  pvc.cluster.node_info:
+    names: [node4]
+  register: info
+  until: info.drains | rejectattr('empty') | length == 0
+  retries: 60
+  delay: 10
+
 - name: None is missing
   ansible.builtin.assert:
     that: missing.nodes | length == 0
@@ -123,6 +131,30 @@ nodes:
         pools: [vms]
         signed_off: null
         storage_address: 10.0.2.11
+drains:
+  description: How far those of the nodes are emptied that are to be drained or in maintenance.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    node:
+      description: Its name.
+      type: str
+    empty:
+      description: Whether no VM is left that should leave.
+      type: bool
+    left:
+      description:
+        - The VMs that have yet to leave it, with the node that each goes to and the reason. RV(ignore:to) is V(null) for one that
+          can be moved nowhere. RV(ignore:why) says what is in the way.
+      type: list
+      elements: dict
+      sample: [{vm: web1, to: null, why: "node4 is drained, but it is bound to node4 by its option node"}]
+    staying:
+      description: The VMs that are nobody's to move, with the reason.
+      type: list
+      elements: dict
+      sample: [{vm: old, why: it is disabled}]
 cluster_name:
   description: Name of the cluster.
   returned: success, when the tree has been initialised
@@ -133,6 +165,8 @@ cluster_name:
 import typing as t
 
 from ..module_utils import _module
+from ..module_utils.pvc_state.drain_report import drain_view, drains
+from ..module_utils.pvc_state.node_limits import EMPTY
 from ..module_utils.pvc_state.records import NODE_STATES
 from ..module_utils.pvc_state.views import node_view
 
@@ -145,7 +179,7 @@ if t.TYPE_CHECKING:
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     snapshot = _module.load(module, store)
     if snapshot is None:
-        return {"changed": False, "nodes": []}
+        return {"changed": False, "nodes": [], "drains": []}
     _module.warn(module, snapshot)
     only = module.params
     names = sorted(snapshot.nodes) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.nodes))
@@ -156,7 +190,14 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         and only["state"] in (None, node.get("state"))
         and only["coordinator"] in (None, node.get("coordinator"))
     ]
-    return {"changed": False, "nodes": nodes, "cluster_name": snapshot.schema.cluster}
+    empty = [node["name"] for node in nodes if node.get("state") in EMPTY]
+    found = drains(snapshot, empty).nodes if empty else {}
+    return {
+        "changed": False,
+        "nodes": nodes,
+        "drains": [drain_view(drain) for drain in found.values()],
+        "cluster_name": snapshot.schema.cluster,
+    }
 
 
 def main(connect: _module.Connect | None = None) -> None:

@@ -101,6 +101,12 @@ options:
       - What would leave less room is refused when a VM is created, started or grows, unless O(pvc.cluster.vm#module:force) is set.
       - The default is 1. V(0) allows the cluster to be filled to the last.
     type: int
+  parallel_moves:
+    description:
+      - How many VMs the cluster has on their way to other nodes at the same time, from 1 to 1000, when it empties nodes, brings
+        VMs home or keeps rules. Of these, each node is the origin or the target of two at most.
+      - What users move themselves counts, but is not held back. The default is 8.
+    type: int
   rebalance:
     description:
       - Whether the cluster moves VMs by itself to spread them better. The default is V(false).
@@ -179,6 +185,9 @@ settings:
     spare_nodes:
       description: How many nodes may be lost with room left for all VMs.
       type: int
+    parallel_moves:
+      description: How many VMs the cluster has on their way to other nodes at the same time.
+      type: int
     rebalance:
       description: Whether the cluster moves VMs by itself to spread them better.
       type: bool
@@ -249,6 +258,7 @@ SETTINGS = {
     "early_suspicion": {"type": "bool"},
     "vcpu_ratio": {"type": "float"},
     "spare_nodes": {"type": "int"},
+    "parallel_moves": {"type": "int"},
     "rebalance": {"type": "bool"},
     "rebalance_threshold": {"type": "float"},
 }

@@ -73,6 +73,9 @@ settings:
     spare_nodes:
       description: How many nodes may be lost with room left for all VMs.
       type: int
+    parallel_moves:
+      description: How many VMs the cluster has on their way to other nodes at the same time.
+      type: int
     rebalance:
       description: Whether the cluster moves VMs by itself to spread them better.
       type: bool

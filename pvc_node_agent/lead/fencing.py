@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from pvc_state import paths
 from pvc_state.plan_recovery import plan_recovery
-from pvc_state.records import Evidence, Fence, Node, Past
+from pvc_state.records import Evidence, Fence, Node, Past, surely_off
 
 from .effects import BeginFence, CutStorage, EndFence, MarkDown, PowerOff, RestoreStorage, UpdateFence
 from .events import MarkedDown, PowerRead, StorageRestored
@@ -261,12 +261,13 @@ class _Fenced:
         """Begin to lift the fence of a node that users have removed, if it cannot write any more even so."""
         if self.node in self.work.snapshot.nodes or claims_of(self.work.snapshot, self.node):
             return False
-        if self.fence.proven_by == "storage_cut":
-            self.work.say(
-                self.subject, f"keep {self.node} cut off", "it was removed, and nothing proves that it is off"
-            )
+        known = _noted(self.fence, self._gathered())
+        if not surely_off(known):
+            why = "it was removed, and nothing proves that it is off: it is let go when somebody declares it dead"
+            self.work.say(self.subject, f"keep {self.node} cut off", why)
             return True
-        self._write(replace(self.fence, state="lifting", why=f"{self.fence.why}; it was removed from the cluster"))
+        over = replace(known, state="lifting", why=f"{self.fence.why}; it was removed from the cluster")
+        self._write(over, () if surely_off(self.fence) else self._declaration(), absent=not surely_off(self.fence))
         return True
 
     def _more_is_wanted(self) -> bool:

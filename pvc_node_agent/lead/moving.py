@@ -19,9 +19,8 @@ from pvc_state.views import vm_status
 from .effects import ChangeClaim
 from .work import Work
 
-#: Moves under way at the same time: from and to one node, and in the whole cluster.
+#: Moves under way at the same time, from and to one node. In the whole cluster: Settings.parallel_moves.
 PER_NODE = 2
-IN_ALL = 8
 
 
 def move(work: Work, assumed: Mapping[str, str]) -> None:
@@ -39,7 +38,7 @@ def move(work: Work, assumed: Mapping[str, str]) -> None:
     for wish in plan.again:
         _try_again(work, wish)
     for wish in plan.wishes:
-        if under_way.total() >= 2 * IN_ALL:
+        if under_way.total() >= 2 * work.policy.parallel_moves:  # each counts at both of its ends
             break
         _begin(work, wish, under_way)
     for vm, why in plan.blocked.items():

@@ -57,8 +57,7 @@ def _recover_node(work: Work, node: str, fence: Fence, version: int, plan: Recov
     told = {move.vm: f"to {move.to}: {move.why}" for move in batch}
     noted = replace(fence, moves={**fence.moves, **told}, waiting=dict(plan.waiting))
     claims = tuple(_rehome(work, fence, move) for move in batch)
-    others = {other: work.snapshot.fences[other].version for move in batch for other in move.rests_on}
-    rests_on = tuple((paths.fence(other), found) for other, found in sorted(others.items()))
+    rests_on = tuple(sorted({_word_of(work, other) for move in batch for other in move.rests_on}))
     absent = not holds_by_itself(fence)
     if work.ask(Recover(subject, rests_on, noted, version, claims, absent)):
         for move in batch:
@@ -66,6 +65,14 @@ def _recover_node(work: Work, node: str, fence: Fence, version: int, plan: Recov
     else:
         for move in batch:
             work.keep(f"vm {move.vm}")
+
+
+def _word_of(work: Work, node: str) -> tuple[str, int]:
+    """What a recovery rests on that needs another node to be gone: its fence, or else its status, with the sign-off."""
+    fence = work.snapshot.fences.get(node)
+    if fence is not None:
+        return paths.fence(node), fence.version
+    return paths.status(node), work.snapshot.status[node].version
 
 
 def _wait(work: Work, node: str, fence: Fence, version: int, waiting: Mapping[str, str]) -> None:
@@ -82,7 +89,8 @@ def _rehome(work: Work, fence: Fence, move: Move) -> Rehome:
     report = work.snapshot.report(before.node)
     word = report.signed_off if report is not None else None
     home = before.home or (before.node if word is not None and word.back else "")
-    cuts = [fence, *(work.snapshot.fences[other].value for other in move.rests_on)]
+    fences = (work.snapshot.fences.get(other) for other in move.rests_on)
+    cuts = [fence, *(other.value for other in fences if other is not None)]
     after = Claim(
         node=move.to,
         epoch=before.epoch + 1,

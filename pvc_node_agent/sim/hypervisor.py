@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from pvc_state.records import Disk, Vm
+from pvc_state.records import Disk, Migration, Vm
 
 from ..domain_xml import mark_of
 from ..env import EffectFailed, NotAnswering
 from ..events import DomainGone, DomainSeen, Event, HypervisorDown, HypervisorUp
-from ..view import Domain, DomainState
+from ..view import Domain, DomainState, Processor
 
 
 class SimulatedHypervisor:
@@ -29,6 +29,9 @@ class SimulatedHypervisor:
         failing: why every start fails; empty: none does.
         breaks: whether moves fail here after the guest has arrived there.
         up: whether libvirt answers.
+        leaving: VMs whose guests are on their way to other nodes. incoming: and those on their way here.
+        asleep: VMs that were moved here, and were paused by somebody before that.
+        takes: called while something takes its time, with what it is: ``move``.
         starts: all that were started, with their epochs.
         before: called before each start, stop and move, with what it is and its VM: may raise, or let time pass.
         happened: called after each.
@@ -49,6 +52,11 @@ class SimulatedHypervisor:
         self.failing = ""
         self.breaks = False
         self.up = True
+        self.leaving: set[str] = set()
+        self.incoming: set[str] = set()
+        self.asleep: set[str] = set()
+        self.takes: Callable[[str], None] = lambda _what: None
+        self.processor = Processor("Model", ("Model", "Older"), "host-model")
         self.starts: list[tuple[str, int]] = []
         self.before: Callable[[str, str], None] = lambda _what, _vm: None
         self.happened: Callable[[str, str], None] = lambda _what, _vm: None
@@ -57,7 +65,7 @@ class SimulatedHypervisor:
         """An agent has connected: it is told what runs."""
         self.post = post
         if self.up:
-            post(HypervisorUp(dict(self.domains)))
+            post(self._seen())
 
     # --- the seam -----------------------------------------------------------------------------------------------------
 
@@ -86,15 +94,20 @@ class SimulatedHypervisor:
         self.say(f"destroy {vm}")
         self._end(vm, uuid, "it was destroyed")
 
-    def resume(self, vm: str, uuid: str) -> None:
+    def resume(self, vm: str, uuid: str) -> str:
         self._check()
         if not self._is(vm, uuid):
-            return
+            return ""
         arrived = self.domains[vm].state is DomainState.ARRIVED
+        if vm in self.incoming:
+            raise EffectFailed("its guest has not wholly arrived")
         self.say(f"resume {vm} epoch {self.domains[vm].epoch}" if arrived else f"resume {vm}")
         if arrived:
             self.happened("moved_live", vm)
-        self.change(vm, DomainState.RUNNING)
+        asleep = arrived and vm in self.asleep
+        self.asleep.discard(vm)
+        self.change(vm, DomainState.PAUSED if asleep else DomainState.RUNNING)
+        return "in 1.0 s; its guest stood still for 100 ms" if arrived else ""
 
     def reset(self, vm: str, uuid: str, serial: int) -> None:
         self.before("reset", vm)
@@ -131,9 +144,12 @@ class SimulatedHypervisor:
             self.say(f"release {vm}")
             self._mark(vm, held=False)
 
-    def migrate(self, vm: str, uuid: str, to: str, epoch: int) -> None:
+    def migrate(self, vm: str, uuid: str, to: str, epoch: int, _how: Migration) -> None:
         self.before("migrate", vm)
         self._check()
+        if vm in self.leaving:
+            self._await_move(vm)
+            return
         if not self._is(vm, uuid):
             raise EffectFailed("it does not run here any more")
         domain = self.domains[vm]
@@ -144,14 +160,50 @@ class SimulatedHypervisor:
             raise EffectFailed(f"libvirt did not move it: domain {vm} exists on {target.node} already")
         self.say(f"migrate {vm} to {target.node}")
         # it waits there, paused, until the agent there has its claim
-        paused = domain.state is DomainState.PAUSED
-        there = replace(domain, epoch=epoch, state=DomainState.PAUSED if paused else DomainState.ARRIVED)
+        there = Domain(uuid, DomainState.ARRIVED, epoch, domain.definition)
         target.domains[vm] = there
+        target.incoming.add(vm)
+        (target.asleep.add if domain.state is DomainState.PAUSED else target.asleep.discard)(vm)
         target.tell(DomainSeen(vm, there))
+        self.leaving.add(vm)
+        self.takes("move")
+        try:
+            self._arrive(vm, domain.uuid, to, target, there)
+        except EffectFailed:
+            if vm in self.domains:
+                self.tell(DomainSeen(vm, self.domains[vm]))
+            raise
+
+    def _arrive(self, vm: str, uuid: str, to: str, target: SimulatedHypervisor, there: Domain) -> None:
+        """The end of a move, whatever became of either end meanwhile."""
+        called_off = vm not in self.leaving
+        self.leaving.discard(vm)
+        is_there = target.domains.get(vm) is there and vm in target.incoming
+        if is_there:
+            target.incoming.discard(vm)
+        if not self._is(vm, uuid) or called_off or self.peer(to) is not target or not is_there:
+            if is_there:
+                target.end(vm, "the guest that was to arrive has not")
+            raise EffectFailed("libvirt did not move it: it was called off" if called_off else "the move broke off")
         if self.breaks:
             raise EffectFailed("the connection broke at the end of the move")
         self.domains.pop(vm)
         self.tell(DomainGone(vm, f"its guest was moved to {target.node}"))
+
+    def _await_move(self, vm: str) -> None:
+        """An agent before this one has begun it, and cannot be told how it ended."""
+        while vm in self.leaving:
+            self.takes("move")
+        if vm in self.domains:
+            raise EffectFailed("the move that was under way has failed")
+
+    def cancel_move(self, vm: str, uuid: str) -> None:
+        self.before("cancel", vm)
+        self._check()
+        if vm in self.leaving and self._is(vm, uuid):
+            self.say(f"cancel the move of {vm}")
+            self.leaving.discard(vm)
+            self.tell(DomainSeen(vm, self.domains[vm]))
 
     # --- what happens by itself ---------------------------------------------------------------------------------------
 
@@ -172,7 +224,11 @@ class SimulatedHypervisor:
 
     def answer_again(self) -> None:
         self.up = True
-        self.post(HypervisorUp(dict(self.domains)))
+        self.post(self._seen())
+
+    def _seen(self) -> HypervisorUp:
+        domains = {vm: replace(domain, leaving=vm in self.leaving) for vm, domain in self.domains.items()}
+        return HypervisorUp(domains, self.processor)
 
     def tell(self, event: Event) -> None:
         if self.up:

@@ -106,7 +106,7 @@ class _Performer(Performer):
         self._machine.performed(effect)
         return done
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: Effect) -> str | None:
         faults = None if isinstance(effect, Publication) else self._machine.world.faults.get(effect.vm)
         if faults is not None:
             try:
@@ -118,7 +118,7 @@ class _Performer(Performer):
                 if isinstance(effect, StartDomain):
                     self._machine.hypervisor.happened("start_failed", effect.vm)
                 raise
-        super()._perform(effect)
+        return super()._perform(effect)
 
 
 class _LeadPerformer(LeadPerformer):
@@ -136,7 +136,7 @@ class _LeadPerformer(LeadPerformer):
 
 
 class _Orders:
-    """The threads that carry out what a leader orders outside the store."""
+    """The threads that carry out what takes its time: a leader's orders outside the store, and moves."""
 
     def __init__(self, machine: Machine, later: Later) -> None:
         self._machine = machine
@@ -191,6 +191,7 @@ class Machine:
         self.boot_id = f"boot-1-of-{name}"
         self.hypervisor = SimulatedHypervisor(name, self.say, world.hypervisor_at)
         self.hypervisor.before = lambda what, vm: world.about(what, self, vm)
+        self.hypervisor.takes = world.takes
         self.hypervisor.happened = lambda what, vm: world.happened(what, self, vm)
         self.storage = NodeStorage(world.storage, self.storage_address, lambda: self.reaches_ceph)
         addresses = {"cluster": self.address, "storage": self.storage_address}
@@ -237,7 +238,12 @@ class Machine:
             self.clock,
             self.feed,
             self.performer,
-            Pools(hypervisor=self.hypervisor_jobs, storage=self.later, store=self.later),
+            Pools(
+                hypervisor=self.hypervisor_jobs,
+                storage=self.later,
+                store=self.later,
+                moves=_Orders(self, self.hypervisor_jobs),
+            ),
             self,
             session_timeout=lambda: self.feed.session_timeout,
             idle=10.0,
@@ -369,7 +375,8 @@ class Machine:
         self.powered = self.reaches_store = self.reaches_ceph = False
         self.paused_at = self.rebooting = None
         self.kill_agent()
-        self.hypervisor.domains.clear()
+        for those in (self.hypervisor.domains, self.hypervisor.leaving, self.hypervisor.incoming):
+            those.clear()
         self.world.changed()
 
     def power_on(self) -> None:

@@ -19,7 +19,7 @@ from pvc_state.plan_node import plan_nodes
 from pvc_state.records import Claim, Disk, Fence, FenceDevice, Ha, Node, NodeStatus, Rule, Service, Settings, Vm
 from pvc_state.requests import DeadRequest, NodeRequest
 from pvc_state.snapshot import load
-from pvc_state.store import CommitRefused, Create, Op, Set
+from pvc_state.store import CommitRefused, Create, Delete, Op, Set
 
 from .faults import Faults
 from .machine import Dies, Machine
@@ -204,6 +204,21 @@ class Stage(Witness):
             moving = replace(claim, to=to, why="a user wants it there", home="")
             ops: list[Op] = [Set(paths.claim(vm), codec.encode(moving), stored.version), Create(paths.assigned(to, vm))]
             self.user.commit([*guard(snapshot), *ops])
+        except (StoreError, CommitRefused):
+            return False
+        return True
+
+    def cancel(self, vm: str) -> bool:
+        """A user wants a VM to be moved no more."""
+        try:
+            znode = self.user.get(paths.claim(vm))
+            assert znode is not None
+            claim = codec.decode(Claim, znode.data)
+            if not claim.to:
+                return False
+            stays = replace(claim, to="", why="", home="")
+            ops = [Set(paths.claim(vm), codec.encode(stays), znode.version), Delete(paths.assigned(claim.to, vm), 0)]
+            self.user.commit([*guard(load(self.user)), *ops])
         except (StoreError, CommitRefused):
             return False
         return True

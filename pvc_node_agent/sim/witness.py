@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pvc_state import paths
-from pvc_state.placement import OFF
+from pvc_state.occupancy import OFF
 from pvc_state.records import Claim, Fence, NodeStatus, Rule, Vm
 from pvc_state.store import Check, Delete
 

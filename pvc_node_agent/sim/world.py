@@ -95,7 +95,7 @@ class World:
         write_seconds: that a leader's effect takes. jobs_run: whether effects are carried out.
         happenings: what happened, as (time, event, fields). steps: of agents so far.
         faults: scripted, by VM.
-        orders: seconds that a leader's orders take, by kind: ``cut``, ``restore``, ``power``.
+        orders: seconds that a leader's orders take, by kind: ``cut``, ``restore``, ``power``; and libvirt's, ``move``.
     """
 
     def __init__(self, *, session_timeout: float = 6.0, time: float = 0.0) -> None:
@@ -199,7 +199,7 @@ class World:
     # --- orders that take their time ----------------------------------------------------------------------------------
 
     def carry_out(self, machine: Machine, job: Callable[[], None]) -> None:
-        """Do what a leader has ordered outside the store; the rest of the cluster goes on meanwhile.
+        """Do what a leader has ordered outside the store, or a move; the rest of the cluster goes on meanwhile.
 
         An order that is on its way has its effect, whether or not the agent that gave it lives then.
         """

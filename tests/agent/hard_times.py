@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pvc_node_agent.sim.chaos import EVIDENCE, Chaos
+from pvc_node_agent.sim.machine import Machine
 from pvc_node_agent.sim.stage import Stage, fence_devices
 from pvc_state import codec, paths
 from pvc_state.records import Fence, Node, Vm
@@ -331,6 +332,47 @@ def moves_survive_the_death_of_either_end() -> None:
             if not stage.is_down:
                 stage.serve()
             stage.calm()
+
+
+def moving(seconds: float = 4.0) -> Stage:
+    """vm3 is about to move from node3 to node1, which takes its time."""
+    stage = Stage(orders={"move": seconds})
+    stage.advance(10.0)
+    assert stage.move("vm3", "node1")
+    return stage
+
+
+def a_move_goes_on(stage: Stage, after: float, trouble: Callable[[Machine], object], victim: str, cancel: bool) -> None:
+    """Trouble some time after a move was asked for, and perhaps a user who has changed their mind just before or after."""
+    stage.advance(after)
+    if cancel and after < 2.0:
+        stage.cancel("vm3")
+    trouble(stage[victim])
+    if cancel and after >= 2.0:
+        stage.cancel("vm3")
+    stage.advance(40.0)
+    stage.calm()
+
+
+#: What may happen to a machine while a guest moves.
+TROUBLES: Mapping[str, Callable[[Machine], object]] = {
+    "nothing": lambda _machine: None,
+    "the power goes": lambda machine: machine.power_cut(),
+    "its agent is killed": lambda machine: machine.restart_agent(),
+    "its agent is gone": lambda machine: machine.kill_agent(),
+    "it is cut off": lambda machine: machine.isolate(),
+    "it stands still": lambda machine: machine.pause(),
+    "its libvirt is gone": lambda machine: machine.hypervisor.stop_answering(),
+}
+
+
+def moves_are_called_off_whatever_happens() -> None:
+    for trouble, victim in itertools.product(("the power goes", "its agent is killed"), ("node1", "node3")):
+        a_move_goes_on(moving(), 1.0, TROUBLES[trouble], victim, cancel=True)
+    for effects in (1, 2, 3):
+        stage = moving()
+        stage.crash_after("node3", effects)
+        a_move_goes_on(stage, 1.0, TROUBLES["nothing"], "node3", cancel=True)
 
 
 def an_operator_may_change_the_policy_meanwhile() -> None:
@@ -671,6 +713,7 @@ STORIES: Sequence[Callable[[], None]] = (
     a_fenced_node_out_of_sight_shuts_down,
     a_drain_ends,
     moves_survive_the_death_of_either_end,
+    moves_are_called_off_whatever_happens,
     an_operator_may_change_the_policy_meanwhile,
     a_word_does_not_count_against_a_node_that_lives,
     a_word_is_enough_for_a_node_that_is_off,

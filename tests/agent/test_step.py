@@ -78,7 +78,7 @@ def state(domain_state: DomainState) -> Domain:
 START = StartDomain("web1", RIGHT, RECORD)
 BLIND = Link(1, blind_since=NOW - 5, reason="x")
 MOVES = replace(CLAIM, to="node2", why="node1 is drained")
-MIGRATE = MigrateDomain("web1", RIGHT, UUID, "node2")
+MIGRATE = MigrateDomain("web1", RIGHT, UUID, "node2", Migration())
 DESTROY = DestroyUnasked("web1", UUID)
 CUT = Storage(cut="Ceph has blocklisted 10.0.2.1")
 STOPPING = {"stopping_since": NOW - 10, "press_at": NOW + 1}
@@ -255,8 +255,8 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
     ),
     "to be moved, and its guest has been, but elsewhere": (
         view(claim=MOVES, remembered={"moved": "node3", "epoch": 3}),
-        HandOver("web1", RIGHT, "node2"),
-        "web1: hand over: is to move to node2: node1 is drained",
+        HandOver("web1", RIGHT, "node3", with_guest=True),
+        "web1: hand over: its guest waits on node3, and can be nowhere else",
     ),
     "stopped, and to be moved": (
         view(wanted("stopped"), claim=MOVES),

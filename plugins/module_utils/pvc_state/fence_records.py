@@ -125,6 +125,17 @@ class Fence:
     proven_at: str = ""
 
 
+def surely_off(fence: Fence) -> bool:
+    """Whether a node is known to be off or empty, not merely cut off from its storage: then nothing need be kept from it.
+
+    Where some fence devices prove it and some do not, nobody knows here whether they only count together.
+    """
+    if any(one.kind in ("signed_off", "declared_dead") and one.state == "proven" for one in fence.evidence):
+        return True
+    power = [one.state for one in fence.evidence if one.kind == "powered_off"]
+    return fence.proven_by == "powered_off" or (bool(power) and set(power) == {"proven"})
+
+
 @dataclass(frozen=True)
 class Declaration:
     """/declared/NODE: an operator vouches that a node is off. Holds for one fence only.

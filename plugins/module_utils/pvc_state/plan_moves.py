@@ -84,6 +84,20 @@ def plan_moves(snapshot: Snapshot, assumed: Mapping[str, str] | None = None) -> 
     )
 
 
+def why_fixed(vm: Vm) -> str:
+    """Why a VM that is to run is not moved while its node lives; empty: it may be."""
+    if vm.state != "started":
+        return ""
+    if vm.migration.method == "none":
+        return "its migration.method is none, so that it is not moved: stop it, or choose another method"
+    if vm.migration.method == "live" and vm.devices.host:
+        devices = ", ".join(vm.devices.host)
+        return (
+            f"it has {devices} of its node, and cannot move while it runs: stop it, or set migration.method to shutdown"
+        )
+    return ""
+
+
 def _cost(unit: Unit) -> tuple[int, int, tuple[str, ...]]:
     """Of two that must not be on one node, the one with the lower cost moves."""
     started = [vm.memory for vm in unit.values() if vm.state == "started"]
@@ -183,7 +197,11 @@ class _Work:
         status = vm_status(self.snapshot, name)
         if vm.state in MOVABLE:
             given_up = status is not None and status.state == "failed" and status.generation >= vm.generation
-            if not given_up or self._fails(name, vm):
+            fixed = "" if given_up else why_fixed(vm)
+            if fixed:
+                if draining:
+                    self.blocked[name] = f"{claim.node} {draining}, but {fixed}"
+            elif not given_up or self._fails(name, vm):
                 self.movable[name] = vm
             elif draining:
                 reason = f" ({status.reason})" if status is not None and status.reason else ""

@@ -14,9 +14,10 @@ from typing import Any
 from . import paths, plan_autostart
 from .codec import Stored, encode
 from .errors import DamagedRecord
+from .node_limits import why_closed, why_down
 from .node_options import NodeChecker
 from .plan import Change, Plan, guard, sentence
-from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema, sign_off
+from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema, sign_off, surely_off
 from .requests import UNSET, NodeRequest
 from .snapshot import Snapshot, empty
 from .store import Check, Create, Delete, Op, Set, absent
@@ -26,11 +27,19 @@ from .vm_options import Checker
 STATES = ("present", *NODE_STATES, "absent")
 
 #: Options that make sense only for a node that stays.
-_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "declared_dead")
+_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "return_vms")
+
+#: Options that describe a node: with none of them, and no word that it is to be registered, a task means one that exists.
+_DESCRIBES = ("coordinator", "memory_reserve", "fence", "fence_together")
 
 
 def plan_nodes(
-    snapshot: Snapshot | None, requests: Sequence[NodeRequest], cluster_name: str, cluster_id: str = ""
+    snapshot: Snapshot | None,
+    requests: Sequence[NodeRequest],
+    cluster_name: str,
+    cluster_id: str = "",
+    *,
+    force: bool = False,
 ) -> Plan:
     """Plan any number of nodes at once; raises InvalidRequest or DamagedRecord for the first that cannot be.
 
@@ -38,6 +47,7 @@ def plan_nodes(
         snapshot: None for a tree that is not initialised yet.
         cluster_name: must be the tree's own if it is initialised.
         cluster_id: of a tree to be initialised; random when empty.
+        force: whether even the last node that takes VMs may be drained while VMs run on it.
     """
     checker = Checker("cluster")
     checker.name(cluster_name, "cluster_name")
@@ -54,6 +64,8 @@ def plan_nodes(
     for request in requests:
         work.add(request)
     plan = work.plan()
+    if not force:
+        _leave_one(snapshot, plan.after)
     return dataclasses.replace(plan, guard=initial) if initial else plan
 
 
@@ -64,11 +76,43 @@ def _initial(cluster_name: str, cluster_id: str) -> tuple[Snapshot, tuple[Op, ..
     return empty(schema), (*parents, Create(paths.SCHEMA, encode(schema)))
 
 
+def _leave_one(before: Snapshot, after: Snapshot) -> None:
+    """Refuse to drain the last nodes that take VMs while VMs run there: these could only stay, or be lost."""
+    drained = [node for node in after.nodes if _ready(before, node) and not _ready(after, node)]
+    if not drained or any(_ready(after, node) and not why_down(after, node) for node in after.nodes):
+        return
+    running = [
+        name
+        for name, stored in sorted(after.vms.items())
+        if stored.value is not None and stored.value.state == "started" and after.owner(name) in drained
+    ]
+    if running:
+        others = [f"{node} {why_closed(after, node)}" for node in sorted(after.nodes.keys() - drained)]
+        alone = f" ({', '.join(others)})" if others else ""
+        last = "it is the last node that takes VMs" if len(drained) == 1 else "no other node takes VMs"
+        Checker(f"node {', '.join(sorted(drained))}").refuse(
+            "state",
+            f"{last}{alone}, and {listed(running)} {'runs' if len(running) == 1 else 'run'} there",
+            "make another node ready first, stop these VMs, or give force=true if they may stay where they are",
+        )
+
+
+def _ready(snapshot: Snapshot, node: str) -> bool:
+    stored = snapshot.nodes.get(node)
+    return stored is not None and stored.value is not None and stored.value.state == "ready"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: the first five, and how many more."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 class _Work:
     """A plan in the making."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self.claims = dict(snapshot.claims)
         self.nodes = dict(snapshot.nodes)
         self.vms = dict(snapshot.vms)
         self.status = dict(snapshot.status)
@@ -94,6 +138,10 @@ class _Work:
         if state == "absent":
             self._remove(check, request, before)
             return
+        if before is None and state in NODE_STATES and all(getattr(request, one) is UNSET for one in _DESCRIBES):
+            check.refuse(
+                "name", "it does not exist", "name a node of the cluster; a new one is registered without state"
+            )
         after = check.options(request, before or Node())
         if state != "present":
             after = dataclasses.replace(after, state=state)
@@ -116,16 +164,39 @@ class _Work:
             self._change(name, old, new, why, (Set(paths.node(name), encode(after), stored.version), *ops))
         if request.declared_dead is not UNSET:
             self._declare(check, request)
+        if request.return_vms is not UNSET:
+            self._keep_away(check, name, state, check.truth("return_vms", request.return_vms))
 
     def plan(self) -> Plan:
         after = dataclasses.replace(
             self.snapshot,
             nodes=MappingProxyType(self.nodes),
             vms=MappingProxyType(self.vms),
+            claims=MappingProxyType(self.claims),
             status=MappingProxyType(self.status),
             declared=MappingProxyType(self.declared),
         )
         return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
+
+    def _keep_away(self, check: Checker, name: str, state: str, return_vms: bool) -> None:
+        """VMs that were moved away from the node forget that it is their home."""
+        if state != "ready":
+            check.refuse("return_vms", f"it makes no sense with state {state}", "give it with state ready")
+        if return_vms:
+            return
+        kept = [vm for vm, stored in sorted(self.claims.items()) if stored.value and stored.value.home == name]
+        for vm in kept:
+            stored = self.claims[vm]
+            assert stored.value is not None  # it has a home
+            claim = dataclasses.replace(stored.value, home="", away=False)
+            self.claims[vm] = Stored(claim, stored.version + 1)
+            views = ({"claim": {"home": name}}, {"claim": {"home": None}})
+            self.changes.append(Change("vm", vm, *views, f"it stays where it is, and does not return to {name}"))
+            self.groups.append((Set(paths.claim(vm), encode(claim), stored.version),))
+        if kept:
+            said = f"{listed(kept)} {'does' if len(kept) == 1 else 'do'} not return"
+            known = self.why[name]
+            self.why[name] = said if known == "nothing to change" else sentence([known, said])
 
     def _only_power_off(self, check: Checker) -> None:
         if self.snapshot.policy.evidence == ("powered_off",):
@@ -170,13 +241,22 @@ class _Work:
         known = self.why[name]
         self.why[name] = said if known == "nothing to change" else sentence([known, said])
 
-    def _remove(self, check: Checker, request: NodeRequest, before: Node | None) -> None:
+    def _remove(self, check: NodeChecker, request: NodeRequest, before: Node | None) -> None:
         name = request.name
         for option in _PRESENT_OPTIONS:
             if getattr(request, option) is not UNSET:
                 check.refuse(option, "it makes no sense with state absent", "leave it out")
+        fence = self.snapshot.fences.get(name)
+        vouched = fence is not None and request.declared_dead is not UNSET
         if before is None:
             self.why[name] = "it does not exist"
+            if vouched:
+                self._declare(check, request)
+            elif fence is not None:
+                still = (
+                    f"its fence stands{', and Ceph refuses its addresses' if fence.value and fence.value.cut else ''}"
+                )
+                self.why[name] = f"it does not exist, but {still}: vouch for it with declared_dead to have that lifted"
             return
         used = sorted(
             vm
@@ -185,14 +265,18 @@ class _Work:
             or (stored.value is not None and stored.value.node == name)
         )
         if used:
-            listed = ", ".join(used[:5]) + (f" and {len(used) - 5} more" if len(used) > 5 else "")
-            check.refuse("state", f"it holds {listed}", "delete them or move them away first")
+            check.refuse("state", f"it holds {listed(used)}", "delete them or move them away first")
         if name in self.snapshot.alive:
             check.refuse("state", "its agent runs", "stop pvc-node-agent on it first")
-        fence = self.snapshot.fences.get(name)
-        if fence is not None and (fence.value is None or fence.value.state != "proven"):
-            remedy = "wait until its fence is proven, as fence_info shows, or declare it dead"
-            check.refuse("state", "it is not certain that it is off", remedy)
+        if fence is not None and not vouched:
+            if fence.value is None or fence.value.state != "proven":
+                remedy = "wait until its fence is proven, as fence_info shows, or declare it dead"
+                check.refuse("state", "it is not certain that it is off", remedy)
+            if not surely_off(fence.value):
+                problem = "it is only cut off from its storage, and Ceph would have to refuse its addresses for ever"
+                check.refuse(
+                    "state", problem, "make sure that it is off, and say so with declared_dead beside state absent"
+                )
         ops: list[Op] = [
             Delete(paths.node(name), self.snapshot.nodes[name].version),
             Delete(paths.assigned(name), 0),
@@ -205,6 +289,8 @@ class _Work:
             ops.append(Delete(paths.health(name), health.version))
         del self.nodes[name]
         self._change(name, desired_node(before), None, "removed from the cluster", tuple(ops))
+        if vouched:
+            self._declare(check, request)
 
     def _change(
         self, name: str, before: dict[str, Any] | None, after: dict[str, Any] | None, why: str, ops: tuple[Op, ...]

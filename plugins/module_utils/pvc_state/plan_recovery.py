@@ -32,8 +32,8 @@ class Move:
     """A VM that gets another node. why: one sentence.
 
     Attributes:
-        rests_on: other nodes whose proven fences this rests on: the VM may have been on its way to one of them. Its
-            barrier must be the highest of their osdmap epochs too.
+        rests_on: other nodes whose proven fences this rests on, or whose sign-offs where they have none: the VM may have
+            been on its way to one of them. Its barrier must be the highest of their osdmap epochs too.
     """
 
     vm: str
@@ -209,7 +209,10 @@ class _Work:
         """What is missing before a VM that was on its way to a node that is gone too may run anywhere else."""
         fence = self.snapshot.fences.get(to)
         if fence is None:
-            return "" if to in self.dead else f"{to} {gone}"
+            # a sign-off says that nothing of it runs there, and holds until the node's next session
+            report = self.snapshot.report(to)
+            signed_off = report is not None and report.signed_off is not None and to not in self.snapshot.alive
+            return "" if signed_off or to in self.dead else f"{to} {gone}"
         if fence.value is not None and fence.value.state != "proven":
             return f"the fence of {to} is {fence.value.state}"
         return lacking_evidence(self.snapshot, to, fence.value, vm)

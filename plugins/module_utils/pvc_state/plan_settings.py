@@ -28,6 +28,7 @@ BOOT_GRACE = (10.0, 86_400.0)
 #: vCPUs for each processor of a node; 0 for any number. Below one, some processors could never be given away.
 VCPU_RATIO = (1.0, 1000.0)
 SPARE_NODES = range(1001)
+PARALLEL_MOVES = range(1, 1001)
 REBALANCE_THRESHOLD = (0.001, 1.0)
 _ANY = (0.0, 86_400.0)
 
@@ -80,6 +81,8 @@ def _with_options(check: Checker, snapshot: Snapshot, request: SettingsRequest, 
         values["vcpu_ratio"] = check.fraction("vcpu_ratio", request.vcpu_ratio, *VCPU_RATIO, or_zero=True)
     if request.spare_nodes is not UNSET:
         values["spare_nodes"] = check.number("spare_nodes", request.spare_nodes, SPARE_NODES, "nodes")
+    if request.parallel_moves is not UNSET:
+        values["parallel_moves"] = check.number("parallel_moves", request.parallel_moves, PARALLEL_MOVES, "VMs")
     if request.rebalance_threshold is not UNSET:
         threshold = check.fraction("rebalance_threshold", request.rebalance_threshold, *REBALANCE_THRESHOLD)
         values["rebalance_threshold"] = threshold

@@ -26,6 +26,7 @@ from .fence_records import (
     Past,
     SignOff,
     sign_off,
+    surely_off,
 )
 from .vm_records import (
     MIGRATION_METHODS,
@@ -90,6 +91,7 @@ __all__ = [
     "Vm",
     "VmStatus",
     "sign_off",
+    "surely_off",
 ]
 
 #: Schema versions that this software reads and writes.
@@ -174,6 +176,7 @@ PLACEMENTS: Mapping[str, str] = MappingProxyType(
         "free_share": "the largest share of memory that no VM holds",
         "fewest_vcpus": "the fewest vCPUs of VMs for each processor",
         "measured_load": "the least that its VMs really use of processors and memory",
+        "balanced": "the best balance of memory, vCPUs and number of VMs",
     }
 )
 
@@ -194,6 +197,7 @@ class Settings:
         vcpu_ratio: vCPUs that a node may be given for each of its processors; 0: any number.
         spare_nodes: how many nodes may be lost with room left for all VMs: what would leave less is not admitted
             unless it is forced.
+        parallel_moves: how many VMs the leader has on their way to other nodes at the same time.
         rebalance: whether the leader moves VMs by itself to spread them better.
         rebalance_threshold: the share of the spread (0 to 1) that a move must gain for that.
         generation: number of changes by users.
@@ -210,6 +214,7 @@ class Settings:
     early_suspicion: bool = False
     vcpu_ratio: float = 0.0
     spare_nodes: int = 1
+    parallel_moves: int = 8
     rebalance: bool = False
     rebalance_threshold: float = 0.1
     generation: int = 1

@@ -26,6 +26,9 @@ class Unset(Enum):
 #: The option was not given.
 UNSET: Final = Unset.UNSET
 
+#: A disk may do what it can.
+NO_LIMITS: Final = DiskLimits()
+
 
 @dataclass(frozen=True)
 class DiskRequest:
@@ -45,7 +48,7 @@ class DiskRequest:
     cache: str = "writeback"
     discard: bool = True
     iothread: bool = False
-    limits: DiskLimits = DiskLimits()
+    limits: DiskLimits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class VmRequest:
         node: name of a node that the VM is bound to; None leaves the choice to placement.
         disks, nics: the whole list, in order.
         delete_volumes: only with state absent.
+        force: admit it although no room is left for the loss of a node.
         protected_tags: the whole list; they are tags, too. remove_tags: taken away, protected or not.
         clone_from: only looked at when the VM is created.
         new_name: what the VM is to be called; given alone.
@@ -151,6 +155,8 @@ class VmRequest:
     secure_boot: bool | Unset = UNSET
     xml: str | Unset = UNSET
     delete_volumes: bool | Unset = UNSET
+    placement: str | Unset = UNSET
+    force: bool | Unset = UNSET
     protected_tags: Sequence[str] | Unset = UNSET
     remove_tags: Sequence[str] | Unset = UNSET
     metadata: Mapping[str, str] | Unset = UNSET
@@ -195,6 +201,7 @@ class NodeRequest:
         state: ``present``, ``absent``, or one of records.NODE_STATES.
         fence, devices: the whole list, in order.
         declared_dead: only for a node that is fenced.
+        return_vms: only with state ready: whether VMs that were moved away from it come back. False: they stay.
         The others: as in records.Node.
     """
 
@@ -206,6 +213,7 @@ class NodeRequest:
     fence_together: bool | Unset = UNSET
     devices: Sequence[HostDevice] | Unset = UNSET
     declared_dead: DeadRequest | Unset = UNSET
+    return_vms: bool | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,7 @@ class SettingsRequest:
     early_suspicion: bool | Unset = UNSET
     vcpu_ratio: float | Unset = UNSET
     spare_nodes: int | Unset = UNSET
+    parallel_moves: int | Unset = UNSET
     rebalance: bool | Unset = UNSET
     rebalance_threshold: float | Unset = UNSET
 

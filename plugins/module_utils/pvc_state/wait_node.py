@@ -5,20 +5,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import paths
+from .drain_report import drains, why_held
 from .errors import WaitTimeout
-from .node_limits import why_down
-from .plan_moves import MOVABLE, plan_moves
-from .records import FenceDevice
+from .plan_moves import plan_moves
+from .records import Claim, FenceDevice
 from .snapshot import Snapshot, load, load_leader
 from .store import Store, Watch
 from .views import device_reads
 from .wait import until
 
-# --- until nodes are empty ----------------------------------------------------------------------------------------------
+# --- until nodes are empty, and until VMs have returned -------------------------------------------------------------------
+
+NOBODY_LEADS = "no agent leads, so nothing is moved"
+
+#: Told of each VM that has gone: its name, the node that it has left, the one where it is now, and how many are left.
+Progress = Callable[[str, str, str, int], None]
+
+
+class NotDrained(WaitTimeout):
+    """VMs are left on nodes that are to be empty; ``snapshot`` is the last one that was seen, ``gone`` what has left them."""
+
+    snapshot: Snapshot
+    gone: Sequence[Gone]
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A VM that has left a node. seconds: since the wait began."""
+
+    vm: str
+    node: str
+    to: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -29,92 +52,132 @@ class _Scene:
     leader: str
 
 
-def drained(snapshot: Snapshot, node: str) -> bool:
-    """Whether nothing is on a node, or on its way to or from it, that is to be moved away."""
-    return not any(_leaving(snapshot, node))
+class _Departures:
+    """Notes what leaves nodes, as it is seen."""
+
+    def __init__(self, before: Snapshot, nodes: Collection[str], told: Progress, clock: Callable[[], float]) -> None:
+        self._there = {
+            (name, node) for name, stored in before.claims.items() for node in nodes if _touches(stored.value, node)
+        }
+        self._told = told
+        self._clock = clock
+        self._began = clock()
+        self.gone: list[Gone] = []
+
+    def see(self, snapshot: Snapshot) -> None:
+        for name, node in sorted(self._there):
+            stored = snapshot.claims.get(name)
+            if name not in snapshot.vms:
+                self._there.discard((name, node))  # deleted
+            elif stored is not None and stored.value is not None and not _touches(stored.value, node):
+                self._there.discard((name, node))
+                self.gone.append(Gone(name, node, stored.value.node, round(self._clock() - self._began, 1)))
+                self._told(name, node, stored.value.node, len(self._there))
 
 
-def staying(snapshot: Snapshot, node: str) -> Mapping[str, str]:
-    """VMs that are left on a node that is drained, each with its state: they are nobody's to move."""
-    return {
-        name: stored.value.state
-        for name, stored in sorted(snapshot.vms.items())
-        if stored.value is not None and stored.value.state not in (*MOVABLE, "absent") and snapshot.owner(name) == node
-    }
+def _touches(claim: Claim | None, node: str) -> bool:
+    return claim is not None and node in (claim.node, claim.to)
 
 
-def wait_until_drained(store: Store, nodes: Collection[str], timeout: float) -> Snapshot:
-    """Wait until these nodes are empty. When nothing moves any more but VMs are left, fails at once with the reasons."""
+def _nobody(_vm: str, _node: str, _to: str, _left: int) -> None:
+    """Tells nobody."""
+
+
+def wait_until_drained(
+    store: Store,
+    before: Snapshot,
+    nodes: Collection[str],
+    timeout: float,
+    told: Progress = _nobody,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[Snapshot, Sequence[Gone]]:
+    """Wait until these nodes are empty; returns the cluster as it is then, and what has left them.
+
+    Raises:
+        NotDrained: time is up; or, at once, nothing moves any more and VMs are left. Each is named with its reason.
+    """
+    departures = _Departures(before, nodes, told, clock)
+
+    def failed(scene: _Scene, problem: str, remedy: str) -> NotDrained:
+        reasons = [
+            f"vm {one.vm} has yet to reach {one.to}" if one.to else f"vm {one.vm}: {one.why}"
+            for one in drains(scene.snapshot, nodes).left
+        ]
+        # what is stuck is so whoever leads
+        nobody = [] if scene.leader or drains(scene.snapshot, nodes).stuck else [NOBODY_LEADS]
+        error = NotDrained(
+            f"{problem}: {_listed([*nobody, *reasons])}",
+            obj=f"node {', '.join(sorted(nodes))}",
+            option="state",
+            remedy=remedy,
+        )
+        error.snapshot, error.gone = scene.snapshot, departures.gone
+        return error
 
     def reached(scene: _Scene) -> Snapshot | None:
-        left = _left(scene.snapshot, nodes)
-        if not left:
+        departures.see(scene.snapshot)
+        found = drains(scene.snapshot, nodes)
+        if not found.left:
             return scene.snapshot
-        moves = plan_moves(scene.snapshot)
-        under_way = moves.wishes or any(claim.value and claim.value.to for claim in scene.snapshot.claims.values())
-        if not under_way and left <= moves.blocked.keys():
-            raise WaitTimeout(
-                f"not all can be moved: {_listed([f'vm {name}: {moves.blocked[name]}' for name in sorted(left)])}",
-                obj=f"node {', '.join(sorted(nodes))}",
-                option="state",
-                remedy="remove what is in the way: what remains moves by itself then",
-            )
+        if found.stuck:
+            remedy = "remove what is in the way: what remains moves by itself then"
+            raise failed(scene, "not all can be moved", remedy)
         return None
 
     def late(scene: _Scene) -> WaitTimeout:
+        remedy = "the change is committed and the agents go on with it; see why it takes long, or wait longer"
+        return failed(scene, f"not empty within {timeout:g} s", remedy)
+
+    return until(store, _reading(store), reached, timeout, late, clock), departures.gone
+
+
+def wait_until_returned(store: Store, nodes: Collection[str], timeout: float) -> tuple[Snapshot, Mapping[str, str]]:
+    """Wait until the VMs whose home is one of these nodes are there; returns why some cannot be, by VM.
+
+    Those that their users have sent away stay away.
+    """
+
+    def away(snapshot: Snapshot) -> Mapping[str, str]:
+        moves, held = plan_moves(snapshot), why_held(snapshot)
+        wishes = {wish.vm for wish in moves.wishes} if not held else set()
+        otherwise = held or "nothing draws it back now"
+        return {
+            name: "" if name in wishes or stored.value.to else moves.blocked.get(name, otherwise)
+            for name, stored in sorted(snapshot.claims.items())
+            if stored.value is not None
+            and ((stored.value.home in nodes and not stored.value.away) or stored.value.to in nodes)
+        }
+
+    def reached(scene: _Scene) -> tuple[Snapshot, Mapping[str, str]] | None:
+        found = away(scene.snapshot)
+        return (scene.snapshot, found) if all(found.values()) else None
+
+    def late(scene: _Scene) -> WaitTimeout:
+        nobody = [] if scene.leader else [NOBODY_LEADS]
+        left = [f"vm {vm}: {why or 'it is on its way'}" for vm, why in away(scene.snapshot).items()]
         return WaitTimeout(
-            f"not empty within {timeout:g} s: {_listed(_missing(scene, nodes))}",
+            f"not all VMs have returned within {timeout:g} s: {_listed([*nobody, *left])}",
             obj=f"node {', '.join(sorted(nodes))}",
             option="state",
             remedy="the change is committed and the agents go on with it; see why it takes long, or wait longer",
         )
 
-    return until(store, lambda _before, wake: _scene(store, nodes, wake), reached, timeout, late)
+    return until(store, _reading(store), reached, timeout, late)
 
 
-def _scene(store: Store, nodes: Collection[str], wake: Watch) -> _Scene:
-    """All that moves depend on, with a watch on what tells of their progress."""
-    for node in store.children(paths.NODES, wake) or []:
-        store.get(paths.status(node), wake)
-    store.children(paths.ALIVE, wake)
-    store.children(paths.FENCES, wake)
-    leader = load_leader(store, wake)
-    for node in sorted(nodes):
-        for name in store.children(paths.assigned(node), wake) or []:
-            store.get(paths.claim(name), wake)
-    # read after the watches were left, so that nothing changes unseen
-    return _Scene(load(store), leader)
+def _reading(store: Store) -> Callable[[_Scene | None, Watch], _Scene]:
+    """Reads all that moves depend on, with a watch on what tells of their progress."""
 
+    def read(_before: _Scene | None, wake: Watch) -> _Scene:
+        nodes, fences, claims = (store.children(path, wake) or [] for path in (paths.NODES, paths.FENCES, paths.CLAIMS))
+        store.children(paths.ALIVE, wake)
+        leader = load_leader(store, wake)
+        watched = [*map(paths.node, nodes), *map(paths.status, nodes), *map(paths.fence, fences), paths.SETTINGS]
+        store.get_many([*watched, *map(paths.claim, claims)], wake)
+        # read after the watches were left, so that nothing changes unseen
+        return _Scene(load(store), leader)
 
-def _leaving(snapshot: Snapshot, node: str) -> Iterator[str]:
-    for name, stored in snapshot.vms.items():
-        claim = snapshot.claims.get(name)
-        if claim is None or claim.value is None or node not in (claim.value.node, claim.value.to):
-            continue
-        if stored.value is None or stored.value.state in (*MOVABLE, "absent"):
-            yield name
-
-
-def _left(snapshot: Snapshot, nodes: Collection[str]) -> set[str]:
-    return {name for node in nodes for name in _leaving(snapshot, node)}
-
-
-def _missing(scene: _Scene, nodes: Collection[str]) -> Iterator[str]:
-    snapshot = scene.snapshot
-    if not scene.leader:
-        yield "no agent leads, so nothing is moved"
-    blocked = plan_moves(snapshot).blocked
-    for name in sorted(_left(snapshot, nodes)):
-        claim = snapshot.claims[name].value
-        owner = claim.node if claim else ""
-        if name in blocked:
-            yield f"vm {name}: {blocked[name]}"
-        elif claim is not None and claim.to:
-            yield f"vm {name} is on its way from {claim.node} to {claim.to}"
-        elif down := why_down(snapshot, owner):
-            yield f"vm {name}: {owner} {down}"
-        else:
-            yield f"vm {name} is on {owner} still"
+    return read
 
 
 # --- until fence devices were read --------------------------------------------------------------------------------------

@@ -452,7 +452,23 @@ class TestRemoved:
     def test_one_that_may_still_run_stays_cut_off(self) -> None:
         outcome = self.removed(PROVEN).step()
         assert outcome.effects == ()
-        assert "nothing proves that it is off" in str(outcome.sentences[0])
+        assert "nothing proves that it is off: it is let go when somebody declares it dead" in str(outcome.sentences[0])
+
+    @pytest.mark.parametrize("together", ["", "left"])
+    def test_one_that_is_read_off_later_is_let_go(self, together: str) -> None:
+        evidence = (*PROVEN.evidence, POWER, *([replace(POWER, device=together)] if together else []))
+        led = self.removed(replace(PROVEN, evidence=evidence))
+        led.see(PowerRead("node3", "f1", POWER.device, off=True, why="off"))
+        assert [effect.fence.state for effect in led.effects() if isinstance(effect, UpdateFence)] == (
+            [] if together else ["lifting"]
+        ), "of two devices, both must say so: perhaps they only count together"
+
+    def test_one_that_is_declared_dead_is_let_go(self) -> None:
+        snapshot = fenced(cluster(alive=TWO, nodes=TWO), "node3", PROVEN)
+        led = Led(replace(snapshot, declared={"node3": Stored(Declaration("f1", "alice", "it is scrap"), 3)}))
+        (update,) = led.effects()
+        assert isinstance(update, UpdateFence)
+        assert (update.fence.state, update.absent, update.rests_on) == ("lifting", True, (("/declared/node3", 3),))
 
 
 class TestPowerBesideAProvenCut:

@@ -19,7 +19,7 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records impo
     Leader,
 )
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create, Delete, Set, Store
-from ansible_collections.pvc.cluster.plugins.modules import cluster_info, node, node_info, vm, vm_info
+from ansible_collections.pvc.cluster.plugins.modules import cluster_info, node, node_info, settings, vm, vm_info
 
 from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster, Result
@@ -193,6 +193,33 @@ def test_a_fenced_node_is_removed_only_once_it_is_surely_off(cluster: Cluster) -
     assert cluster.ok(node, {"name": "node2", "state": "absent"})["changed"]
 
 
+def test_a_node_that_is_only_cut_off_is_removed_when_somebody_vouches_for_it(cluster: Cluster) -> None:
+    cut = replace(FENCE, state="proven", proven_by="storage_cut", cut=True, addresses=("10.0.2.12",))
+    cluster.store.commit([Create(paths.fence("node2"), encode(cut))])
+    absent = {"name": "node2", "state": "absent"}
+    refused(cluster, node, absent, Case({}, "node node2", "state", "it is only cut off from its storage"))
+    vouched = {**absent, "declared_dead": {"why": "it is scrap", "by": "alice"}}
+    check = cluster.ok(node, vouched, check=True)
+    real = cluster.ok(node, vouched)
+    assert (check["changed"], check["diff"]) == (real["changed"], real["diff"])
+    assert real["why"] == {"node2": "removed from the cluster; declared dead by alice: it is scrap"}
+    assert declared(cluster).fence == "node2-1-1"
+    assert not cluster.ok(node, vouched)["changed"]
+
+
+def test_what_a_removed_node_has_left_behind_is_named_and_can_be_lifted(cluster: Cluster) -> None:
+    absent = {"name": "node2", "state": "absent"}
+    cluster.ok(node, absent)
+    cut = replace(FENCE, state="proven", proven_by="storage_cut", cut=True)
+    cluster.store.commit([Create(paths.fence("node2"), encode(cut))])
+    told = cluster.ok(node, absent)
+    assert not told["changed"]
+    assert "it does not exist, but its fence stands, and Ceph refuses its addresses" in told["why"]["node2"]
+    assert "node2: was fenced" in " ".join(cluster.ok(cluster_info, {})["cluster"]["why"])
+    assert cluster.ok(node, {**absent, "declared_dead": {"why": "it is scrap"}})["changed"]
+    assert declared(cluster).fence == "node2-1-1"
+
+
 # --- nodes that are emptied ---------------------------------------------------------------------------------------------
 
 
@@ -227,13 +254,22 @@ def test_a_drain_ends_when_the_node_is_empty(cluster: Cluster, agents: Agents) -
     with agents():
         cluster.ok(vm, {"vms": [{"name": "a"}, {"name": "b"}], "memory": 64, "node": "node1"})
         cluster.ok(vm, {"vms": [{"name": "a"}, {"name": "b"}], "node": ""})
+        would = cluster.ok(node, {"name": "node1", "state": "drained"}, check=True)
         mover = Mover(cluster.another(), "node1", "node2")
         mover.start()
         result = cluster.ok(node, {"name": "node1", "state": "drained"})
         mover.join()
+        again = cluster.ok(node, {"name": "node1", "state": "drained"})
     assert result["node"]["state"] == "drained"
     assert result["node"]["vms"] == []
     assert result["why"] == {"node1": "state ready -> drained"}
+    (drain,) = result["drains"]
+    assert (drain["node"], drain["empty"], drain["left"], drain["staying"]) == ("node1", True, [], [])
+    assert [(one["vm"], one["to"]) for one in drain["moved"]] == [("a", "node2"), ("b", "node2")]
+    assert all(one["seconds"] >= 0 for one in drain["moved"])
+    assert [(one["vm"], one["to"]) for one in would["drains"][0]["left"]] == [("a", "node2"), ("b", "node2")]
+    assert not would["drains"][0]["empty"]
+    assert again["drains"] == [{"node": "node1", "empty": True, "left": [], "moved": [], "staying": []}]
 
 
 def test_a_drain_that_cannot_end_says_what_is_in_the_way(cluster: Cluster, agents: Agents) -> None:
@@ -247,6 +283,10 @@ def test_a_drain_that_cannot_end_says_what_is_in_the_way(cluster: Cluster, agent
             "not all can be moved: vm a: node1 is drained, but it is bound to node1 by its option node" in result["msg"]
         )
         assert "off" not in result["msg"].replace("option", "")
+        (drain,) = result["drains"]
+        assert not drain["empty"]
+        assert [(one["vm"], one["to"]) for one in drain["left"]] == [("a", None)]
+        assert drain["staying"] == [{"vm": "off", "why": "it is disabled"}]
         cluster.ok(vm, {"name": "a", "state": "absent"})
         result = cluster.ok(node, {"name": "node1", "state": "drained"})
         assert not result["changed"]
@@ -259,8 +299,115 @@ def test_a_drain_takes_too_long(cluster: Cluster, agents: Agents) -> None:
         cluster.ok(vm, {"name": "a", "node": ""})
         unwaited = cluster.ok(node, {"name": "node1", "state": "maintenance", "wait": False})
         result = cluster.run(node, {"name": "node1", "state": "maintenance", "wait_timeout": 0})
+        shown = cluster.ok(node_info, {})["drains"]
     assert unwaited["node"]["vms"] == ["a"]
-    assert "not empty within 0 s: no agent leads, so nothing is moved; vm a is on node1 still" in result["msg"]
+    assert "not empty within 0 s: no agent leads, so nothing is moved; vm a has yet to reach node2" in result["msg"]
+    assert [(one["vm"], one["to"]) for one in result["drains"][0]["left"]] == [("a", "node2")]
+    assert [{**one, "moved": []} for one in shown] == result["drains"]
+
+
+def test_nothing_is_waited_for_that_will_not_happen(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        cluster.ok(vm, {"name": "a", "memory": 64, "node": "node1"})
+        cluster.ok(vm, {"name": "a", "node": ""})
+        cluster.ok(settings, {"maintenance": True})
+        result = cluster.run(node, {"name": "node1", "state": "drained", "wait_timeout": 60})
+        assert "vm a: the cluster is in maintenance, and so nothing is moved" in result["msg"]
+
+
+def test_a_vm_that_may_not_be_moved_blocks_a_drain_and_is_named(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        cluster.ok(vm, {"name": "a", "memory": 64, "node": "node1", "migration": {"method": "none"}})
+        cluster.ok(vm, {"name": "a", "node": ""})
+        result = cluster.run(node, {"name": "node1", "state": "drained", "wait_timeout": 60})
+        assert "vm a: node1 is drained, but its migration.method is none, so that it is not moved" in result["msg"]
+
+
+def test_what_was_moved_away_is_waited_for_when_its_home_takes_vms_again(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        cluster.ok(vm, {"name": "a", "memory": 64, "node": "node2"})
+        cluster.ok(vm, {"name": "a", "node": ""})
+        home(cluster, "a", "node1")
+        result = cluster.run(node, {"name": "node1", "state": "ready", "wait_timeout": 0})
+        assert "not all VMs have returned within 0 s: no agent leads, so nothing is moved; vm a: it is" in result["msg"]
+        cluster.ok(settings, {"maintenance": True})
+        result = cluster.ok(node, {"name": "node1", "state": "ready", "wait_timeout": 60})
+        assert "VM a has not returned: the cluster is in maintenance" in warnings(result)
+
+
+def test_vms_that_are_not_to_return_forget_their_home(cluster: Cluster, agents: Agents) -> None:
+    options = {"name": "node1", "state": "ready", "return_vms": False}
+    with agents():
+        cluster.ok(vm, {"name": "a", "memory": 64, "node": "node2"})
+        home(cluster, "a", "node1")
+        check = cluster.ok(node, options, check=True)
+        real = cluster.ok(node, options)
+        assert (check["changed"], check["diff"]) == (real["changed"], real["diff"])
+        assert real["why"] == {"node1": "a does not return"}
+        assert cluster.ok(vm_info, {})["vms"][0]["claim"]["home"] is None
+        assert not cluster.ok(node, options)["changed"]
+
+
+def home(cluster: Cluster, name: str, home: str) -> None:
+    """A VM was moved away from its home."""
+    znode = cluster.store.get(paths.claim(name))
+    assert znode
+    claim = replace(decode(Claim, znode.data), home=home)
+    cluster.store.commit([Set(paths.claim(name), encode(claim), znode.version)])
+
+
+def test_the_last_node_that_takes_vms_is_not_drained_while_vms_run_there(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        cluster.ok(vm, {"name": "a", "memory": 64, "node": "node1"})
+        cluster.ok(vm, {"name": "off", "memory": 64, "node": "node1", "state": "stopped"})
+        cluster.ok(node, {"name": "node2", "state": "drained"})
+        last = {"name": "node1", "state": "maintenance"}
+        case = Case({}, "node node1", "state", "the last node that takes VMs (node2 is drained), and a runs there")
+        refused(cluster, node, last, case)
+        both = {"nodes": [{"name": "node1"}, {"name": "node2"}], "state": "drained"}
+        refused(cluster, node, both, case)
+        forced = cluster.run(node, {**last, "force": True, "wait_timeout": 60})
+        assert forced["changed"]
+        assert "not all can be moved: vm a: node1 is in maintenance, but" in forced["msg"]
+        cluster.ok(node, {"name": "node1", "state": "ready"})
+        cluster.ok(vm, {"name": "a", "state": "stopped"})
+        assert cluster.ok(node, {**last, "wait": False})["changed"], "nothing runs that could be lost"
+
+
+def test_a_node_that_does_not_exist_is_not_drained(cluster: Cluster) -> None:
+    for state in ("ready", "drained", "maintenance"):
+        case = Case({}, "node nod1", "name", "it does not exist")
+        refused(cluster, node, {"name": "nod1", "state": state}, case)
+
+
+def test_vms_return_only_to_nodes_that_take_them(cluster: Cluster) -> None:
+    case = Case({}, "node node1", "return_vms", "no sense with state drained")
+    refused(cluster, node, {"name": "node1", "state": "drained", "return_vms": False}, case)
+    refused(cluster, node, {"name": "node1", "return_vms": True}, case._replace(words="no sense with state present"))
+
+
+def test_states_of_a_node_that_is_down_or_fenced(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        cluster.ok(vm, {"name": "a", "memory": 64, "node": "node1"})
+    down = "Node node1 is down: its agent has no session"
+    assert f"{down}: it takes no VM until that is over." in warnings(
+        cluster.ok(node, {"name": "node1", "state": "ready"})
+    )
+    result = cluster.run(node, {"name": "node1", "state": "maintenance", "force": True, "wait_timeout": 0})
+    assert f"{down}: nothing moves from it" in warnings(result)
+    assert "vm a: node1 is down: its agent has no session" in result["msg"]
+    fence = replace(FENCE, state="proven", proven_by="storage_cut", waiting={"a": "no node can take it"})
+    cluster.store.commit([Create(paths.fence("node1"), encode(fence))])
+    result = cluster.run(node, {"name": "node1", "state": "maintenance", "wait_timeout": 60})
+    assert "not all can be moved: vm a: no node can take it" in result["msg"]
+
+
+def test_a_drain_that_leaves_no_room_for_a_loss_warns(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        cluster.ok(vm, {"name": "a", "memory": 64, "node": "node1"})
+        cluster.ok(vm, {"name": "a", "node": ""})
+        result = cluster.ok(node, {"name": "node2", "state": "drained"}, check=True)
+    assert "there is no room for the loss of node1: a would not run." in warnings(result)
 
 
 def test_a_drained_node_takes_no_vm(cluster: Cluster, agents: Agents) -> None:

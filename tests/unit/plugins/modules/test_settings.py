@@ -30,6 +30,7 @@ DEFAULTS = {
     "early_suspicion": False,
     "vcpu_ratio": 0.0,
     "spare_nodes": 1,
+    "parallel_moves": 8,
     "rebalance": False,
     "rebalance_threshold": 0.1,
 }
@@ -45,6 +46,7 @@ OTHERS = {
     "early_suspicion": True,
     "vcpu_ratio": 4.0,
     "spare_nodes": 0,
+    "parallel_moves": 3,
     "rebalance": True,
     "rebalance_threshold": 0.25,
 }
@@ -130,6 +132,7 @@ CASES = {
     "a storm that takes the majority": Case({"storm_limit": 2}, "settings", "storm_limit", "2 of 2 nodes"),
     "less than one vCPU for a processor": Case({"vcpu_ratio": 0.5}, "settings", "vcpu_ratio", "0.5"),
     "fewer than no spare nodes": Case({"spare_nodes": -1}, "settings", "spare_nodes", "-1"),
+    "no moves at all": Case({"parallel_moves": 0}, "settings", "parallel_moves", "0"),
     "a gain of nothing": Case({"rebalance_threshold": 0}, "settings", "rebalance_threshold", "0"),
     "more than all of the imbalance": Case({"rebalance_threshold": 1.5}, "settings", "rebalance_threshold", "1.5"),
     "negative storm": Case({"storm_limit": -1}, "settings", "storm_limit", "-1"),

@@ -117,6 +117,13 @@ def test_it_waits_while_its_target_is_fenced(state: str) -> None:
     assert waiting == {"a": f"it was on its way to node3, and may run there already: the fence of node3 is {state}"}
 
 
+def test_a_target_that_has_signed_off_runs_nothing() -> None:
+    made = under_way()
+    made.sign_off("node3")
+    (move,) = plan_recovery(made.snapshot, "node1").moves
+    assert (move.to, move.rests_on) == ("node2", ("node3",))
+
+
 def test_it_goes_elsewhere_once_its_target_cannot_run_it_either() -> None:
     made = under_way()
     made.die("node3", "storage_cut")
