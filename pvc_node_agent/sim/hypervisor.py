@@ -160,7 +160,7 @@ class SimulatedHypervisor:
             raise EffectFailed(f"libvirt did not move it: domain {vm} exists on {target.node} already")
         self.say(f"migrate {vm} to {target.node}")
         # it waits there, paused, until the agent there has its claim
-        there = Domain(uuid, DomainState.ARRIVED, epoch, domain.definition)
+        there = replace(domain, state=DomainState.ARRIVED, epoch=epoch, leaving=False)
         target.domains[vm] = there
         target.incoming.add(vm)
         (target.asleep.add if domain.state is DomainState.PAUSED else target.asleep.discard)(vm)
