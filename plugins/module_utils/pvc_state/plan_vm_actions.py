@@ -147,6 +147,11 @@ def clone(check: VmChecker, snapshot: Snapshot, request: CloneRequest, uuid: str
     return dataclasses.replace(source.vm, uuid=uuid, **_OWN)
 
 
+def as_defined(vm: Vm) -> Vm:
+    """What a VM is, without what it shares with no other: what an export keeps of it."""
+    return dataclasses.replace(vm, uuid="", **{**_OWN, "nics": vm.nics, "disks": vm.disks})
+
+
 def _has_snapshot(check: VmChecker, source: Present, name: str) -> None:
     known = [one.name for one in source.vm.snapshots]
     if name not in known:
