@@ -160,6 +160,8 @@ def exportable(store: Store, name: str, wanted: str) -> Vm:
 
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
+    if _module.load(module, store, []) is None:
+        return {"changed": True, "manifest": "", "disks": [], "why": "would be written, once the VM exists"}
     name, taken, dest, kind = (module.params[key] or "" for key in ("name", "snapshot", "dest", "format"))
     vm = exportable(store, name, taken)
     images = Images(module)

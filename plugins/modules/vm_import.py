@@ -130,6 +130,8 @@ SPEC: dict[str, t.Any] = {
 
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
+    if _module.load(module, store, []) is None:
+        return {"changed": True, "vm": None, "why": "would be imported, if the cluster can take it"}
     manifest, digest = _images.read_manifest(module.params["src"])
     name = module.params["name"] or manifest.name
     images = Images(module)

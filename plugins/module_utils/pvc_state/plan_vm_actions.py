@@ -196,7 +196,7 @@ def tags(check: VmChecker, request: VmRequest, base: Vm) -> dict[str, Any]:
     protected = set(base.protected)
     if request.protected_tags is not UNSET:
         protected = set(check.tags(request.protected_tags, "protected_tags"))
-    found = set(base.tags) if request.tags is UNSET else set(check.tags(request.tags)) | set(base.protected)
+    found = set(base.tags) if request.tags is UNSET else set(check.tags(request.tags))
     both = removed & (protected if request.protected_tags is not UNSET else set())
     if both:
         check.refuse("remove_tags", f"tag {min(both)} is to be protected and removed", "leave it out of one of them")
