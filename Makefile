@@ -68,6 +68,13 @@ STAGES ?= power_cut freeze leader_cut cut_cluster cut_both cut_storage deaf mute
 failover: lab  ## every way in which a node can be lost, on the lab: the better part of an hour; STAGES="freeze load" runs some
 	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/failover/verify.yml --extra-vars='{"failover_stages": "$(STAGES)"}'
 
+.PHONY: migration
+migration: STAGES = stranger round_trip cold stopped paused cancel agent_source agent_target qemu_source qemu_target libvirtd_source libvirtd_target power_source power_target
+migration: GUESTS = 20
+migration: lab  ## every way in which a move can be disturbed, on the lab, with 20 guests: slow; STAGES="cancel cold" GUESTS=3 runs some
+	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/migration/verify.yml \
+	    --extra-vars='{"migration_stages": "$(STAGES)", "migration_guests": $(GUESTS), "migration_rounds": 2}'
+
 .PHONY: bench-failover
 bench-failover: lab  ## power cuts in a row on the lab, and where their seconds go; CUTS=20
 	@CUTS='$(CUTS)' PYTHONPATH=collections python -m tests.bench.run failover

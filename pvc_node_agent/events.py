@@ -129,6 +129,13 @@ class FactsSeen:
 
 
 @dataclass(frozen=True)
+class LoadsSeen:
+    """What guests on this node use, of each that was measured: processors, and MiB."""
+
+    loads: Mapping[str, tuple[float, int]]
+
+
+@dataclass(frozen=True)
 class ServicesSeen:
     """The services of one kind were looked at, and differ from what was seen last.
 
@@ -181,6 +188,7 @@ Event = (
     | DomainSeen
     | DomainGone
     | FactsSeen
+    | LoadsSeen
     | ServicesSeen
     | Done
     | Overdue

@@ -19,7 +19,7 @@ import libvirt
 
 from pvc_state.records import Disk
 
-from .domain_xml import NAMESPACE, Mark, mark_xml
+from .domain_mark import NAMESPACE, Mark, mark_xml
 from .env import EffectFailed
 from .libvirt_domain import mark_of
 

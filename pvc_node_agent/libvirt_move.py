@@ -16,7 +16,7 @@ import libvirt
 
 from pvc_state.records import Migration
 
-from .domain_xml import NAMESPACE, mark_xml, remarked
+from .domain_mark import NAMESPACE, mark_xml, remarked
 from .env import EffectFailed
 from .libvirt_domain import has_ended, is_leaving, mark_of
 

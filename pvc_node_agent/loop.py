@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
+from pvc_state.vm_records import STUCK
+
 from .absorb import absorb
 from .effects import (
     ArrangeSnapshots,
     AskUnasked,
     CancelMove,
+    ChangeDomain,
     DeleteVolumes,
     Depart,
     DestroyDomain,
@@ -54,8 +57,9 @@ DEADLINES: dict[type, tuple[float, str]] = {
     DestroyStray: (30.0, "libvirt has not destroyed it within 30 s"),
     DestroyUnasked: (30.0, "libvirt has not destroyed it within 30 s"),
     AskUnasked: (30.0, "libvirt has not passed the request to power off on within 30 s"),
-    MigrateDomain: (660.0, "libvirt has not moved it within 11 minutes"),
+    MigrateDomain: (660.0, f"{STUCK} within 11 minutes"),
     ResumeDomain: (30.0, "libvirt has not resumed it within 30 s"),
+    ChangeDomain: (120.0, "libvirt has not changed its hardware within 2 minutes"),
     ResetDomain: (30.0, "libvirt has not reset it within 30 s"),
     ReleaseDomain: (30.0, "libvirt has not let its guest go within 30 s"),
     GrowDisks: (60.0, "libvirt has not made its disks larger within 60 s"),

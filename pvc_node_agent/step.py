@@ -94,7 +94,7 @@ def step(now: float, view: View) -> Outcome:
         elif verdict.memory is remembered:
             decided[vm] = Decided(case, verdict)
         if verdict.status is not None:
-            statuses[vm] = verdict.status
+            statuses[vm] = _loaded(view, vm, verdict.status)
         if verdict.memory is not None:
             memory[vm] = verdict.memory
         if verdict.wake_at is not None:
@@ -252,8 +252,18 @@ def node_status(view: View, vms: dict[str, VmStatus]) -> NodeStatus | None:
         storage_address=view.storage.address or (published.storage_address if published is not None else ""),
         storage_cut=bool(view.storage.cut),
         leaving=leaving.policy if leaving is not None else "",
+        load=round(sum(status.load or 0.0 for status in vms.values())),
+        load_memory=sum(status.load_memory or 0 for status in vms.values()),
         clean=clean(view),
     )
+
+
+def _loaded(view: View, vm: str, status: VmStatus) -> VmStatus:
+    """A VM's status with what its guest uses, as far as that was measured here."""
+    load, memory = view.loads.get(vm, (None, None)) if vm in view.domains else (None, None)
+    if (status.load, status.load_memory) == (load, memory):
+        return status
+    return replace(status, load=load, load_memory=memory)
 
 
 def _of_node(view: View) -> tuple[str, Sentence]:

@@ -150,7 +150,9 @@ class Domain:
     Attributes:
         uuid: libvirt's id, that of the VM.
         epoch: epoch of the claim that it was started under.
-        definition: the record's definition that it was built from.
+        definition: the record's definition that it has wholly.
+        applied: definition up to which it was changed while it ran, 0 for none; of that, ``pending`` had to wait.
+        screen: where its screen is reached on the node, empty for nowhere.
         leaving: whether libvirt was moving it away when it was seen.
         restart: the record's ``restart`` when it was started, which fulfils all of those. reset: the last one that was done.
         sizes: bytes of its disks (``POOL/VOLUME``) as the guest sees them, where the record says how large they are.
@@ -161,6 +163,9 @@ class Domain:
     state: DomainState
     epoch: int
     definition: int
+    applied: int = 0
+    pending: tuple[str, ...] = ()
+    screen: str = ""
     leaving: bool = False
     restart: int = 0
     reset: int = 0
@@ -259,6 +264,8 @@ class Memory:
         restarting: Vm.restart for which its guest is being stopped, to be started again; 0 for none.
         snapshots: those known to exist, None while that is not known here.
         rollback: Rollback.serial that was carried out here.
+        unchanged: why its hardware was not changed while it runs; change_tries: how often in a row; change_at: not before
+            this is it tried again. Nothing else waits for that.
         overdue: what takes longer than it should.
         swept: why all domains of the node had to end, when it was last decided on; empty when they had not to.
         said: the last sentence, so that it is not repeated.
@@ -290,6 +297,9 @@ class Memory:
     restarting: int = 0
     snapshots: tuple[str, ...] | None = None
     rollback: int = 0
+    unchanged: str = ""
+    change_tries: int = 0
+    change_at: float = 0.0
     overdue: str = ""
     swept: str = ""
     said: str = ""
@@ -358,6 +368,7 @@ class View:
         shutdown_policy: of the cluster, one of SHUTDOWN_POLICIES, as read last.
         storage: whether Ceph serves this node.
         leaving: set when the machine shuts down.
+        loads: processors and MiB that guests on this node use, by VM, as measured last.
     """
 
     node: str
@@ -379,6 +390,7 @@ class View:
     said: str = ""
     decided: Mapping[str, Decided] = field(default_factory=dict)
     services: Services = Services()
+    loads: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
     def after(self, outcome: Outcome) -> View:
         """The view once the effects of a step are under way."""

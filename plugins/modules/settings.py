@@ -42,9 +42,10 @@ options:
       - V(free_memory), the default, is the most memory that no VM holds, and V(free_share) the largest share of it.
       - V(fewest_vms) is the fewest VMs that are to run, and V(fewest_vcpus) the fewest vCPUs of them for each processor.
       - V(configured_size) is the lowest share of processors and memory that is given away.
-      - V(measured_load) is the least that the VMs really use of processors and memory.
+      - V(measured_load) is the least that the VMs really use of processors or of memory, whichever is the scarcer.
+      - V(balanced) weighs the share of memory, the vCPUs for each processor and the number of VMs together.
     type: str
-    choices: [free_memory, fewest_vms, configured_size, free_share, fewest_vcpus, measured_load]
+    choices: [free_memory, fewest_vms, configured_size, free_share, fewest_vcpus, measured_load, balanced]
   evidence:
     description:
       - What suffices as evidence that a node cannot write any more, each by itself. The default is both.

@@ -54,12 +54,12 @@ EXAMPLES = r"""
 
 - name: Three workers as one transaction, on volumes that exist
   pvc.cluster.vm:
-    memory: 4G
+    memory: 2G
     nics: [{bridge: br0}]
     vms:
       - {name: worker1, disks: [{pool: fast, volume: worker1-root}]}
       - {name: worker2, disks: [{pool: fast, volume: worker2-root}]}
-      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 8G}
+      - {name: worker3, disks: [{pool: fast, volume: worker3-root}], memory: 4G}
 
 - name: A diskless appliance
   pvc.cluster.vm:
@@ -81,6 +81,36 @@ EXAMPLES = r"""
     ha:
       priority: 100
       max_local_restarts: 1
+
+- name: A Windows server with a screen, that boots only what is signed
+  pvc.cluster.vm:
+    name: win1
+    memory: 2G
+    vcpus: 4
+    cpu: {sockets: 1, cores: 4, threads: 1}
+    firmware: uefi
+    secure_boot: true
+    devices: {video: vga, graphics: vnc, tpm: true}
+    disks: [{size: 60G, bus: scsi}]
+
+- name: A database that can grow to four times its size while it runs, with a disk that does not starve the others
+  pvc.cluster.vm:
+    name: db1
+    memory: 1G
+    memory_max: 4G
+    vcpus: 2
+    vcpus_max: 8
+    disks: [{size: 20G}, {size: 200G, cache: none, iothread: true, limits: {write_iops: 2000}}]
+
+- name: A node's graphics processor, as node3 has declared it, and pages of one gigabyte
+  pvc.cluster.vm:
+    name: render1
+    memory: 1G
+    devices: {host: [gpu]}
+    xml: |
+      <domain>
+        <memoryBacking><hugepages><page size="1" unit="GiB"/></hugepages></memoryBacking>
+      </domain>
 
 - name: Restart it, so that it gets the hardware that was changed
   pvc.cluster.vm:
@@ -146,16 +176,44 @@ vm:
       description: Its disks, in order. Sizes are in bytes, V(null) for volumes that were attached as they were.
       type: list
       elements: dict
-      sample: [{pool: vms, size: 21474836480, volume: web1-disk0}]
+      sample:
+        - {pool: vms, volume: web1-disk0, size: 21474836480, source: "", bus: virtio, cache: writeback, discard: true, iothread: false,
+           limits: {read_bytes: 0, read_iops: 0, write_bytes: 0, write_iops: 500}}
     nics:
       description: Its network interfaces, in order.
       type: list
       elements: dict
-      sample: [{bridge: br0, mac: "02:5e:0b:7a:91:c4", model: virtio}]
+      sample: [{bridge: br0, link: true, mac: "02:5e:0b:7a:91:c4", model: virtio}]
     boot:
       description: The kernel that it boots directly. All empty when it boots from its first disk.
       type: dict
       sample: {cmdline: "", initrd: "", kernel: ""}
+    memory_max:
+      description: MiB to which its memory can grow while it runs, V(0) for not beyond what it was started with.
+      type: int
+    vcpus_max:
+      description: Number to which its virtual processors can grow while it runs, V(0) for not beyond what it was started with.
+      type: int
+    cpu:
+      description: The processor that the guest sees.
+      type: dict
+      sample: {cores: 2, dedicated: false, features: {vmx: disable}, model: host-model, sockets: 1, threads: 2}
+    devices:
+      description: What else is built in.
+      type: dict
+      sample: {agent: true, graphics: vnc, host: [gpu], rng: true, tpm: false, video: virtio, watchdog: none}
+    machine:
+      description: Its machine type, empty for what the node's agent is configured to give.
+      type: str
+    firmware:
+      description: What boots it.
+      type: str
+    secure_boot:
+      description: Whether only what is signed is booted.
+      type: bool
+    xml:
+      description: The fragment of libvirt's domain XML that is laid over what is made from the options.
+      type: str
     description:
       description: Free text.
       type: str
@@ -174,6 +232,9 @@ vm:
       description: What happens when something fails.
       type: dict
       sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
+    placement:
+      description: What decides between nodes that all may run it. Empty when the cluster's settings do.
+      type: str
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
@@ -207,9 +268,9 @@ vm:
       description:
         - The node that may run it, and how often that right has changed hands.
         - While it is being moved, RV(ignore:to) is where to and RV(ignore:why) for what reason. RV(ignore:home) is the node that
-          it returns to when that takes VMs again. They are V(null) otherwise.
+          it returns to when that takes VMs again, or with RV(ignore:away) when a user says so. They are V(null) otherwise.
       type: dict
-      sample: {epoch: 1, home: null, node: node1, to: null, why: ""}
+      sample: {away: false, epoch: 1, home: null, node: node1, to: null, why: ""}
     waiting:
       description: Why it does not run elsewhere although its node is gone. V(null) when its node is not fenced.
       type: str
@@ -219,16 +280,23 @@ vm:
       sample:
         console: /var/log/libvirt/qemu/web1-console.log
         generation: 1
+        moved: ""
         node: node1
         node_alive: true
         reason: runs
         restarts: 0
+        screen: vnc://127.0.0.1:5900
         state: running
     settled:
       description: Whether everything is as wanted.
       type: bool
+    pending:
+      description: What of its hardware waits until it is stopped and started, one phrase each.
+      type: list
+      elements: str
+      sample: [firmware bios -> uefi]
     restart_required:
-      description: Whether it runs with other hardware than what is wanted, until it is stopped and started.
+      description: Whether there is anything that waits so.
       type: bool
 vms:
   description: The VMs of the task that exist now, or would in check mode, in its order, each like RV(vm).
@@ -247,7 +315,7 @@ kept_volumes:
   elements: str
   sample: [vms/web1-disk0]
 restart_required:
-  description: Names of the VMs of the task that run with other hardware than what is wanted.
+  description: Names of the VMs of the task that get a part of their hardware only when they are stopped and started.
   returned: success
   type: list
   elements: str
@@ -276,7 +344,7 @@ from ..module_utils.pvc_state.commit import commit
 from ..module_utils.pvc_state.errors import PvcError
 from ..module_utils.pvc_state.plan_vm import plan_vms
 from ..module_utils.pvc_state.snapshot import NotInitialised
-from ..module_utils.pvc_state.views import settled, vm_view
+from ..module_utils.pvc_state.views import settled, vm_view, waits_for_a_start
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -313,7 +381,13 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
             _module.fail(module, err, **result)
     vms = [vm_view(snapshot, name) for name in names if name in snapshot.vms]
     shown = {"vms": vms} if module.params["name"] is None else {"vm": vms[0] if vms else None}
-    return {**result, **shown, "restart_required": [vm["name"] for vm in vms if vm["restart_required"]]}
+    waiting = [
+        vm["name"]
+        for vm in vms
+        if vm["restart_required"]
+        or (not vm["settled"] and waits_for_a_start(done.snapshot_before, snapshot, vm["name"]))
+    ]
+    return {**result, **shown, "restart_required": waiting}
 
 
 def main(connect: _module.Connect | None = None) -> None:

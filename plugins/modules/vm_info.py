@@ -82,16 +82,44 @@ vms:
       description: Its disks, in order. Sizes are in bytes, V(null) for volumes that were attached as they were.
       type: list
       elements: dict
-      sample: [{pool: vms, size: 21474836480, volume: web1-disk0}]
+      sample:
+        - {pool: vms, volume: web1-disk0, size: 21474836480, source: "", bus: virtio, cache: writeback, discard: true, iothread: false,
+           limits: {read_bytes: 0, read_iops: 0, write_bytes: 0, write_iops: 500}}
     nics:
       description: Its network interfaces, in order.
       type: list
       elements: dict
-      sample: [{bridge: br0, mac: "02:5e:0b:7a:91:c4", model: virtio}]
+      sample: [{bridge: br0, link: true, mac: "02:5e:0b:7a:91:c4", model: virtio}]
     boot:
       description: The kernel that it boots directly. All empty when it boots from its first disk.
       type: dict
       sample: {cmdline: "", initrd: "", kernel: ""}
+    memory_max:
+      description: MiB to which its memory can grow while it runs, V(0) for not beyond what it was started with.
+      type: int
+    vcpus_max:
+      description: Number to which its virtual processors can grow while it runs, V(0) for not beyond what it was started with.
+      type: int
+    cpu:
+      description: The processor that the guest sees.
+      type: dict
+      sample: {cores: 2, dedicated: false, features: {vmx: disable}, model: host-model, sockets: 1, threads: 2}
+    devices:
+      description: What else is built in.
+      type: dict
+      sample: {agent: true, graphics: vnc, host: [gpu], rng: true, tpm: false, video: virtio, watchdog: none}
+    machine:
+      description: Its machine type, empty for what the node's agent is configured to give.
+      type: str
+    firmware:
+      description: What boots it.
+      type: str
+    secure_boot:
+      description: Whether only what is signed is booted.
+      type: bool
+    xml:
+      description: The fragment of libvirt's domain XML that is laid over what is made from the options.
+      type: str
     description:
       description: Free text.
       type: str
@@ -110,6 +138,9 @@ vms:
       description: What happens when something fails.
       type: dict
       sample: {failback: true, max_local_restarts: 3, max_moves: 1, power_off: false, priority: 0}
+    placement:
+      description: What decides between nodes that all may run it. Empty when the cluster's settings do.
+      type: str
     delete_volumes:
       description: Whether its volumes are deleted with it, while it is being deleted.
       type: bool
@@ -143,9 +174,9 @@ vms:
       description:
         - The node that may run it, and how often that right has changed hands.
         - While it is being moved, RV(ignore:to) is where to and RV(ignore:why) for what reason. RV(ignore:home) is the node that
-          it returns to when that takes VMs again. They are V(null) otherwise.
+          it returns to when that takes VMs again, or with RV(ignore:away) when a user says so. They are V(null) otherwise.
       type: dict
-      sample: {epoch: 1, home: null, node: node1, to: null, why: ""}
+      sample: {away: false, epoch: 1, home: null, node: node1, to: null, why: ""}
     waiting:
       description: Why it does not run elsewhere although its node is gone. V(null) when its node is not fenced.
       type: str
@@ -155,16 +186,23 @@ vms:
       sample:
         console: /var/log/libvirt/qemu/web1-console.log
         generation: 1
+        moved: ""
         node: node1
         node_alive: true
         reason: runs
         restarts: 0
+        screen: vnc://127.0.0.1:5900
         state: running
     settled:
       description: Whether everything is as wanted.
       type: bool
+    pending:
+      description: What of its hardware waits until it is stopped and started, one phrase each.
+      type: list
+      elements: str
+      sample: [firmware bios -> uefi]
     restart_required:
-      description: Whether it runs with other hardware than what is wanted, until it is stopped and started.
+      description: Whether there is anything that waits so.
       type: bool
 """
 

@@ -5,16 +5,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from pvc_state.codec import Stored
-from pvc_state.records import Fence
-from pvc_state.snapshot import Snapshot
-
-from .effects import BeginFence, ChangeClaim, EndFence, Recover, StoreEffect, UpdateFence, key, power_key
+from .effects import BeginFence, ChangeClaim, key, power_key
 from .events import (
     AliveSeen,
     Blinded,
@@ -29,7 +24,8 @@ from .events import (
     TreeSeen,
     Written,
 )
-from .view import Attempt, LeadView, Presence
+from .view import Attempt, Evenness, LeadView, Presence
+from .written import made, over, standing
 
 T = TypeVar("T")
 
@@ -57,15 +53,17 @@ def absorb(now: float, view: LeadView, event: LeadEvent) -> LeadView:
             return replace(view, presence=_present(now, view.presence, event.nodes))
         case Blinded():
             presence = replace(view.presence, sighted_at=None, sighted=frozenset())
-            return replace(view, presence=presence, epoch=None, snapshot=None)
+            return replace(view, presence=presence, epoch=None, snapshot=None, written={})
         case Elected():
             # what was tried under another leader's eyes may work now
             doubts = {name: attempt for name, attempt in view.attempts.items() if name.startswith("doubt ")}
-            return replace(view, epoch=event.epoch, elected_at=now, attempts=doubts, said={})
+            fresh = replace(view, epoch=event.epoch, elected_at=now, attempts=doubts)
+            return replace(fresh, said={}, written={}, evenness=Evenness())
         case Deposed():
-            return replace(view, epoch=None, snapshot=None)
+            return replace(view, epoch=None, snapshot=None, written={})
         case TreeSeen():
-            return replace(view, snapshot=event.snapshot)
+            written = standing(view.written, now, event.snapshot)
+            return replace(view, written=written, snapshot=over(written, event.snapshot))
         case Written():
             return _written(now, view, event)
     return _answered(now, view, event)
@@ -103,7 +101,9 @@ def _written(now: float, view: LeadView, event: Written) -> LeadView:
         view = _failed(now, view, f"move {effect.vm}", "its owner could not move it")
     if view.snapshot is None:
         return view
-    return replace(view, snapshot=_applied(view.snapshot, effect))
+    # the mirror tells of it a moment later
+    mine = made(now, effect)
+    return replace(view, written={**view.written, **mine}, snapshot=over(mine, view.snapshot))
 
 
 def _answered(now: float, view: LeadView, event: DeviceResult) -> LeadView:
@@ -135,31 +135,6 @@ def _failed(now: float, view: LeadView, name: str, why: str) -> LeadView:
     failures = 1 if before is None else before.failures + 1
     attempt = Attempt(failures, now + pause(name.partition(" ")[0], failures), why)
     return replace(view, attempts={**view.attempts, name: attempt})
-
-
-def _applied(snapshot: Snapshot, effect: StoreEffect) -> Snapshot:
-    """The snapshot with what this leader has just written: the mirror tells of it a moment later.
-
-    Only what the next decision needs at once. Should the mirror be behind, the versions make a decision on that fail.
-    """
-    node = effect.subject.partition(" ")[2]
-    match effect:
-        case BeginFence():
-            return _fenced(snapshot, node, effect.fence, 0)
-        case UpdateFence():
-            return _fenced(snapshot, node, effect.fence, effect.version + 1)
-        case EndFence():
-            return dataclasses.replace(snapshot, fences=_without(snapshot.fences, node))
-        case Recover():
-            claims = {**snapshot.claims, **{one.vm: Stored(one.after, one.version + 1) for one in effect.claims}}
-            return _fenced(dataclasses.replace(snapshot, claims=claims), node, effect.fence, effect.version + 1)
-        case ChangeClaim():
-            changed = {**snapshot.claims, effect.vm: Stored(effect.claim, effect.version + 1)}
-            return dataclasses.replace(snapshot, claims=changed)
-
-
-def _fenced(snapshot: Snapshot, node: str, fence: Fence, version: int) -> Snapshot:
-    return dataclasses.replace(snapshot, fences={**snapshot.fences, node: Stored(fence, version)})
 
 
 def _without(mapping: Mapping[str, T], name: str) -> Mapping[str, T]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from .fencing import fence
 from .moving import move
+from .rebalancing import rebalance
 from .recovering import recover
 from .view import LeadOutcome, LeadView
 from .work import Work
@@ -25,5 +26,6 @@ def step(now: float, view: LeadView) -> LeadOutcome:
         return LeadOutcome((), (), view.said, None)
     work = Work(now, view, view.snapshot)
     fence(work)
-    move(work, recover(work))
+    calm = move(work, recover(work))
+    rebalance(work, calm=calm)
     return work.outcome()

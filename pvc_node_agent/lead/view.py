@@ -13,6 +13,7 @@ from pvc_state.snapshot import Snapshot
 from ..view import Sentence
 from .effects import LeadEffect, key
 from .events import DeviceResult
+from .written import Writes
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,22 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Evenness:
+    """What the leader remembers of how evenly the nodes are loaded. Losing it costs time only.
+
+    Attributes:
+        snapshot: the tree that was looked at last; None: none yet. spread: what was found.
+        uneven_since: since when the nodes have been too unevenly loaded without a break; None: they are not.
+        passed_at: when moves were last begun for that.
+    """
+
+    snapshot: Snapshot | None = None
+    spread: float = 0.0
+    uneven_since: float | None = None
+    passed_at: float | None = None
+
+
+@dataclass(frozen=True)
 class LeadView:
     """Everything that a step of the leader decides from.
 
@@ -63,7 +80,9 @@ class LeadView:
         busy: effects under way, by their key (``effects.key``).
         attempts: what failed and is tried again later, by the same keys.
         results: what devices have answered, by the same keys; each names the fence that it belongs to.
+        written: what this leader has written and no tree has shown yet.
         said: the last sentence about each subject, so that it is not repeated.
+        evenness: of the nodes' loads.
         wall: the wall clock, for people (ISO 8601, UTC); set before each step.
     """
 
@@ -75,13 +94,15 @@ class LeadView:
     busy: Mapping[str, LeadEffect] = field(default_factory=dict)
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     results: Mapping[str, DeviceResult] = field(default_factory=dict)
+    written: Writes = field(default_factory=dict)
     said: Mapping[str, str] = field(default_factory=dict)
+    evenness: Evenness = Evenness()
     wall: str = ""
 
     def after(self, outcome: LeadOutcome) -> LeadView:
         """The view once the effects of a step have been handed out."""
         busy = {**self.busy, **{key(effect): effect for effect in outcome.effects}}
-        return replace(self, busy=busy, said=outcome.said)
+        return replace(self, busy=busy, said=outcome.said, evenness=outcome.evenness)
 
 
 @dataclass(frozen=True)
@@ -90,10 +111,11 @@ class LeadOutcome:
 
     Attributes:
         effects: what is to be done now. sentences: decisions that are new, each with its reason.
-        said: replaces what was said. wake_at: when to step again although nothing happens.
+        said: replaces what was said. wake_at: when to step again although nothing happens. evenness: to be remembered.
     """
 
     effects: tuple[LeadEffect, ...]
     sentences: tuple[Sentence, ...]
     said: Mapping[str, str]
     wake_at: float | None
+    evenness: Evenness = Evenness()

@@ -12,7 +12,7 @@ from pvc_state.snapshot import Snapshot
 
 from ..view import Sentence
 from .effects import LeadEffect, key
-from .view import LeadOutcome, LeadView
+from .view import Evenness, LeadOutcome, LeadView
 
 
 class Work:
@@ -22,6 +22,7 @@ class Work:
         now: seconds. view: what the step decides from. snapshot: the tree. policy: the cluster's settings.
         damaged: what is wrong with the settings; then the cluster counts as in maintenance.
         doubted: nodes with a session that are to be fenced all the same.
+        evenness: of the nodes' loads, to be remembered.
     """
 
     def __init__(self, now: float, view: LeadView, snapshot: Snapshot) -> None:
@@ -35,6 +36,7 @@ class Work:
             self.policy = replace(self.policy, maintenance=True)
             self.damaged = f"/settings is damaged ({snapshot.settings.invalid}), so that it counts as in maintenance"
         self.doubted: frozenset[str] = frozenset()
+        self.evenness: Evenness = view.evenness
         self._effects: list[LeadEffect] = []
         self._sentences: list[Sentence] = []
         self._said: dict[str, str] = {}
@@ -63,9 +65,9 @@ class Work:
     def say(
         self, subject: str, decision: str, reason: str, vm: str = "", *, node: str = "", evidence: str = ""
     ) -> None:
-        """Say a decision, unless it is what was said last about the subject, ``node NAME`` or ``vm NAME``."""
+        """Say a decision, unless it is what was said last about the subject: ``node NAME``, ``vm NAME``, ``cluster …``."""
         kind, _space, name = subject.partition(" ")
-        sentence = Sentence(vm, decision, reason, node or (name if kind != "vm" else ""), evidence)
+        sentence = Sentence(vm, decision, reason, node or (name if kind not in ("vm", "cluster") else ""), evidence)
         self._said[subject] = str(sentence)
         if self.view.said.get(subject) != str(sentence):
             self._sentences.append(sentence)
@@ -80,4 +82,4 @@ class Work:
         self._wake_at = at if self._wake_at is None else min(self._wake_at, at)
 
     def outcome(self) -> LeadOutcome:
-        return LeadOutcome(tuple(self._effects), tuple(self._sentences), self._said, self._wake_at)
+        return LeadOutcome(tuple(self._effects), tuple(self._sentences), self._said, self._wake_at, self.evenness)

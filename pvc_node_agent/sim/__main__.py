@@ -15,8 +15,8 @@ from pvc_state.errors import PvcError
 from pvc_state.failover_report import failover_view
 
 from .. import config
-from . import case as cases
-from . import live
+from . import live, reading
+from .checks import BadCase
 from .play import Play
 from .result import result
 
@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _play(options: argparse.Namespace) -> int:
     try:
-        case = cases.parse(json.loads(options.case.read_text()))
-    except (OSError, json.JSONDecodeError, cases.BadCase) as err:
+        case = reading.parse(json.loads(options.case.read_text()))
+    except (OSError, json.JSONDecodeError, BadCase) as err:
         sys.stderr.write(f"{options.case}: {err}\n")
         return os.EX_DATAERR
     play = Play(case)

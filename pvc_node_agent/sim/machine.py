@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -13,137 +13,39 @@ from typing import TYPE_CHECKING, Any
 from pvc_state.errors import StoreUnavailable
 from pvc_state.memory_store import MemoryStore
 from pvc_state.records import Alive, Service
-from pvc_state.store import Op, SessionState, Store, Watch, Znode
+from pvc_state.store import Store
 
-from ..effects import Effect, Publication, ShutdownDomain, StartDomain
-from ..env import EffectFailed
 from ..events import (
     DomainGone,
     DomainSeen,
-    Done,
     Event,
     FactsSeen,
     LeaveSeen,
+    LoadsSeen,
     ServicesSeen,
     StorageCutSeen,
     StorageSeen,
 )
 from ..feed import Feed
 from ..lead.candidate import Candidate
-from ..lead.effects import LeadEffect
-from ..lead.events import DeviceResult, LeadEvent, Written
+from ..lead.events import LeadEvent
 from ..lead.loop import LeadLoop, LeadPools
-from ..lead.perform import LeadPerformer
 from ..lead.view import LeadView
 from ..loop import Loop, Pools
-from ..perform import Performer
 from ..view import DomainState, Facts, Observer, Sentence, Services, Settings, View
 from .ceph import NodeStorage, SimulatedCephFence
 from .clock import MachineClock
 from .hypervisor import SimulatedHypervisor, domain_of
 from .jobs import Later
+from .parts import ClusterPerformer, Dies, FragileStore, NodePerformer, Orders
 from .turned import Turned
 
 if TYPE_CHECKING:
     from .world import World
 
 
-class FragileStore:
-    """A client whose requests may fail while its session lives on: its library goes on pinging."""
-
-    def __init__(self, store: MemoryStore, faulty: Callable[[], bool]) -> None:
-        self._store = store
-        self._faulty = faulty
-
-    def _asked(self) -> MemoryStore:
-        if self._faulty():
-            raise StoreUnavailable("the store did not answer in time")
-        return self._store
-
-    @property
-    def session_id(self) -> int:
-        return self._store.session_id
-
-    def get(self, path: str, watch: Watch | None = None) -> Znode | None:
-        return self._asked().get(path, watch)
-
-    def get_many(self, paths: Sequence[str], watch: Watch | None = None) -> list[Znode | None]:
-        return self._asked().get_many(paths, watch)
-
-    def children(self, path: str, watch: Watch | None = None) -> list[str] | None:
-        return self._asked().children(path, watch)
-
-    def commit(self, ops: Sequence[Op]) -> None:
-        self._asked().commit(ops)
-
-    def sync(self) -> None:
-        self._asked().sync()
-
-    def on_session(self, callback: Callable[[SessionState], None]) -> None:
-        self._store.on_session(callback)
-
-    def close(self) -> None:
-        self._store.close()
-
-
 #: Seconds between two operations on Ceph that show whether it still serves a node.
 PROBE = 1.0
-
-
-class Dies(BaseException):
-    """The agent's process ends here and now: nothing that it was about to do is done."""
-
-
-class _Performer(Performer):
-    """Tells of each effect that it has carried out."""
-
-    def __init__(self, machine: Machine, node: str, *parts: Any) -> None:
-        super().__init__(node, *parts)
-        self._machine = machine
-
-    def perform(self, effect: Effect) -> Done:
-        done = super().perform(effect)
-        self._machine.performed(effect)
-        return done
-
-    def _perform(self, effect: Effect) -> str | None:
-        faults = None if isinstance(effect, Publication) else self._machine.world.faults.get(effect.vm)
-        if faults is not None:
-            try:
-                faults.check(effect, self._machine.name)
-                claim = self._machine.world.desired(effect.vm)[1] if isinstance(effect, ShutdownDomain) else None
-                if claim is not None and claim.to:
-                    faults.check_move(self._machine.name)
-            except EffectFailed:
-                if isinstance(effect, StartDomain):
-                    self._machine.hypervisor.happened("start_failed", effect.vm)
-                raise
-        return super()._perform(effect)
-
-
-class _LeadPerformer(LeadPerformer):
-    """Tells of each effect that it has carried out."""
-
-    def __init__(self, machine: Machine, node: str, *parts: Any) -> None:
-        super().__init__(node, *parts)
-        self._machine = machine
-
-    def perform(self, effect: LeadEffect, epoch: int) -> Written | DeviceResult:
-        done = super().perform(effect, epoch)
-        if self._machine.lead_performer is self:
-            self._machine.performed(effect)
-        return done
-
-
-class _Orders:
-    """The threads that carry out what takes its time: a leader's orders outside the store, and moves."""
-
-    def __init__(self, machine: Machine, later: Later) -> None:
-        self._machine = machine
-        self._later = later
-
-    def submit(self, job: Callable[[], None]) -> None:
-        self._later.submit(lambda: self._machine.world.carry_out(self._machine, job))
 
 
 class Machine:
@@ -201,7 +103,7 @@ class Machine:
         self.services: tuple[Service, ...] = ()
         self.store: MemoryStore | None = None
         self.loop: Loop | None = None
-        self.lead_performer: _LeadPerformer | None = None
+        self.lead_performer: ClusterPerformer | None = None
 
     def say(self, text: str | Sentence) -> None:
         if isinstance(text, Sentence):
@@ -227,7 +129,7 @@ class Machine:
         self.feed = Feed(
             self.name, self._connect, Alive(self.boot_id, instance), self.clock, self._heard, world.session_timeout
         )
-        self.performer = _Performer(
+        self.performer = NodePerformer(
             self, self.name, self.feed.store, self.hypervisor, self.storage, self.feed.enrolment
         )
         kinds = frozenset(service.kind for service in self.services)
@@ -242,7 +144,7 @@ class Machine:
                 hypervisor=self.hypervisor_jobs,
                 storage=self.later,
                 store=self.later,
-                moves=_Orders(self, self.hypervisor_jobs),
+                moves=Orders(self, self.hypervisor_jobs),
             ),
             self,
             session_timeout=lambda: self.feed.session_timeout,
@@ -258,9 +160,19 @@ class Machine:
         self.hypervisor.attach(self.inbox.put)
         self.inbox.put(FactsSeen(self.facts))
         self.cut_seen = False
+        self.loads: dict[str, tuple[float, int]] = {}
         self.probe()
         if self.services:
             self.see(*self.services)
+
+    def _measure(self) -> bool:
+        """What its guests use is looked at all the time, where this cluster looks at it at all; whether it has changed."""
+        loads = {vm: load for vm in sorted(self.running) if (load := self.world.load_of(vm)) is not None}
+        changed = loads != self.loads
+        if changed:
+            self.loads = loads
+            self.inbox.put(LoadsSeen(loads))
+        return changed
 
     def probe(self) -> None:
         """It tries an operation on Ceph within a second, and until Ceph has answered."""
@@ -293,8 +205,8 @@ class Machine:
         self.lead_inbox: SimpleQueue[LeadEvent | None] = SimpleQueue()
         self.candidate = Candidate(self.name, instance, self.feed.store, self.clock, self.lead_inbox.put)
         ceph = SimulatedCephFence(world.storage, lambda: self.reaches_ceph, world.takes)
-        orders = _Orders(self, self.lead_jobs)
-        self.lead_performer = _LeadPerformer(
+        orders = Orders(self, self.lead_jobs)
+        self.lead_performer = ClusterPerformer(
             self, self.name, self.feed.store, ceph, world.power, self, self.candidate.doubt
         )
         self.lead: LeadLoop = LeadLoop(
@@ -486,11 +398,11 @@ class Machine:
             return True
 
     def _turn(self) -> bool:
-        probed = self._probe()
+        looked = self._probe(), self._measure()
         before = sum(each.turns for each in self.turned)
         busy = [each.turn() for each in self.turned]
         self.world.steps += sum(each.turns for each in self.turned) - before
-        return self._run_jobs() or any(busy) or probed
+        return self._run_jobs() or any(busy) or any(looked)
 
     def _run_jobs(self) -> bool:
         waiting = (self.later, self.hypervisor_jobs, self.lead_jobs)

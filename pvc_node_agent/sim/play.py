@@ -5,187 +5,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from pvc_state import codec, paths
-from pvc_state.commit import commit, commit_nodes
+from pvc_state.commit import commit
 from pvc_state.errors import InvalidRequest, StoreError
 from pvc_state.node_limits import why_down
-from pvc_state.placement import Placement
 from pvc_state.plan import guard
-from pvc_state.plan_move import home_after
-from pvc_state.plan_node import plan_nodes
+from pvc_state.plan_move import plan_move
+from pvc_state.plan_settings import plan_settings
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Claim, Disk, Evidence, Fence, Ha, Migration, Node, NodeStatus, Settings, Vm, VmStatus
-from pvc_state.requests import NodeRequest, VmRequest
+from pvc_state.records import Claim, Node
+from pvc_state.requests import MoveRequest, SettingsRequest, VmRequest
 from pvc_state.snapshot import Snapshot, load
 from pvc_state.store import Create, Delete, Set
-from pvc_state.store import Op as StoreOp
 from pvc_state.views import vm_status
 
-from ..answer import GIVEN_UP
-from .case import Case, Op, ServiceSpec
-from .ceph import SimulatedCephFence
-from .chronicle import Chronicle
-from .faults import Faults
+from .begin import Begin
+from .case import Case, Load, Op, ServiceSpec
 from .machine import Machine
 
-#: Seconds of a session, as long as the peer waits for a silent node; and how long the case runs on after its last event.
-SESSION = 60.0
+#: Seconds that a case runs on after its last event.
 RUN_ON = 900.0
 #: Seconds that a machine takes to boot after a graceful reboot.
 BOOT = 20.0
 #: Locks of what can be begun anew; any other may protect what is half done.
 DYING_LOCKS = ("backup", "mounted")
-CLUSTER = "simulated"
-#: An id that stays: what is derived from it (ids of VMs) is the same in every run.
-CLUSTER_ID = "00000000-0000-4000-8000-000000000001"
 
 
-class Play(Chronicle):
+class Play(Begin):
     """The cluster of a case.
 
     Attributes:
         refused: commands that were refused, or had nothing to do. removed: VMs that were taken out of management.
+        suspended: what becomes of VMs while HA is suspended, one of SUSPENSIONS; empty: it is not.
     """
 
     def __init__(self, case: Case) -> None:
-        super().__init__(session_timeout=SESSION)
-        self.case = case
         self.refused: list[dict[str, str]] = []
         self.removed: dict[str, None] = {}
+        self.suspended = ""
         self._asked: list[tuple[Op, Callable[[], None]]] = []
         self._moving: dict[str, Op] = {}
-        self._build()
-
-    # --- the begin ----------------------------------------------------------------------------------------------------
-
-    def _build(self) -> None:
-        case = self.case
-        requests = [NodeRequest(name, coordinator=True, memory_reserve=0) for name in case.nodes]
-        commit_nodes(self.user, lambda snapshot: plan_nodes(snapshot, requests, CLUSTER, CLUSTER_ID))
-        settings = Settings(
-            shutdown_policy=case.policy.shutdown,
-            placement=case.policy.placement,
-            session_timeout=SESSION,
-        )
-        self.user.commit([Create(paths.SETTINGS, codec.encode(settings))])
-        for number, rule in enumerate(case.rules):
-            self.user.commit([Create(paths.rule(f"rule-{number:03d}"), codec.encode(rule))])
-        for name, spec in case.services.items():
-            self._add(name, spec)
-        for name, node in case.nodes.items():
-            machine = self.add_machine(name, powered=False)
-            machine.facts = replace(machine.facts, memory=node.memory, cpus=node.cpus)
-        self._remember()
-        for name, node in case.nodes.items():
-            if node.powered:
-                self.nodes[name].power_on()
-                if not node.connected:
-                    self.nodes[name].isolate()
-        self.changed()
-
-    def _add(self, name: str, spec: ServiceSpec) -> None:
-        number = len(self.faults) + 1
-        self.faults[name] = Faults(spec.start_fails, spec.move_fails, spec.stop_fails, spec.faulty_node)
-        vm = Vm(
-            uuid=f"00000000-0000-4000-8000-{number:012d}",
-            memory=spec.memory,
-            vcpus=spec.cpus,
-            state=spec.wanted,
-            disks=(Disk("vms", f"{name}-disk0", 1 << 30),),
-            migration=Migration("live" if spec.live else "shutdown"),
-            ha=Ha(spec.max_local_restarts, spec.max_moves, failback=spec.failback),
-        )
-        self.user.commit(
-            [
-                Create(paths.vm(name), codec.encode(vm)),
-                Create(paths.claim(name), codec.encode(Claim(spec.node, 1))),
-                Create(paths.assigned(spec.node, name)),
-            ]
-        )
-
-    def _remember(self) -> None:
-        """What an earlier leader had written."""
-        stored = self.case.stored
-        fenced = {node: "" for node, state in stored.nodes.items() if state == "to_be_fenced"}
-        vms: dict[str, dict[str, VmStatus]] = {node: {} for node in stored.nodes}
-        for vm, was in stored.services.items():
-            spec = self.case.services.get(vm)
-            if spec is None:
-                continue  # its records were removed meanwhile
-            node, state, reason = was.node, was.state, "its node has shut down cleanly"
-            if state in ("started", "stopped", "unmanaged"):
-                node = spec.node
-            elif state == "moving" and spec.node not in (node, was.to):
-                # it lies on a node that its move is not about: nobody but a person can say what became of it
-                node, state, reason = spec.node, "failed", f"it was to move from {was.node}, and is on {spec.node}"
-            tried = was.tried
-            if state == "failed":
-                reason = f"{GIVEN_UP}: {reason if node != was.node else 'an earlier leader saw it fail'}"
-                tried = (*tried, *[node] * (spec.max_moves - len(tried)))
-            to = was.to if state == "moving" else ""
-            why = "begun by an earlier leader" if to else ""
-            self._replace_claim(
-                vm, Claim(node, 1, to=to, why=why, home=was.home, tried=tried, generation=1 if tried else 0)
-            )
-            if state in ("waiting_for_fence", "waiting_for_recovery"):
-                fenced[node] = ""
-            if state in ("failed", "frozen"):
-                vms.setdefault(node, {})[vm] = VmStatus(state, 1, 1, reason)
-        for node, state in stored.nodes.items():
-            if state == "maintenance":
-                self._change_node(node, "maintenance")
-        for node in sorted({*vms, *fenced}):
-            self._report(self.nodes[node], vms.get(node, {}))
-        for node in sorted(fenced):
-            self._fence(self.nodes[node])
-
-    def _report(self, machine: Machine, vms: Mapping[str, VmStatus]) -> None:
-        """A node has been here before, and has told of itself."""
-        facts = machine.facts
-        status = NodeStatus(
-            facts.agent,
-            facts.boot_id,
-            memory=facts.memory,
-            cpus=facts.cpus,
-            pools=facts.pools or (),
-            bridges=facts.bridges,
-            addresses=facts.addresses,
-            vms=vms,
-            storage_address=machine.storage_address,
-        )
-        self.user.commit([Create(paths.status(machine.name), codec.encode(status))])
-
-    def _fence(self, machine: Machine) -> None:
-        """An earlier leader has cut a node off, and died before it gave anything of it to others."""
-        where = tuple(sorted({machine.address, machine.storage_address}))
-        epoch = SimulatedCephFence(self.storage, lambda: True).cut(where)
-        fence = Fence(
-            f"{machine.name}-0-0",
-            "proven",
-            "its session had ended under an earlier leader",
-            boot_id=machine.boot_id,
-            addresses=where,
-            evidence=(Evidence("storage_cut", "proven", "an earlier leader had it cut", epoch=epoch),),
-            cut=True,
-            proven_by="storage_cut",
-            epoch=epoch,
-        )
-        self.user.commit([Create(paths.fence(machine.name), codec.encode(fence))])
-
-    def _replace_claim(self, vm: str, claim: Claim) -> None:
-        znode = self.user.get(paths.claim(vm))
-        before = self.record(Claim, paths.claim(vm))
-        if znode is None or before is None:
-            raise InvalidRequest(f"there is no VM {vm}", obj="stored_state_at_start", remedy="declare it")
-        ops: list[StoreOp] = [Set(paths.claim(vm), codec.encode(claim), znode.version)]
-        old, new = {before.node, before.to} - {""}, {claim.node, claim.to} - {""}
-        ops += [Delete(paths.assigned(node, vm), 0) for node in sorted(old - new)]
-        ops += [Create(paths.assigned(node, vm)) for node in sorted(new - old)]
-        self.user.commit(ops)
+        super().__init__(case)
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
@@ -278,7 +142,23 @@ class Play(Chronicle):
         """Time passes by itself."""
 
     def _do_set_load(self, op: Op) -> None:
-        """No placement that is supported looks at it."""
+        if op.service not in self.loads:
+            self._refuse(op, "there is no such VM")
+            return
+        before, load = self.loads[op.service], op.args["load"]
+        self.loads[op.service] = Load(
+            before.cpus if load.cpus is None else load.cpus, before.memory if load.memory is None else load.memory
+        )
+
+    def load_of(self, vm: str) -> tuple[float, int] | None:
+        """What is not said of a VM is as much as it has."""
+        if self.case.policy.placement != "measured_load":
+            return None
+        load, record = self.loads.get(vm, Load()), self.desired(vm)[0]
+        return (
+            float(record.vcpus) if load.cpus is None else load.cpus,
+            record.memory if load.memory is None else load.memory,
+        )
 
     # --- what users ask for -------------------------------------------------------------------------------------------
 
@@ -321,6 +201,20 @@ class Play(Chronicle):
             raise InvalidRequest(f"it {down}", obj=f"node {name}", remedy="there is nothing to be moved from it")
         changed = replace(node, state=state, generation=node.generation + 1)
         self.user.commit([*guard(snapshot), Set(paths.node(name), codec.encode(changed), stored.version)])
+
+    def _do_ha_suspend(self, op: Op) -> None:
+        self._ask(op, lambda: self._suspend(str(op.args.get("mode") or "freeze")))
+
+    def _do_ha_resume(self, op: Op) -> None:
+        self._ask(op, lambda: self._suspend(""))
+
+    def _suspend(self, mode: str) -> None:
+        """What the peer calls suspending HA is the cluster's maintenance: the leader fences, recovers and moves nothing."""
+        done = commit(self.user, lambda snapshot: plan_settings(snapshot, SettingsRequest(maintenance=bool(mode))))
+        if not done.plan.changed:
+            state = "suspended" if mode else "not suspended"
+            raise InvalidRequest(f"it is {state} already", obj="ha", remedy="nothing is to be done")
+        self.suspended = mode
 
     def _do_set_wanted_state(self, op: Op) -> None:
         self._ask(op, lambda: self._want(op.service, str(op.args["state"])))
@@ -410,28 +304,20 @@ class Play(Chronicle):
         self.nodes[claim.node].release(vm, self.nodes[to])
 
     def _move(self, op: Op, *, cold: bool) -> None:
-        """As a user asks for it: the claim says where, and that of those that are kept together with the VM."""
-        vm, to, snapshot = op.service, str(op.args["to"]), self._snapshot()
-        placement = Placement(snapshot)
-        group = placement.rules.groups.get(vm)
-        names = sorted(name for name in (group.vms if group else {vm}) if name in snapshot.vms)
-        if vm not in names or vm in self.removed:
+        """As a user asks for it."""
+        vm, to = op.service, str(op.args["to"])
+        if vm in self.removed:
             raise InvalidRequest("there is no such VM", obj=f"vm {vm}", remedy="add it first")
-        unit = {name: self._movable(snapshot, name, to) for name in names}
-        against = placement.why_not(unit, to)
-        if against:
-            raise InvalidRequest(f"{to} {against}", obj=f"vm {vm}", remedy="name another node")
-        ops: list[StoreOp] = [*guard(snapshot)]
-        for name in unit:
-            stored = snapshot.claims[name]
-            assert stored.value is not None
-            claim = replace(
-                stored.value, to=to, why="a user wants it there", cold=cold, home=home_after(snapshot, stored.value, to)
-            )
-            ops.append(Set(paths.claim(name), codec.encode(claim), stored.version))
-            ops.append(Create(paths.assigned(to, name)))
-        self.user.commit(ops)
+        self._refuse_failed(vm)
+        request = MoveRequest(vm, to=to, method="cold" if cold else "")
+        if not commit(self.user, lambda snapshot: plan_move(snapshot, [request])).plan.changed:
+            raise InvalidRequest(f"it is on {to}, or on its way there", obj=f"vm {vm}", remedy="nothing is to be done")
         self._moving[vm] = op
+
+    def _refuse_failed(self, vm: str) -> None:
+        status = vm_status(self._snapshot(), vm)
+        if status is not None and status.state == "failed":
+            raise InvalidRequest("it has failed", obj=f"vm {vm}", remedy="it waits for a person")
 
     def arrived(self, vm: str) -> None:
         self._moving.pop(vm, None)
@@ -441,25 +327,6 @@ class Play(Chronicle):
         op = self._moving.pop(vm, None)
         if op is not None:
             self._refuse(op, why)
-
-    def _movable(self, snapshot: Snapshot, name: str, to: str) -> Vm:
-        record, claim, status = snapshot.vms[name].value, snapshot.claims[name].value, vm_status(snapshot, name)
-        assert record is not None
-        assert claim is not None
-        down = why_down(snapshot, claim.node)
-        if record.state == "ignored":
-            trouble = "it is not managed"
-        elif claim.to:
-            trouble = f"it is on its way to {claim.to} already"
-        elif claim.node == to:
-            trouble = f"it is on {to} already"
-        elif down:
-            trouble = f"{claim.node} {down}"
-        elif status is not None and status.state == "failed":
-            trouble = "it has failed, and waits for a person"
-        else:
-            return record
-        raise InvalidRequest(trouble, obj=f"vm {name}", remedy="nothing is to be moved")
 
     # --- what is to be seen -------------------------------------------------------------------------------------------
 

@@ -15,6 +15,9 @@ from .play import Play
 #: What an agent reports of a VM that is to run, in the words of a result.
 _STARTED = frozenset({"starting", "running", "backoff", "moving"})
 
+#: What VMs are while HA is suspended, by what is to become of them.
+SUSPENDED = {"freeze": "frozen", "ignore": "unmanaged"}
+
 
 def result(play: Play) -> dict[str, Any]:
     """The result object."""
@@ -41,6 +44,8 @@ def state(play: Play, vm: str) -> str:
     record, owner = play.record(Vm, paths.vm(vm)), _owner(play, vm)
     if vm in play.removed or record is None or record.state == "ignored" or owner is None:
         return "unmanaged"
+    if play.suspended:
+        return SUSPENDED[play.suspended]
     status = _status(play, vm, owner)
     if status is not None and status.state == "failed" and status.generation >= record.generation:
         return "failed"

@@ -21,9 +21,10 @@ from pvc_state.requests import DeadRequest, NodeRequest
 from pvc_state.snapshot import load
 from pvc_state.store import CommitRefused, Create, Delete, Op, Set
 
+from .begin import CLUSTER, CLUSTER_ID
 from .faults import Faults
-from .machine import Dies, Machine
-from .play import CLUSTER, CLUSTER_ID
+from .machine import Machine
+from .parts import Dies
 from .witness import Witness
 
 #: Seconds of a session; a leader waits so long for nodes that it has never seen.
@@ -217,7 +218,10 @@ class Stage(Witness):
             if not claim.to:
                 return False
             stays = replace(claim, to="", why="", home="")
-            ops = [Set(paths.claim(vm), codec.encode(stays), znode.version), Delete(paths.assigned(claim.to, vm), 0)]
+            ops: list[Op] = [
+                Set(paths.claim(vm), codec.encode(stays), znode.version),
+                Delete(paths.assigned(claim.to, vm), 0),
+            ]
             self.user.commit([*guard(load(self.user)), *ops])
         except (StoreError, CommitRefused):
             return False

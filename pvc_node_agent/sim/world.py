@@ -25,7 +25,8 @@ from .ceph import SimulatedCeph
 from .clock import VirtualClock
 from .faults import Faults
 from .hypervisor import SimulatedHypervisor
-from .machine import Dies, Machine
+from .machine import Machine
+from .parts import Dies
 from .power import SimulatedPower
 from .strand import Strand
 
@@ -148,6 +149,11 @@ class World:
 
     def left(self, machine: Machine, *, reboot: bool) -> None:
         """A machine has shut down, as its agent sees it: all that is left is its power."""
+
+    def load_of(self, vm: str) -> tuple[float, int] | None:
+        """What the guest of a VM uses: processors, and MiB; None: nobody looks at that here."""
+        del vm
+        return None
 
     def services(self, machine: Machine) -> tuple[Service, ...]:
         """What a machine's agent finds as it begins, beside VMs."""

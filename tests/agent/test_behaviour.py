@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pvc_node_agent.sim.case import parse
 from pvc_node_agent.sim.play import Play
+from pvc_node_agent.sim.reading import parse
 from pvc_node_agent.sim.result import result
 from tests.agent.test_cases import given
 

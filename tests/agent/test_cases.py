@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from pvc_node_agent.sim.case import BadCase, StoredVm, parse
+from pvc_node_agent.sim.case import StoredVm
+from pvc_node_agent.sim.checks import BadCase
 from pvc_node_agent.sim.play import Play
+from pvc_node_agent.sim.reading import parse
 from pvc_node_agent.sim.result import result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,13 +75,19 @@ def play(*events: dict[str, Any], **parts: Any) -> dict[str, Any]:
     ("wrong", "message"),
     [
         (case({"t": 1, "op": "node_explode", "node": "node1"}), "event 4 (node_explode): there is no such operation"),
-        (case({"t": 1, "op": "ha_suspend"}), "suspending HA as a whole is not supported"),
+        (case({"t": 1, "op": "ha_suspend", "mode": "nap"}), "mode 'nap' is not right"),
+        (case({"t": 1, "op": "set_load", "service": "vm1"}), "event 4 (set_load): load is missing"),
+        (case({"t": 1, "op": "set_load", "service": "vm1", "cpu": -1}), "cpu -1 is not right"),
+        (case({"t": 1, "op": "set_load", "service": "vm1", "cpu": 1, "load": 2}), "load and cpu mean the same"),
         (case({"t": 1, "op": "node_power_cut", "node": "node9"}), "node 'node9' is not right; there are: node1"),
         (case({"t": 1, "op": "node_power_cut"}), "node is missing"),
         (case({"t": 1, "op": "node_power_cut", "node": "node1", "how": "hard"}), "how is not known"),
         (case({"t": "soon", "op": "node_power_cut", "node": "node1"}), "t is no time"),
         (case({"t": 1, "op": "set_wanted_state", "service": "vm1", "state": "happy"}), "state 'happy' is not right"),
-        (case(policy={"placement": "measured_load"}), "policy placement measured_load is not supported"),
+        (case(policy={"rebalance_on_start": True}), "policy rebalance_on_start is not supported"),
+        (case(policy={"auto_rebalance": "now"}), "auto_rebalance 'now' is not right"),
+        (case(policy={"auto_rebalance": {"mood": 1}}), "policy: auto_rebalance: mood is not known"),
+        (case(policy={"auto_rebalance": {"threshold": 0.5}}), "a threshold other than 0.3 is not supported"),
         (case(policy={"placement": "coin_toss"}), "placement 'coin_toss' is not right"),
         (case(policy={"shutdown_policy": "panic"}), "shutdown_policy 'panic' is not right"),
         (case(policy={"colour": "red"}), "policy: colour is not known"),
@@ -101,6 +109,20 @@ def test_what_is_not_known_is_refused(wrong: object, message: str) -> None:
     with pytest.raises(BadCase) as caught:
         parse(wrong)
     assert message in str(caught.value)
+
+
+def test_while_ha_is_suspended_nothing_is_fenced_or_recovered() -> None:
+    cut = {"t": 220, "op": "node_power_cut", "node": "node3"}
+    suspended = play({"t": 120, "op": "ha_suspend"}, cut)
+    assert (suspended["fenced"], suspended["final"]["vm1"]) == (
+        [],
+        {"running_on": None, "located_on": "node3", "state": "frozen"},
+    )
+    assert play({"t": 120, "op": "ha_suspend", "mode": "ignore"}, cut)["final"]["vm1"]["state"] == "unmanaged"
+    resumed = play({"t": 120, "op": "ha_suspend"}, cut, {"t": 600, "op": "ha_resume"})
+    assert resumed["fenced"] == ["node3"]
+    assert resumed["final"]["vm1"] == {"running_on": "node1", "located_on": "node1", "state": "started"}
+    assert play({"t": 120, "op": "ha_resume"})["refused"] == [{"cmd": "ha_resume"}]
 
 
 def test_what_an_earlier_leader_wrote_is_read_by_its_names_or_ours() -> None:

@@ -57,6 +57,26 @@ BUGS = {
         "stale = self.claim.with_guest != self.epoch",
         "stale = False",
     ),
+    "goes on with a move that was called off": (
+        "owned.py",
+        "return self.claim.to != self.case.busy.to",
+        "return False",
+    ),
+    "leaves a guest behind that waits elsewhere": (
+        "owned.py",
+        "if case.domain is None and self.memory.moved and",
+        "if False and",
+    ),
+    "ends a guest that may still be handed over": (
+        "decide.py",
+        "elif case.domain.state is DomainState.ARRIVED and case.domain.epoch - 1 == claim.value.epoch:",
+        "elif False:",
+    ),
+    "keeps a lane for a move that hangs": (
+        "step.py",
+        "_is_move(effect) and not view.memory.get(vm, _NOTHING_REMEMBERED).overdue for",
+        "_is_move(effect) for",
+    ),
     "never gives up": ("owned.py", "limit >= 0 and self.memory.failures > limit", "False"),
     "moves again and again": ("owned.py", "if self._refused() or domain", "if domain"),
     "adopts a domain of any epoch": ("decide.py", "case.domain.epoch != epoch", "False"),
@@ -107,7 +127,7 @@ def judge(tmp_path: Path) -> subprocess.CompletedProcess[str]:
         "no:cacheprovider",
     ]
     paths = f"pythonpath={tmp_path} {ROOT} {ROOT / 'plugins/module_utils'}"
-    tests = [str(ROOT / "tests/agent" / name) for name in ("test_step.py", "test_life.py")]
+    tests = [str(ROOT / "tests/agent" / name) for name in ("test_step.py", "test_life.py", "test_moves.py")]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-o", paths, *tests],
         cwd=ROOT,

@@ -54,12 +54,12 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
         (f"{STATE}/plan_recovery.py", '        allowed -= {"storage_cut"}', "        pass"),
     ],
     "lifts a fence before the node is clean": [
-        (f"{AGENT}/lead/fencing.py", "if self.alive is None or not self._clean():", "if self.alive is None:"),
-        (f"{AGENT}/lead/fencing.py", "        if not removed and not self._clean():\n            return\n", ""),
+        (f"{AGENT}/lead/lifting.py", "if fenced.alive is None or not fenced.clean():", "if fenced.alive is None:"),
+        (f"{AGENT}/lead/lifting.py", "    if not removed and not fenced.clean():\n        return\n", ""),
     ],
     "forgets that it has cut a node's storage": [
-        (f"{AGENT}/lead/fencing.py", "cut=fence.cut or ordered", "cut=False"),
-        (f"{AGENT}/lead/fencing.py", "missing and self.fence.cut and", "missing and"),
+        (f"{AGENT}/lead/fenced.py", "cut=fence.cut or ordered", "cut=False"),
+        (f"{AGENT}/lead/collecting.py", "missing and fenced.fence.cut and", "missing and"),
     ],
     "does not pass the barrier on": [
         (f"{AGENT}/lead/recovering.py", "barrier=max(", "barrier=0 * max("),
@@ -85,7 +85,7 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
     "starts under its own fence": [(f"{AGENT}/standing.py", 'fence.state != "held" else None', "False else None")],
     "fences in maintenance": [
         (f"{AGENT}/lead/gone.py", 'if work.policy.maintenance else ""', 'if False else ""'),
-        (f"{AGENT}/lead/fencing.py", "        if self.work.policy.maintenance:", "        if False:"),
+        (f"{AGENT}/lead/collecting.py", "    if fenced.work.policy.maintenance:", "    if False:"),
     ],
     "fences a storm": [(f"{AGENT}/lead/gone.py", "    if len(at_once) <= limit:", "    if True:")],
     "leaves a fence's node to itself when its leader dies": [
@@ -94,7 +94,7 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "takes a guest on its way for a stray": [(f"{AGENT}/decide.py", "epoch == claim.epoch + 1", "False")],
     "does not restore the storage of a node that is back": [
-        (f"{AGENT}/lead/fencing.py", "if self.fence.cut and not self._restored():", "if False:"),
+        (f"{AGENT}/lead/lifting.py", "if fenced.fence.cut and not _restored(fenced):", "if False:"),
     ],
     "believes a person against a node that lives": [
         (
@@ -103,9 +103,9 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
             "    if False:\n        return found",
         ),
         (
-            f"{AGENT}/lead/fencing.py",
-            'held = self.fence.state == "held" or kind == "declared_dead"',
-            'held = self.fence.state == "held"',
+            f"{AGENT}/lead/collecting.py",
+            'held = fenced.fence.state == "held" or kind == "declared_dead"',
+            'held = fenced.fence.state == "held"',
         ),
         (f"{AGENT}/lead/recovering.py", "absent = not holds_by_itself(fence)", "absent = False"),
     ],
@@ -116,7 +116,7 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
         (f"{AGENT}/lead/perform.py", "absent(paths.alive(effect.node)) if isinstance(effect, PowerOff) else ()", "()"),
     ],
     "lifts a fence while its orders are out": [
-        (f"{AGENT}/lead/fencing.py", "        if self._orders_are_out():", "        if False:"),
+        (f"{AGENT}/lead/lifting.py", "    if _orders_are_out(fenced):", "    if False:"),
     ],
     "fences all whom Ceph refuses": [
         (f"{AGENT}/lead/fencing.py", "work.doubted = frozenset(doubted)", "work.doubted = frozenset()"),
@@ -138,11 +138,11 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
         (f"{AGENT}/lead/gone.py", "not (status.signed_off.recover or word)", "not status.signed_off.recover"),
     ],
     "gives a held node no time after an outage": [
-        (f"{AGENT}/lead/fencing.py", "if has_time(self.work, self.node):", "if False:"),
+        (f"{AGENT}/lead/collecting.py", "if has_time(fenced.work, fenced.node):", "if False:"),
     ],
     "believes old news": [(f"{AGENT}/lead/fencing.py", "and work.now >= sighted_at + _OLD_NEWS", "")],
     "is content with what is no longer enough": [
-        (f"{AGENT}/lead/fencing.py", " or not proof(self.work.policy, self.record, self.fence.evidence)", ""),
+        (f"{AGENT}/lead/proven.py", " or not proof(fenced.work.policy, fenced.record, fenced.fence.evidence)", ""),
     ],
 }
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import Stored, decode, encode
@@ -26,6 +27,7 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records impo
     Vm,
 )
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.snapshot import Snapshot
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.spare import lacks
 
 from tests.bench.figure import Figure
 
@@ -44,6 +46,11 @@ def measure() -> list[Figure]:
     reading = seconds(lambda: reread(full))
     recovering = median(seconds(lambda: recover(full)) for _run in range(3))
     figures.append(Figure("200 VMs of a dead node: where each goes", recovering, "s", reading, 0.5))
+    for vms, nodes, budget in ((1_000, 100, 0.5), (10_000, 1_000, 10.0)):
+        ruled = arrived(cluster(vms, nodes, "free_memory", placed=False))
+        name = f"{vms} VMs on {nodes} nodes with rules: room for the loss of each"
+        taken = seconds(lambda ruled=ruled: lacks(ruled))  # type: ignore[misc]
+        figures.append(Figure(name, taken, "s", seconds(lambda ruled=ruled: reread(ruled)), budget))  # type: ignore[misc]
     steady = cluster(1_000, 100, "free_memory", placed=True)
     idle = median(seconds(lambda: plan_moves(steady)) for _run in range(3))
     figures.append(Figure("1000 VMs on 100 nodes: what is to move", idle, "s", reading, 0.5))
@@ -71,6 +78,18 @@ def place_all(snapshot: Snapshot) -> None:
         found = placement.find(unit)
         assert isinstance(found, Choice), found
         placement.put(unit, found.node)
+
+
+def arrived(snapshot: Snapshot) -> Snapshot:
+    """The cluster once its VMs are where they were placed."""
+    placement, claims = Placement(snapshot), {}
+    for name, stored in snapshot.vms.items():
+        assert stored.value is not None
+        found = placement.find({name: stored.value})
+        assert isinstance(found, Choice), found
+        placement.put({name: stored.value}, found.node)
+        claims[name] = Stored(Claim(found.node, 1), 0)
+    return replace(snapshot, claims=claims)
 
 
 def recover(snapshot: Snapshot) -> None:

@@ -19,11 +19,13 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from .codec import Stored
+from .cpu_fit import misfits
 from .node_limits import why_down
 from .placement import Placement
 from .records import Claim, Vm
 from .snapshot import Snapshot
-from .spread import Amounts, Spread, amounts, resources, sizes
+from .spare import worse
+from .spread import Amounts, amounts, spread
 from .views import reports_now, vm_status
 
 #: VMs that are moved as one, by name.
@@ -106,6 +108,7 @@ def plan_balance(
         if len(work.moves) == done or not work.short_of_room or left <= 0:
             break
         work.arrive()
+    work.keep_spare()
     return Balance(
         work.spread.kinds,
         before,
@@ -115,11 +118,6 @@ def plan_balance(
         work.loads(),
         MappingProxyType(work.staying),
     )
-
-
-def spread_of(snapshot: Snapshot) -> float:
-    """How unevenly the nodes are loaded now."""
-    return _Work(snapshot, 1.0, 0.0, False).spread.value
 
 
 class _Candidate(NamedTuple):
@@ -150,26 +148,19 @@ class _Work:
         self.snapshot = snapshot
         self.placement = Placement(snapshot)
         self.moves: list[BalanceMove] = []
+        self._taken: list[Amounts] = []
         self.staying: dict[str, str] = {}
         self.short_of_room = False
         self._even, self._cold = even, cold
         self._min_gain = min_gain * min(1.0, 2.0 / max(len(self.placement.open), 1))
-        kinds = resources(snapshot)
-        self.spread = Spread(kinds, {node: sizes(snapshot, node, kinds) for node in self.placement.open})
+        self.spread = spread(snapshot)
         self._movers: dict[str, _Mover] = {}
-        self._on: dict[str, list[str]] = {node: [] for node in self.placement.open}
+        self._on: dict[str, list[str]] = {node: [] for node in self.spread.has}
         self._refused: set[tuple[str, str]] = set()
-        takes: dict[str, Amounts] = {}
-        for name, stored in snapshot.vms.items():
-            claim = _claim(snapshot, name)
-            if stored.value is not None and claim is not None:
-                takes[name] = amounts(stored.value, vm_status(snapshot, name), kinds)
-                self.spread.add(claim.to or claim.node, takes[name])
-        self.spread.settle()
-        self._collect(takes)
+        self._collect()
 
     def loads(self) -> Mapping[str, Mapping[str, float]]:
-        return MappingProxyType({node: self.spread.shares(node) for node in self.placement.open})
+        return MappingProxyType({node: self.spread.shares(node) for node in self.spread.has})
 
     def improve(self, stage: int, left: int) -> None:
         """Make moves that can be under way together until none is worth it."""
@@ -185,19 +176,31 @@ class _Work:
 
     def arrive(self) -> None:
         """All moves so far have come to their end."""
-        claims = dict(self.snapshot.claims)
-        for move in self.moves:
-            for name in move.vms:
-                stored = claims[name]
-                assert stored.value is not None
-                claims[name] = Stored(dataclasses.replace(stored.value, node=move.to, to=""), stored.version)
-        self.placement = Placement(dataclasses.replace(self.snapshot, claims=MappingProxyType(claims)))
+        self.placement = Placement(_arrived(self.snapshot, self.moves))
+
+    def keep_spare(self) -> None:
+        """Take back what leaves less room for the loss of nodes than there was: the fewest of the last moves."""
+        if not self.moves or worse(self.snapshot, _arrived(self.snapshot, self.moves)) is None:
+            return
+        fine, lacking = 0, len(self.moves)
+        while lacking - fine > 1:
+            middle = (fine + lacking) // 2
+            if worse(self.snapshot, _arrived(self.snapshot, self.moves[:middle])) is None:
+                fine = middle
+            else:
+                lacking = middle
+        for move, takes in zip(self.moves[fine:], self._taken[fine:], strict=True):
+            self.spread.add(move.source, takes)
+            self.spread.add(move.to, takes, -1)
+            why = f"its move to {move.to} would leave too little room for the loss of a node"
+            self.staying.update(dict.fromkeys(move.vms, why))
+        del self.moves[fine:]
 
     # --- who may be moved -----------------------------------------------------------------------------------------------
 
-    def _collect(self, takes: Mapping[str, Amounts]) -> None:
+    def _collect(self) -> None:
         seen: set[str] = set()
-        for name in sorted(takes):
+        for name in sorted(self.snapshot.vms):
             claim, vm = _claim(self.snapshot, name), self.snapshot.vms[name].value
             if name in seen or claim is None or vm is None or claim.node not in self._on:
                 continue
@@ -207,9 +210,12 @@ class _Work:
             if against:
                 self.staying.update(dict.fromkeys(unit, against))
                 continue
-            together = tuple(map(sum, zip(*(takes[one] for one in unit), strict=True)))
+            together = tuple(map(sum, zip(*(self._takes(one, unit[one]) for one in unit), strict=True)))
             self._movers[name] = _Mover(unit, together, claim.node)
             self._on[claim.node].append(name)
+
+    def _takes(self, name: str, vm: Vm) -> Amounts:
+        return amounts(vm, vm_status(self.snapshot, name), self.spread.kinds)
 
     def _unit(self, name: str, vm: Vm) -> Unit:
         """A VM, and those that are kept together with it."""
@@ -238,6 +244,8 @@ class _Work:
                 return f"{who} is bound to {vm.node} by its option node"
             if claim.to:
                 return f"{who} is on its way to {claim.to}"
+            if claim.home:
+                return f"{who} is to return to {claim.home}"
             if why_down(self.snapshot, claim.node) or not reports_now(self.snapshot, claim.node):
                 return f"{claim.node} does not report"
             if status is None or status.state != "running" or status.generation < vm.generation:
@@ -323,6 +331,9 @@ class _Work:
         against = placement.ranks(unit, to) > placement.ranks(unit, node) or any(
             to in (*_tried(self.snapshot, one, vm), _failed(self.snapshot, one)) for one, vm in unit.items()
         )
+        if not against and all(vm.live for vm in unit.values()):
+            against = to in misfits(self.snapshot, unit)
+        against = against or placement.preferred(unit, to) is not None
         if not against and placement.why_not(unit, to):
             against = self.short_of_room = True
         if against:
@@ -339,7 +350,19 @@ class _Work:
         value = self.spread.value
         gain = 1.0 - value / before if before > 0.0 else 0.0
         why = f"{node} has {here}, {to} {there}" + (f"; {how}" if how else "")
+        self._taken.append(takes)
         self.moves.append(BalanceMove(tuple(unit), node, to, stage, value, gain, why))
+
+
+def _arrived(snapshot: Snapshot, moves: Sequence[BalanceMove]) -> Snapshot:
+    """The cluster once these moves have come to their end."""
+    claims = dict(snapshot.claims)
+    for move in moves:
+        for name in move.vms:
+            stored = claims[name]
+            assert stored.value is not None
+            claims[name] = Stored(dataclasses.replace(stored.value, node=move.to, to=""), stored.version)
+    return dataclasses.replace(snapshot, claims=MappingProxyType(claims))
 
 
 def _claim(snapshot: Snapshot, name: str) -> Claim | None:

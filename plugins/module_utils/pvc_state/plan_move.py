@@ -174,13 +174,18 @@ class _Work:
         """Each of them may be moved at all, and in the way that was asked for."""
         for member, vm in unit.items():
             who = _who(member, name)
-            if vm.migration.method == "none" and not request.force:
+            if vm.state != "started":
+                continue
+            method = vm.migration.method
+            if method == "none" and not request.force:
                 problem = f"{who} is not to be moved: its migration.method is none"
                 check.refuse("force", problem, "give true to have it stopped, moved and started")
-            if request.method == "live" and vm.state == "started" and not vm.live:
-                bound = f"it has devices of its node ({', '.join(vm.devices.host)})" if vm.devices.host else ""
-                why = bound or f"its migration.method is {vm.migration.method}"
-                check.refuse("method", f"{who} cannot be moved while it runs: {why}", "give cold, or leave it out")
+            if request.method == "live" and method != "live":
+                problem = f"{who} cannot be moved while it runs: its migration.method is {method}"
+                check.refuse("method", problem, "give cold, or leave it out")
+            if request.method != "cold" and method == "live" and vm.devices.host:
+                problem = f"{who} cannot be moved while it runs: it has {', '.join(vm.devices.host)} of its node"
+                check.refuse("method", problem, "give cold to have it stopped, moved and started")
 
     def _allow(self, check: VmChecker, unit: dict[str, Vm], to: str, misfit: Mapping[str, str]) -> None:
         together = f" (with {', '.join([*unit][1:])})" if len(unit) > 1 else ""
@@ -198,7 +203,7 @@ class _Work:
     def _move(self, name: str, to: str, request: MoveRequest, led_by: str, chosen: str) -> None:
         before, vm = self._claim(name), self.snapshot.vms[name].value
         cold = request.method == "cold"
-        why = f"moved with {led_by}, which is kept together with it" if led_by else "a user moves it"
+        why = f"moved with {led_by}, which is kept together with it" if led_by else request.why or "a user moves it"
         home, away = home_after(self.snapshot, before, to), before.away
         if request.home == "remember":
             home, away = before.home or before.node, True

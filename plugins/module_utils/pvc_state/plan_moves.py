@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from .cpu_fit import misfits
 from .node_limits import why_down, why_draining
 from .placement import Choice, Placement
 from .records import Claim, Vm
@@ -35,6 +36,7 @@ class Wish:
     Attributes:
         home: Claim.home from now on: the node that it returns to.
         tried: Claim.tried from now on, for the present generation of the record.
+        past: VMs that it is kept apart from and goes past, since they are off: no reason if one of them is started.
     """
 
     vm: str
@@ -42,6 +44,7 @@ class Wish:
     why: str
     home: str = ""
     tried: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def plan_moves(snapshot: Snapshot, assumed: Mapping[str, str] | None = None) -> 
     work.separate(sorted(units, key=_cost))
     for unit in units:
         work.improve(unit)
+    work.leave()
     return Moves(
         tuple(work.wishes.values()),
         MappingProxyType(work.blocked),
@@ -117,6 +121,7 @@ class _Work:
         self.wishes: dict[str, Wish] = {}
         self.blocked: dict[str, str] = {}
         self.again: dict[str, Wish] = {}
+        self.fixed: dict[str, str] = {}
         for name, node in assumed.items():
             stored = snapshot.vms.get(name)
             if stored is not None and stored.value is not None:
@@ -167,6 +172,8 @@ class _Work:
             return
         here = self.claims[next(iter(unit))].node
         avoided = {node: "is where it did not start" for name, vm in unit.items() for node in self._tried(name, vm)}
+        if any(self.claims[name].home or self.placement.rules.preferences(name) for name in unit):
+            avoided |= misfits(self.snapshot, unit)
         best = self.placement.preferred(unit, here, avoided)
         away = any(self.claims[name].away for name in unit)
         home = "" if away else self._home(unit, best.node if best else here, avoided)
@@ -174,6 +181,14 @@ class _Work:
             self._wish(unit, Choice(home, ""), f"{home} takes VMs again, and is its home")
         elif best is not None:
             self._wish(unit, best, f"{best.node} is preferred to {here}")
+
+    def leave(self) -> None:
+        """Say what is wrong with those that are not moved, once all others are where they go."""
+        for name, why in self.fixed.items():
+            vm = self.snapshot.vms[name].value
+            trouble = vm and (self._trouble({name: vm}) or self._conflict({name: vm}))
+            if trouble:
+                self.blocked[name] = f"{trouble}, but {why}"
 
     def mended(self) -> Iterator[str]:
         """VMs that run, with nodes in their claims on which they did not start, and to which nothing draws them."""
@@ -199,8 +214,7 @@ class _Work:
             given_up = status is not None and status.state == "failed" and status.generation >= vm.generation
             fixed = "" if given_up else why_fixed(vm)
             if fixed:
-                if draining:
-                    self.blocked[name] = f"{claim.node} {draining}, but {fixed}"
+                self.fixed[name] = fixed
             elif not given_up or self._fails(name, vm):
                 self.movable[name] = vm
             elif draining:
@@ -292,12 +306,13 @@ class _Work:
 
     def _mend(self, unit: Unit, trouble: str) -> bool:
         """Move VMs to where nothing is wrong; returns whether there is such a node."""
-        found = self.placement.find(unit)
+        misfit = misfits(self.snapshot, unit)
+        found = self.placement.find(unit, misfit)
         if not isinstance(found, Choice) and self._forbidden(unit):
             # what is off gives way, and is moved in its turn: else VMs might wait for each other's places for ever
-            found = self.placement.find(unit, past_stopped=True)
+            found = self.placement.find(unit, misfit, past_stopped=True)
         if isinstance(found, Choice):
-            self._wish(unit, self._homeward(unit, found, {}), trouble)
+            self._wish(unit, self._homeward(unit, found, misfit), trouble)
             return True
         bound = sorted({vm.node for vm in unit.values() if vm.node is not None})
         why = f"it is bound to {', '.join(bound)} by its option node" if bound else f"no node can take it: {found.why}"
@@ -309,6 +324,11 @@ class _Work:
         started = [name for name, vm in unit.items() if vm.state == "started"]
         preferences = self.placement.rules.preferences
         return any(rule.why_not(self.claims[name].node) for name in started for rule in preferences(name))
+
+    def _passed(self, name: str, node: str) -> tuple[str, ...]:
+        """VMs on a node that a VM is kept apart from."""
+        rules = self.placement.rules.apart(name)
+        return tuple(sorted({vm for rule in rules for vm in self.placement.kept_from(rule).get(node, ())} - {name}))
 
     def _homeward(self, unit: Unit, found: Choice, avoided: Mapping[str, str]) -> Choice:
         """The home of VMs that must go somewhere, if that is as good as what was found."""
@@ -350,5 +370,6 @@ class _Work:
                 f"{trouble}; {found.why}" if found.why else trouble,
                 home if found.node not in (home, claim.home) else "",
                 (*self._tried(name, vm), *((claim.node,) if failed else ())),
+                self._passed(name, found.node),
             )
         self.placement.put(unit, found.node)

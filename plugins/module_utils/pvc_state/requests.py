@@ -218,6 +218,25 @@ class NodeRequest:
 
 
 @dataclass(frozen=True)
+class RuleRequest:
+    """A rule as it is asked for.
+
+    Attributes:
+        state: ``present`` or ``absent``.
+        kind: one of records.RULES. vms: the whole list, in any order.
+        nodes: all nodes with their priorities, for node_preference.
+        strict: as in records.Rule.
+    """
+
+    name: str
+    state: str = "present"
+    kind: str | Unset = UNSET
+    vms: Sequence[str] | Unset = UNSET
+    nodes: Mapping[str, int] | Unset = UNSET
+    strict: bool | Unset = UNSET
+
+
+@dataclass(frozen=True)
 class SettingsRequest:
     """The cluster's settings as they are asked for: as in records.Settings.
 
@@ -263,6 +282,7 @@ class MoveRequest:
         home: ``remember`` the node where it is at home, to which it can return, or ``forget`` it; empty: forget it,
             unless that is just being emptied.
         force: although its migration.method is none.
+        why: for what reason; empty: a user wants it there.
     """
 
     name: str
@@ -271,3 +291,4 @@ class MoveRequest:
     method: str = ""
     home: str = ""
     force: bool = False
+    why: str = ""

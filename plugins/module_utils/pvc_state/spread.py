@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from types import MappingProxyType
 
-from .node_limits import capacity
+from .node_limits import capacity, why_closed
 from .records import Vm, VmStatus
 from .snapshot import Snapshot
+from .views import vm_status
 
 #: What a VM, or several, take of each resource, in the order of the resources.
 Amounts = tuple[float, ...]
@@ -70,6 +71,27 @@ def amounts(vm: Vm, status: VmStatus | None, kinds: Sequence[str]) -> Amounts:
         "load_memory": load_memory or 0,
     }
     return tuple(float(takes[kind]) for kind in kinds)
+
+
+def spread(snapshot: Snapshot) -> Spread:
+    """The spread now, over all nodes that take VMs. A VM that is on its way counts where it goes."""
+    kinds = resources(snapshot)
+    nodes = sorted(node for node in snapshot.nodes if not why_closed(snapshot, node))
+    found = Spread(kinds, {node: sizes(snapshot, node, kinds) for node in nodes})
+    for name, stored in snapshot.vms.items():
+        node = snapshot.target(name) or snapshot.owner(name)
+        if stored.value is not None and node is not None:
+            found.add(node, amounts(stored.value, vm_status(snapshot, name), kinds))
+    found.settle()
+    return found
+
+
+def measured(snapshot: Snapshot) -> bool:
+    """Whether what counts is known of every VM that runs: what has just arrived somewhere was not measured there yet."""
+    if "load" not in resources(snapshot):
+        return True
+    found = (vm_status(snapshot, name) for name in snapshot.vms)
+    return all(status is None or status.state != "running" or status.load is not None for status in found)
 
 
 class Spread:

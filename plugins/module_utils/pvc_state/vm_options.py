@@ -148,7 +148,8 @@ class VmChecker(Checker):
         mac = mac or self.derived_mac(index)
         self.pattern(f"{option}.mac", mac, _MAC, "give a unicast address such as 02:12:34:56:78:9a, or leave it out")
         self.choice(f"{option}.model", request.model, MODELS)
-        return Nic(request.bridge, mac, request.model)
+        link = self.truth(f"{option}.link", request.link)
+        return Nic(request.bridge, mac, request.model, link)
 
     def boot(self, boot: Boot) -> Boot:
         for option in ("kernel", "initrd"):
@@ -182,6 +183,13 @@ class VmChecker(Checker):
         for option in ("auto_converge", "post_copy"):
             if getattr(request, option) is not UNSET:
                 values[option] = self.truth(f"migration.{option}", getattr(request, option))
+        if values.get("post_copy"):
+            problem = (
+                "a guest that has been moved waits until its claim has followed, and with post-copy it could not wait"
+            )
+            self.refuse(
+                "migration.post_copy", problem, "leave it out; auto_converge or more max_downtime lets a move end, too"
+            )
         return dataclasses.replace(base, **values)
 
     def tags(self, values: Sequence[str], option: str = "tags") -> tuple[str, ...]:

@@ -36,6 +36,10 @@ OBSERVED: Mapping[str, str] = MappingProxyType(
 )
 
 
+#: How the reason of a VM begins whose guest libvirt neither moves nor gives back.
+STUCK = "libvirt has not moved it"
+
+
 @dataclass(frozen=True)
 class DiskLimits:
     """What a disk may do each second, 0 for no limit."""
@@ -150,8 +154,7 @@ class Migration:
         method: one of MIGRATION_METHODS.
         max_downtime: milliseconds that the guest may stand still at the end. bandwidth: MiB/s, 0 for no limit.
         auto_converge: slow a guest down that changes its memory faster than it can be sent.
-        post_copy: let it run on at the target before its memory has arrived, when it does not converge otherwise.
-            The guest is lost when either node is lost in that time.
+        post_copy: let it run on at the target before its memory has arrived. Refused: it cannot wait for its claim.
     """
 
     method: str = "live"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -106,11 +107,34 @@ class _Tour:
     def under_way(self) -> list[str]:
         return [name for name in self.begun if name not in self.last or self.last[name].stage not in ENDED]
 
+    def next(self, at_once: int, per_node: int) -> list[MoveRequest]:
+        """Of those that wait, the first that may begin now."""
+        under_way = self.under_way()
+        left = at_once - len(under_way) if at_once else len(self.waiting)
+        return within(self.waiting, left, per_node, Counter(self.begun[name].to for name in under_way))
+
     def refused(self) -> list[Progress]:
         return [one for one in self.last.values() if one.stage == "refused"]
 
     def moves(self) -> list[Progress]:
         return list(self.last.values())
+
+
+def within(
+    waiting: Sequence[MoveRequest], at_once: int, per_node: int, to: Mapping[str, int] | None = None
+) -> list[MoveRequest]:
+    """The first ``at_once`` of these moves, but no more than ``per_node`` to one node (0: any number).
+
+    Args:
+        to: how many are on their way to each node already.
+    """
+    found: list[MoveRequest] = []
+    going = Counter(to or {})
+    for one in waiting:
+        if len(found) < at_once and not (per_node and one.to and going[one.to] >= per_node):
+            found.append(one)
+            going[one.to] += 1
+    return found
 
 
 def carry_out(
@@ -120,12 +144,14 @@ def carry_out(
     at_once: int,
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
+    per_node: int = 0,
 ) -> tuple[list[Progress], dict[str, str]]:
     """Wait until all moves have ended; returns how each did, and by VM why those that were begun here go where they go.
 
     Args:
         begun: those that are under way.
-        rest: what is to begin when others have ended, so that no more than ``at_once`` are under way (0: any number).
+        rest: what is to begin when others have ended, so that no more than ``at_once`` are under way (0: any number),
+            and no more than ``per_node`` to one node.
 
     Raises MovesFailed when time is up, or when one did not come about: then no more are begun, and what is under way
     is waited for.
@@ -135,9 +161,9 @@ def carry_out(
     deadline = clock() + timeout
     cause: PvcError | None = None
     while tour.under_way() or (tour.waiting and cause is None and not tour.refused()):
-        room = at_once - len(tour.under_way()) if at_once else len(tour.waiting)
-        if tour.waiting and room > 0 and cause is None and not tour.refused():
-            batch, tour.waiting = tour.waiting[:room], tour.waiting[room:]
+        batch = tour.next(at_once, per_node)
+        if batch and cause is None and not tour.refused():
+            tour.waiting = [one for one in tour.waiting if one not in batch]
             try:
                 plan = _begin(store, batch)
             except PvcError as err:

@@ -11,7 +11,8 @@ import pytest
 
 from pvc_node_agent.lead.effects import BeginFence, LeadEffect, Write
 from pvc_node_agent.lead.perform import LeadPerformer
-from pvc_node_agent.sim.machine import Dies, Machine
+from pvc_node_agent.sim.machine import Machine
+from pvc_node_agent.sim.parts import Dies
 from pvc_node_agent.view import Sentence
 from pvc_state import codec, paths
 from pvc_state.records import Leader, Past

@@ -413,7 +413,7 @@ def test_a_node_that_lives_cut_off_gets_a_fence_to_be_let_in_again() -> None:
     assert isinstance(begin, BeginFence)
     assert (begin.alive, begin.fence.cut, begin.fence.state) == (0, True, "collecting")
     assert "Ceph refuses its clients" in begin.fence.why
-    led.see(Written(begin), TreeSeen(off))
+    led.see(Written(begin), TreeSeen(fenced(off, "node3", begin.fence, 0)), TreeSeen(off))
     outcome = led.step()
     assert outcome.effects == ()
     assert outcome.wake_at == led.now + 300

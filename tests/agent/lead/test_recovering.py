@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pvc_node_agent.lead.effects import CutStorage, Recover, UpdateFence
-from pvc_node_agent.lead.events import Written
+from pvc_node_agent.lead.effects import BeginFence, CutStorage, EndFence, Recover, UpdateFence
+from pvc_node_agent.lead.events import TreeSeen, Written
 from pvc_node_agent.lead.recovering import BATCH
 from pvc_state.codec import Stored
 from pvc_state.plan_recovery import plan_recovery
-from pvc_state.records import Claim, Evidence, Fence, FenceDevice, Ha, Node
+from pvc_state.records import Claim, Evidence, Fence, FenceDevice, Ha, Node, Past
 from pvc_state.snapshot import Snapshot
 from tests.agent.lead.builders import Led, cluster, fenced, policy, with_vms
 
@@ -76,6 +76,50 @@ def test_many_claims_change_in_batches_and_none_twice() -> None:
         led.see(Written(recover))
     assert len(set(moved)) == 2 * BATCH + 1
     assert led.effects() == ()
+
+
+def test_what_was_written_is_not_told_again_when_an_older_tree_is_seen() -> None:
+    before = fenced(with_vms(cluster(alive=TWO), {"web1": "node3"}), "node3", PROVEN)
+    led = Led(before)
+    (recover,) = (effect for effect in led.effects() if isinstance(effect, Recover))
+    led.see(Written(recover), Written(UpdateFence("node node3", (), recover.fence, 2)), TreeSeen(before))
+    outcome = led.step()
+    assert [effect for effect in outcome.effects if isinstance(effect, Recover)] == []
+    assert outcome.sentences == ()
+    after = led.view.snapshot
+    assert after
+    led.see(TreeSeen(after), TreeSeen(before))
+    assert any(isinstance(effect, Recover) for effect in led.effects()), (
+        "what was seen once is not held against the store"
+    )
+
+
+def test_a_fence_that_was_begun_or_ended_stays_so_when_an_older_tree_is_seen() -> None:
+    before = with_vms(cluster(alive=TWO), {"web1": "node3"})
+    led = Led(before)
+    (begin,) = led.effects()
+    led.see(Written(begin), TreeSeen(before))
+    assert led.view.snapshot
+    assert led.view.snapshot.fences["node3"].value == begin.fence
+    assert not any(isinstance(effect, BeginFence) for effect in led.effects())
+    over = fenced(before, "node3", begin.fence, 3)
+    led.see(
+        TreeSeen(over), Written(EndFence("node node3", (), 3, Past("node3", begin.fence, "", ""), None)), TreeSeen(over)
+    )
+    assert "node3" not in led.view.snapshot.fences
+    anew = replace(begin.fence, id="another")
+    led.see(TreeSeen(fenced(before, "node3", anew, 0)))
+    assert led.view.snapshot.fences["node3"].value == anew
+
+
+def test_a_tree_that_stays_older_is_believed_after_a_while() -> None:
+    before = fenced(with_vms(cluster(alive=TWO), {"web1": "node3"}), "node3", PROVEN)
+    led = Led(before)
+    (recover,) = (effect for effect in led.effects() if isinstance(effect, Recover))
+    led.see(Written(recover))
+    led.now += 60
+    led.see(TreeSeen(before))
+    assert any(isinstance(effect, Recover) for effect in led.effects())
 
 
 def test_a_refused_batch_is_planned_anew_after_a_pause() -> None:

@@ -23,10 +23,13 @@ LAYERS = (
     frozenset({"history"}),
     frozenset(
         {
+            "admission",
             "cpu_fit",
             "ha_budget",
+            "hardware_changes",
             "health",
             "health_view",
+            "host_devices",
             "node_limits",
             "node_options",
             "occupancy",
@@ -35,13 +38,17 @@ LAYERS = (
             "question",
             "reasons",
             "rule_book",
+            "rule_conflicts",
             "scores",
             "shares",
+            "spare",
             "spread",
             "views",
             "vm_hardware_options",
             "vm_options",
+            "vm_parting",
             "vm_rules",
+            "xml_overlay",
         }
     ),
 )

@@ -51,10 +51,10 @@ def test_two_plans_never_use_the_same_room_twice(cluster: Cluster) -> None:
     owners = []
 
     def plan(snapshot: Snapshot) -> Plan:
-        made = plan_vms(snapshot, [request("mine", memory=2048)])
+        made = plan_vms(snapshot, [request("mine", memory=2048, force=True)])
         owners.append(made.after.owner("mine"))
         if len(owners) == 1:
-            cluster.apply(request("rival", memory=2048))
+            cluster.apply(request("rival", memory=2048, force=True))
         return made
 
     commit(cluster.connect(), plan)

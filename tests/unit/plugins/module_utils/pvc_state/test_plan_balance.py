@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from pvc_state.plan_balance import Balance, plan_balance, spread_of
+from pvc_state.plan_balance import Balance, plan_balance
 from pvc_state.records import Migration, Settings
 from pvc_state.snapshot import Snapshot
+from pvc_state.spare import worse
+from pvc_state.spread import spread
 from pvc_state.views import vm_status
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, moved, situation
 from tests.unit.plugins.module_utils.pvc_state.test_placing_properties import broken, overcommitted, situations
@@ -84,7 +86,7 @@ def test_nothing_is_proposed_for_nodes_that_are_even() -> None:
     for node in made.nodes:
         running(made, f"on-{node}", node)
     assert plan_balance(made.snapshot).moves == ()
-    assert spread_of(made.snapshot) == pytest.approx(0.0, abs=1e-6)
+    assert spread(made.snapshot).value == pytest.approx(0.0, abs=1e-6)
     assert plan_balance(situation(0).snapshot).moves == ()
 
 
@@ -93,6 +95,7 @@ def test_nothing_is_proposed_for_nodes_that_are_even() -> None:
     [
         ({"bound": "node1"}, "it is bound to node1 by its option node"),
         ({"to": "node2"}, "it is on its way to node2"),
+        ({"home": "node2"}, "it is to return to node2"),
         ({"migration": Migration("shutdown")}, "it cannot be moved while it runs"),
         ({"migration": Migration("none")}, "it cannot be moved while it runs"),
         ({"state": "ignored"}, "it is ignored"),
@@ -196,6 +199,19 @@ def test_it_does_not_go_where_it_did_not_start_or_could_not_be_moved() -> None:
     assert set(goes(plan_balance(made.snapshot)).values()) == {"node3"}
 
 
+def test_no_move_takes_the_room_for_the_loss_of_a_node() -> None:
+    made = situation(3, memory=1024 + 4096)
+    made.settings = Settings(placement="fewest_vms", spare_nodes=1)
+    running(made, "large", "node1", 4096)
+    for number in range(7):
+        running(made, f"small{number}", "node2", 512)
+    assert worse(made.snapshot, moved(made.snapshot, {"small0": "node3"})) is not None
+    plan = plan_balance(made.snapshot)
+    assert worse(made.snapshot, after(made.snapshot, plan)) is None
+    assert set(plan.staying.values()) == {"its move to node3 would leave too little room for the loss of a node"}
+    assert plan.after == pytest.approx(plan.moves[-1].spread if plan.moves else plan.before)
+
+
 # --- properties -------------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +225,8 @@ def test_a_plan_keeps_its_promises(made: Situation) -> None:
     plan = plan_balance(before)
     then = after(before, plan)
     assert broken(then) <= broken(before)
-    assert overcommitted(then).items() <= overcommitted(before).items()
+    assert all(lack <= overcommitted(before).get(node, 0) for node, lack in overcommitted(then).items())
+    assert worse(before, then) is None
     assert len(goes(plan)) == sum(len(move.vms) for move in plan.moves)
     values = [plan.before, *(move.spread for move in plan.moves)]
     assert plan.after == values[-1]

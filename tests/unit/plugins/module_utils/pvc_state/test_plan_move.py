@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from pvc_state.commit import commit
 from pvc_state.errors import DamagedRecord, InvalidRequest
 from pvc_state.plan_move import plan_move
 from pvc_state.plan_moves import plan_moves
-from pvc_state.records import Claim
+from pvc_state.records import Claim, Cpu, Devices, Node
 from pvc_state.requests import MoveRequest
 from pvc_state.store import Check, Create, Set
 from tests.unit.plugins.module_utils.pvc_state.builders import Cluster, request
@@ -175,3 +176,97 @@ def test_a_damaged_claim_is_nobodys_to_change() -> None:
     made.claims["a"] = Stored(None, 0, 0, "no JSON")
     with pytest.raises(DamagedRecord):
         plan_move(made.snapshot, [MoveRequest("a", "node2")])
+
+
+def heterogeneous(**guest: Any) -> Situation:
+    """Two equal nodes and an older one; a runs on the first."""
+    made = situation()
+    for node, model, models in (
+        ("node1", "New", ("New", "Old")),
+        ("node2", "Old", ("Old",)),
+        ("node3", "New", ("New", "Old")),
+    ):
+        status = made.status[node].value
+        assert status is not None
+        told = replace(status, cpu_model=model, cpu_models=models, cpu_default="host-model")
+        made.status[node] = Stored(told, 0)
+    made.vm("a", "node1", **guest)
+    made.observe("a", "running")
+    return made
+
+
+def test_a_running_guest_goes_only_where_its_processor_is_offered() -> None:
+    made = heterogeneous()
+    assert refused(made, MoveRequest("a", "node2")) == (
+        "method: node node2 cannot offer its guest's processor (New), so that it cannot move there while it runs"
+    )
+    assert plan_move(made.snapshot, [MoveRequest("a", "node2", method="cold")]).changed
+    chosen = plan_move(made.snapshot, [MoveRequest("a")])
+    assert "moves from node1 to node3" in chosen.why["a"]
+    assert "node2 cannot offer its guest's processor (New)" in chosen.why["a"]
+    made.observe("a", "backoff")
+    assert plan_move(made.snapshot, [MoveRequest("a", "node2")]).changed, "what does not run fits everywhere"
+
+
+@pytest.mark.parametrize(
+    ("model", "fits"), [("Old", True), ("New", False), ("host-model", False), ("host-passthrough", False)]
+)
+def test_what_fits_depends_on_the_guests_own_processor(model: str, fits: bool) -> None:
+    made = heterogeneous(cpu=Cpu(model=model))
+    if fits:
+        assert plan_move(made.snapshot, [MoveRequest("a", "node2")]).changed
+    else:
+        assert "node node2 " in refused(made, MoveRequest("a", "node2"))
+    assert plan_move(made.snapshot, [MoveRequest("a", "node3")]).changed
+
+
+def test_the_leader_moves_a_running_guest_only_where_its_processor_is_offered() -> None:
+    made = heterogeneous()
+    made.nodes["node1"] = Stored(Node(memory_reserve=1024, state="drained"), 0)
+    (wish,) = plan_moves(made.snapshot).wishes
+    assert wish.to == "node3"
+    made.die("node3")
+    assert "node2 cannot offer its guest's processor (New)" in plan_moves(made.snapshot).blocked["a"]
+
+
+def test_a_vm_that_was_sent_away_for_a_while_is_not_sent_back() -> None:
+    made = situation()
+    made.vm("a", "node1")
+    plan = plan_move(made.snapshot, [MoveRequest("a", "node2", home="remember")])
+    claim = plan.after.claims["a"].value
+    assert claim is not None
+    there = replace(claim, node="node2", to="", epoch=2)
+    assert (there.home, there.away) == ("node1", True)
+    after = replace(plan.after, claims={"a": Stored(there, 2)})
+    assert plan_moves(after).wishes == ()
+    made.claims["a"] = Stored(there, 2)
+    made.nodes["node2"] = Stored(Node(memory_reserve=1024, state="drained"), 0)
+    (wish,) = plan_moves(made.snapshot).wishes
+    assert (wish.to, wish.home) == ("node1", ""), "it must go somewhere, and goes home"
+
+
+def test_a_move_that_the_leader_would_begin_again_is_not_cancelled() -> None:
+    made = situation()
+    made.nodes["node1"] = Stored(Node(memory_reserve=1024, state="drained"), 0)
+    made.vm("a", "node1", to="node2")
+    assert refused(made, MoveRequest("a", state="cancelled")).startswith(
+        "state: it would be moved again at once, to node2: node1 is drained"
+    )
+
+
+def test_a_guest_that_has_arrived_cannot_be_called_back() -> None:
+    made = situation()
+    made.vm("a", "node2")
+    made.observe("a", "moving")
+    assert refused(made, MoveRequest("a", state="cancelled")) == (
+        "state: its guest has arrived on node2, and the claim with it"
+    )
+    made.vm("a", "node1", to="node2")
+    made.die("node1")
+    assert "where it goes is up to its recovery" in refused(made, MoveRequest("a", state="cancelled"))
+
+
+def test_devices_of_a_node_stay_there() -> None:
+    made = situation()
+    made.vm("a", "node1", devices=Devices(host=("gpu",)))
+    assert "it has gpu of its node" in refused(made, MoveRequest("a", "node2"))

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from pvc_state.codec import Stored
 from pvc_state.plan_moves import Moves, Wish, plan_moves
+from pvc_state.plan_recovery import plan_recovery
 from pvc_state.records import Migration
 from pvc_state.snapshot import Snapshot
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, moved, situation
@@ -465,3 +467,53 @@ def test_damaged_records_move_nowhere() -> None:
     made.vms["a"] = Stored(None, 0, 0, "no JSON")
     made.claims["b"] = Stored(None, 0, 0, "no JSON")
     assert plan_moves(made.snapshot) == Moves((), {})
+
+
+# --- what is not moved ----------------------------------------------------------------------------------------------
+
+NONE = Migration("none")
+
+
+def fixed(made: Situation) -> Mapping[str, str]:
+    """What is blocked; that it is not moved is said of each."""
+    moves = plan_moves(made.snapshot)
+    said = ", but its migration.method is none, so that it is not moved: stop it, or choose another method"
+    assert all(why.endswith(said) for why in moves.blocked.values())
+    return {name: why.removesuffix(said) for name, why in moves.blocked.items()}
+
+
+def test_what_is_not_moved_stays_whatever_rules_say_and_that_is_told() -> None:
+    made = situation()
+    made.vm("bound", "node1", migration=NONE)
+    made.rule("only", "node_preference", "bound", {"node2": 1}, strict=True)
+    made.vm("a", "node3", migration=NONE)
+    made.vm("b", "node3", migration=NONE)
+    made.rule("ab", "apart", "a b")
+    assert plan_moves(made.snapshot).wishes == ()
+    assert fixed(made) == {
+        "bound": "node1 is none of those that rule only allows",
+        "a": "rule ab keeps it apart from b",
+        "b": "rule ab keeps it apart from a",
+    }
+
+
+def test_others_keep_away_from_it_and_follow_it() -> None:
+    made = situation()
+    made.vm("a", "node1", memory=256, migration=NONE)
+    made.vm("b", "node1", memory=1024)
+    made.rule("ab", "apart", "a b")
+    made.vm("c", "node2")
+    made.vm("d", "node2")
+    made.rule("acd", "together", "a c d")
+    moves = settled(made.snapshot)
+    assert goes(moves) == {"b": "node3", "c": "node1", "d": "node1"}
+    assert moves.blocked == {}
+
+
+def test_it_prefers_in_vain_and_only_a_dead_node_gives_it_another() -> None:
+    made = situation()
+    made.vm("a", "node1", migration=NONE, home="node2")
+    made.rule("soft", "node_preference", "a", {"node3": 1})
+    assert plan_moves(made.snapshot) == Moves((), {})
+    made.die("node1", "storage_cut")
+    assert [move.to for move in plan_recovery(made.snapshot, "node1").moves] == ["node3"]
