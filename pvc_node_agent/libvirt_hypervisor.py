@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,9 +21,9 @@ from typing import Any
 
 import libvirt
 
-from pvc_state.records import HostDevice, Migration, Vm
+from pvc_state.records import Disk, HostDevice, Migration, Vm
 
-from . import ceph_conf, host
+from . import ceph_conf, host, libvirt_guest
 from .config import CephConfig, LibvirtConfig
 from .domain_devices import Ceph
 from .domain_xml import Machine, domain_xml
@@ -143,6 +143,37 @@ class LibvirtHypervisor:
         if arrived:
             self._pinning.settle(domain.connect())
         return arrived
+
+    def reset(self, vm: str, uuid: str, serial: int) -> None:
+        self._act(vm, uuid, "reset it", lambda domain: libvirt_guest.reset(domain, serial))
+
+    def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        self._act(vm, uuid, "make its disks larger", lambda domain: libvirt_guest.grow(domain, disks))
+
+    def release(self, vm: str, uuid: str) -> None:
+        self._act(vm, uuid, "let its guest go", libvirt_guest.release)
+
+    @contextmanager
+    def hold(self, vm: str, uuid: str, several: bool) -> Iterator[None]:
+        connection = self._connected()
+        try:
+            with libvirt_guest.held(connection.lookupByUUIDString(uuid), several):
+                yield
+        except libvirt.libvirtError as err:
+            raise failed(connection, "hold its guest still", err) from err
+        finally:
+            self._look(vm, uuid)
+
+    def _act(self, vm: str, uuid: str, what: str, call: Callable[[Any], None]) -> None:
+        """What is refused must not pass for done: only a domain that is gone needs nothing any more."""
+        connection = self._connected()
+        try:
+            call(connection.lookupByUUIDString(uuid))
+        except libvirt.libvirtError as err:
+            if err.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise failed(connection, what, err) from err
+        finally:
+            self._look(vm, uuid)
 
     def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
         connection = self._connected()
