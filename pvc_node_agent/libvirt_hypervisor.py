@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,10 +31,12 @@ from .env import EffectFailed, NotAnswering, Post
 from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
 from .libvirt_domain import domain_of, domains, failed, mark_of, text_of
 from .libvirt_live import LibvirtDomain
+from .libvirt_load import usage
 from .libvirt_move import Moves, cancel
 from .libvirt_pins import Pinning
 from .libvirt_processor import Processors
 from .live_change import Change
+from .load_watch import Used
 
 #: Seconds between two signs of life of libvirtd, and how many may be missing.
 _KEEPALIVE = (5, 3)
@@ -186,6 +188,14 @@ class LibvirtHypervisor:
 
     def cancel_move(self, vm: str, uuid: str) -> None:
         self._do(vm, uuid, "call its move off", cancel)
+
+    def used(self) -> Mapping[str, Used]:
+        """What each domain has used so far."""
+        connection = self._connected()
+        try:
+            return usage(connection)
+        except libvirt.libvirtError as err:
+            raise NotAnswering(text_of(err)) from err
 
     def _do(self, vm: str, uuid: str, what: str, call: Any) -> Any:
         connection = self._connected()
