@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from ._module import fail, given, mebibytes
 from .pvc_state.errors import WaitTimeout
 from .pvc_state.host_devices import KINDS
-from .pvc_state.node_limits import EMPTY
+from .pvc_state.node_limits import EMPTY, why_down
 from .pvc_state.plan_node import STATES
 from .pvc_state.records import FENCE_DEVICES, FenceDevice, HostDevice
 from .pvc_state.requests import UNSET, DeadRequest, NodeRequest
@@ -145,12 +145,12 @@ def verify(module: AnsibleModule, store: Store, requests: list[NodeRequest], don
 
 def warn(module: AnsibleModule, requests: list[NodeRequest], done: Committed) -> None:
     """What whoever asks for a state should know: nodes that are down, and what another loss would cost meanwhile."""
-    from .pvc_state.drain_report import exposed
-    from .pvc_state.node_limits import why_down
-
     before = done.snapshot_before
-    if before is None:
+    if before is None or not any(one.state in (*EMPTY, "ready") for one in requests):
         return
+    # imported when it is needed: a call with nothing to do shall be quick
+    from .pvc_state.drain_report import exposed
+
     for one in requests:
         down = why_down(before, one.name) if one.name in before.nodes else ""
         if down and one.state in EMPTY:

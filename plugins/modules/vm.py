@@ -117,13 +117,17 @@ EXAMPLES = r"""
     name: web1
     state: restarted
 
-- name: Three copies of a snapshot
+- name: Stop one, as a template
   pvc.cluster.vm:
-    clone_from: {vm: golden, snapshot: v3}
+    name: worker3
+    state: stopped
+
+- name: Two copies of it
+  pvc.cluster.vm:
+    clone_from: {vm: worker3}
     vms:
-      - name: shop1
-      - name: shop2
-      - {name: shop3, memory: 8G}
+      - name: worker4
+      - {name: worker5, memory: 2G}
 
 - name: A tag that other playbooks do not take away
   pvc.cluster.vm:
@@ -133,8 +137,8 @@ EXAMPLES = r"""
 
 - name: Another name
   pvc.cluster.vm:
-    name: web1
-    new_name: www1
+    name: worker3
+    new_name: golden
 
 - name: Delete a VM and all its data
   pvc.cluster.vm:
