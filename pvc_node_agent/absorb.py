@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from .answer import GIVEN_UP
+from .case import pause
 from .effects import (
     CancelMove,
+    ChangeDomain,
     DeleteVolumes,
     Depart,
     DestroyDomain,
@@ -180,6 +182,10 @@ def _done(now: float, view: View, event: Done) -> View:
             return _remember(
                 view, vm, refused=effect.right.claim_version, refusal=event.reason, trouble=event.reason, volumes=()
             )
+        case Failure.FAILED | Failure.AWAY if isinstance(effect, ChangeDomain):
+            tries = view.memory.get(vm, Memory()).change_tries + 1
+            until = now + pause(view.settings, tries)
+            return _remember(view, vm, unchanged=event.reason, change_tries=tries, change_at=until, volumes=())
         case Failure.FAILED | Failure.AWAY:
             if isinstance(effect, StartDomain) and event.failure is Failure.FAILED:
                 view = _remember(view, vm, failures=view.memory.get(vm, Memory()).failures + 1)
@@ -190,6 +196,8 @@ def _done(now: float, view: View, event: Done) -> View:
     match effect:
         case EnsureVolumes():
             return _remember(view, vm, volumes=effect.disks, barrier=effect.barrier)
+        case ChangeDomain():
+            return _remember(view, vm, unchanged="", change_tries=0, change_at=0.0)
         case MigrateDomain():
             return _remember(view, vm, moved=effect.to)
         case ResumeDomain() if event.reason:

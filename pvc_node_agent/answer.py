@@ -11,9 +11,9 @@ from typing import Any
 from pvc_state.records import Claim, Disk, Vm, VmStatus
 
 from .case import Case, Verdict, pause, react
-from .domain_xml import console_log
+from .domain_devices import console_log
 from .effects import Right, StartDomain, VmEffect
-from .view import Memory
+from .view import Domain, Memory
 
 #: How the reason of a state begins that an agent keeps to after its own restart: it does not try any more.
 GIVEN_UP = "given up"
@@ -87,6 +87,14 @@ class Answer:
             self._remember(attempts=0, failures=0)
         self._remember(trouble=trouble)
 
+    def _generation(self, domain: Domain) -> int:
+        """The generation that is true while a domain runs: its hardware as far as that can be had without a start."""
+        return self.record.generation if self._is_changed(domain) else self._old_generation()
+
+    def _is_changed(self, domain: Domain) -> bool:
+        """Whether all that can change while it runs is as its record says."""
+        return self.record.definition in (domain.definition, domain.applied)
+
     def _old_generation(self) -> int:
         """The generation that was true last, while a change is under way."""
         published = self.case.published
@@ -113,7 +121,8 @@ class Answer:
         if self._refused():
             # told until it has gone after all: whoever waits for it may look later than the leader gives it up
             self._remember(journey=f"not to {self.claim.to}: {self.memory.refusal}")
-        has_console = self.case.domain is not None or isinstance(effect, StartDomain)
+        domain = self.case.domain
+        has_console = domain is not None or isinstance(effect, StartDomain)
         status = VmStatus(
             state,
             self.epoch,
@@ -121,8 +130,10 @@ class Answer:
             reason,
             restarts=self.memory.restarts,
             console=console_log(self.case.vm) if has_console else self._old_console(),
-            definition=self.case.domain.definition if self.case.domain is not None else 0,
+            definition=domain.definition if domain is not None else 0,
             refused=self.claim.to if self._refused() else "",
+            pending=domain.pending if domain is not None and domain.applied == self.record.definition else (),
+            screen=domain.screen if domain is not None else "",
             moved=self.memory.journey,
         )
         return Verdict(status, self.memory, effect, decision, why, wake_at)

@@ -1,25 +1,27 @@
 # Copyright (c) 2026, the PVC cluster authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a VM's record to libvirt's domain XML, and back from a domain's metadata. Pure.
+"""From a VM's record to libvirt's domain XML. Pure.
 
-Domains are transient: libvirt keeps no second truth about a VM, and starts nothing by itself after a reboot. What the
-agent must know of a running domain after its own restart is in the domain's metadata.
+Domains are transient: libvirt keeps no second truth about a VM, and starts nothing by itself after a reboot.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element, ParseError, SubElement, fromstring, register_namespace, tostring
+from xml.etree.ElementTree import Element, SubElement, tostring
 
-from pvc_state.records import Disk, Nic, Vm
+from pvc_state import xml_overlay
+from pvc_state.records import Cpu, HostDevice, Vm
+from pvc_state.vm_hardware_options import is_old
 
-#: Namespace of the agent's element in a domain's metadata.
-NAMESPACE = "urn:pvc:node-agent:1"
-register_namespace("pvc", NAMESPACE)
-_ELEMENT = f"{{{NAMESPACE}}}vm"
+from . import domain_devices as devices
+from .domain_devices import Ceph, text
+from .domain_mark import Mark, hardware, mark_element
+from .domain_overlay import lay
 
-CONSOLE_DIRECTORY = "/var/log/libvirt/qemu"
+#: Ports for what every VM has beside its disks and interfaces, at most.
+_PORTS = 6
 
 
 @dataclass(frozen=True)
@@ -28,183 +30,122 @@ class Machine:
 
     Attributes:
         domain_type: kvm or qemu.
-        cpu_model: host-passthrough, host-model, or a model's name.
-        monitors: addresses of Ceph's monitors: host, and port or "" for the default ones.
+        machine, cpu_model: for VMs that do not say. cpu_model: host-passthrough, host-model, or a model's name.
+        host_devices: of the node, those that the VM has.
+        own: processors of the node that the VM's vCPUs have to themselves, one each; empty: none.
+        shared: processors for everything else; empty: all.
     """
 
     domain_type: str
     machine: str
     cpu_model: str
-    monitors: tuple[tuple[str, str], ...]
-    ceph_user: str
-    ceph_secret: str
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What the metadata of a domain says of its origin.
-
-    Attributes:
-        arriving: it was moved here while it ran, and has not run here yet. paused: and somebody had paused it before that.
-    """
-
-    vm: str
-    epoch: int
-    definition: int
-    arriving: bool = False
-    paused: bool = False
-
-
-def console_log(vm: str) -> str:
-    """File on the node that collects what the VM writes to its serial console."""
-    return f"{CONSOLE_DIRECTORY}/{vm}-console.log"
+    ceph: Ceph
+    host_devices: tuple[HostDevice, ...] = ()
+    own: tuple[int, ...] = ()
+    shared: tuple[int, ...] = ()
 
 
 def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
     """The XML of the VM's domain."""
     domain = Element("domain", type=machine.domain_type)
-    _text(domain, "name", vm)
-    _text(domain, "uuid", record.uuid)
+    text(domain, "name", vm)
+    text(domain, "uuid", record.uuid)
     if record.description:
-        _text(domain, "description", record.description)
+        text(domain, "description", record.description)
     metadata = SubElement(domain, "metadata")
-    metadata.append(_mark_element(Mark(vm, epoch, record.definition)))
-    _text(domain, "memory", str(record.memory), unit="MiB")
-    _text(domain, "vcpu", str(record.vcpus))
+    metadata.append(mark_element(Mark(vm, epoch, record.definition, built=hardware(record))))
+    text(domain, "memory", str(record.memory_limit), unit="MiB")
+    text(domain, "currentMemory", str(record.memory), unit="MiB")
+    _processors(domain, record, machine)
     # what the guest may know: under which claim it was started
     sysinfo = SubElement(domain, "sysinfo", type="smbios")
-    _text(SubElement(sysinfo, "oemStrings"), "entry", f"pvc.epoch={epoch}")
-    os = SubElement(domain, "os")
-    _text(os, "type", "hvm", arch="x86_64", machine=machine.machine)
-    if record.boot.kernel:
-        _text(os, "kernel", record.boot.kernel)
-        if record.boot.initrd:
-            _text(os, "initrd", record.boot.initrd)
-        if record.boot.cmdline:
-            _text(os, "cmdline", record.boot.cmdline)
-    SubElement(os, "smbios", mode="sysinfo")
+    text(SubElement(sysinfo, "oemStrings"), "entry", f"pvc.epoch={epoch}")
+    kind = record.machine or machine.machine
+    _os(domain, record, kind)
     features = SubElement(domain, "features")
     SubElement(features, "acpi")
     SubElement(features, "apic")
-    _cpu(domain, machine)
+    if record.secure_boot:
+        SubElement(features, "smm", state="on")
+    _cpu(domain, record.cpu, machine)
     SubElement(domain, "clock", offset="utc")
-    _text(domain, "on_poweroff", "destroy")
-    _text(domain, "on_reboot", "restart")
-    _text(domain, "on_crash", "destroy")
-    devices = SubElement(domain, "devices")
-    for index, disk in enumerate(record.disks):
-        _disk(devices, disk, index, machine, first_to_boot=index == 0 and not record.boot.kernel)
-    for nic in record.nics:
-        _nic(devices, nic)
-    _console(devices, vm)
-    rng = SubElement(devices, "rng", model="virtio")
-    _text(rng, "backend", "/dev/urandom", model="random")
-    # a guest whose kernel panics says so through this device, instead of hanging with its claim for ever
-    SubElement(devices, "panic", model="isa")
-    SubElement(devices, "memballoon", model="virtio")
+    text(domain, "on_poweroff", "destroy")
+    text(domain, "on_reboot", "restart")
+    text(domain, "on_crash", "destroy")
+    _devices(domain, vm, record, machine, kind)
+    if record.xml:
+        lay(xml_overlay.parse(record.xml), domain)
     return tostring(domain, encoding="unicode")
 
 
-def mark_xml(mark: Mark) -> str:
-    """The element that libvirt keeps in a domain's metadata, as it wants to be told: it adds the namespace itself."""
-    element = _mark_element(mark)
-    element.tag = "vm"
-    return tostring(element, encoding="unicode")
+def _processors(domain: Element, record: Vm, machine: Machine) -> None:
+    attributes = {"current": str(record.vcpus)} if record.vcpus < record.vcpus_limit else {}
+    if machine.shared:
+        attributes["cpuset"] = ",".join(map(str, machine.shared))
+    text(domain, "vcpu", str(record.vcpus_limit), **attributes)
+    threads = sum(disk.iothread for disk in record.disks)
+    if threads:
+        text(domain, "iothreads", str(threads))
+    if machine.own:
+        tune = SubElement(domain, "cputune")
+        for vcpu, processor in enumerate(machine.own):
+            SubElement(tune, "vcpupin", vcpu=str(vcpu), cpuset=str(processor))
 
 
-def remarked(domain: str, mark: Mark) -> str:
-    """A domain's XML with another mark."""
-    element = fromstring(domain)  # noqa: S314 - libvirt's own words
-    metadata = element.find("metadata")
-    if metadata is None:
-        metadata = SubElement(element, "metadata")
-    for old in metadata.findall(_ELEMENT):
-        metadata.remove(old)
-    metadata.append(_mark_element(mark))
-    return tostring(element, encoding="unicode")
+def _os(domain: Element, record: Vm, kind: str) -> None:
+    os = SubElement(domain, "os")
+    text(os, "type", "hvm", arch="x86_64", machine=kind)
+    if record.firmware == "uefi":
+        # libvirt finds the files for it among those that the node's package describes
+        os.set("firmware", "efi")
+        firmware = SubElement(os, "firmware")
+        state = "yes" if record.secure_boot else "no"
+        SubElement(firmware, "feature", enabled=state, name="enrolled-keys")
+        SubElement(firmware, "feature", enabled=state, name="secure-boot")
+    if record.boot.kernel:
+        text(os, "kernel", record.boot.kernel)
+        if record.boot.initrd:
+            text(os, "initrd", record.boot.initrd)
+        if record.boot.cmdline:
+            text(os, "cmdline", record.boot.cmdline)
+    SubElement(os, "smbios", mode="sysinfo")
 
 
-def _mark_element(mark: Mark) -> Element:
-    element = Element(_ELEMENT, name=mark.vm, epoch=str(mark.epoch), definition=str(mark.definition))
-    for name in ("arriving", "paused"):
-        if getattr(mark, name):
-            element.set(name, "yes")
-    return element
+def _cpu(domain: Element, wanted: Cpu, machine: Machine) -> None:
+    model = wanted.model or machine.cpu_model
+    if model in ("host-passthrough", "host-model"):
+        cpu = SubElement(domain, "cpu", mode=model)
+    else:
+        cpu = SubElement(domain, "cpu", mode="custom", match="exact")
+        text(cpu, "model", model, fallback="forbid")
+    if wanted.sockets:
+        parts = {"sockets": wanted.sockets, "cores": wanted.cores, "threads": wanted.threads}
+        SubElement(cpu, "topology", {name: str(count) for name, count in parts.items()})
+    for name, policy in wanted.features.items():
+        SubElement(cpu, "feature", policy=policy, name=name)
 
 
-def read_mark(metadata: str) -> Mark | None:
-    """The mark in a domain's metadata element, None if it is none of ours or damaged."""
-    try:
-        element = fromstring(metadata)  # noqa: S314 - written by this agent, handed over by libvirt
-        return Mark(
-            vm=element.attrib["name"],
-            epoch=int(element.attrib["epoch"]),
-            definition=int(element.attrib["definition"]),
-            arriving=element.get("arriving") == "yes",
-            paused=element.get("paused") == "yes",
-        )
-    except (ParseError, KeyError, ValueError):
-        return None
-
-
-def _text(parent: Element, tag: str, text: str, **attributes: str) -> Element:
-    element = SubElement(parent, tag, attributes)
-    element.text = text
-    return element
-
-
-def _cpu(domain: Element, machine: Machine) -> None:
-    if machine.cpu_model in ("host-passthrough", "host-model"):
-        SubElement(domain, "cpu", mode=machine.cpu_model)
-        return
-    cpu = SubElement(domain, "cpu", mode="custom", match="exact")
-    _text(cpu, "model", machine.cpu_model, fallback="forbid")
-
-
-def _disk(devices: Element, disk: Disk, index: int, machine: Machine, first_to_boot: bool) -> None:
-    element = SubElement(devices, "disk", type="network", device="disk")
-    # stop: a guest whose storage is cut off pauses within the same write, instead of seeing I/O errors
-    SubElement(
-        element,
-        "driver",
-        name="qemu",
-        type="raw",
-        cache="writeback",
-        error_policy="stop",
-        rerror_policy="stop",
-        discard="unmap",
-    )
-    auth = SubElement(element, "auth", username=machine.ceph_user)
-    SubElement(auth, "secret", type="ceph", uuid=machine.ceph_secret)
-    source = SubElement(element, "source", protocol="rbd", name=f"{disk.pool}/{disk.volume}")
-    for host, port in machine.monitors:
-        SubElement(source, "host", {"name": host, "port": port} if port else {"name": host})
-    SubElement(element, "target", dev=disk_name(index), bus="virtio")
-    if first_to_boot:
-        SubElement(element, "boot", order="1")
-
-
-def disk_name(index: int) -> str:
-    """vda, vdb, …, vdz, vdaa, …"""
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(ord("a") + rest) + letters
-    return f"vd{letters}"
-
-
-def _nic(devices: Element, nic: Nic) -> None:
-    element = SubElement(devices, "interface", type="bridge")
-    SubElement(element, "mac", address=nic.mac)
-    SubElement(element, "source", bridge=nic.bridge)
-    SubElement(element, "model", type=nic.model)
-
-
-def _console(devices: Element, vm: str) -> None:
-    serial = SubElement(devices, "serial", type="pty")
-    SubElement(serial, "log", file=console_log(vm), append="on")
-    SubElement(serial, "target", type="isa-serial", port="0")
-    console = SubElement(devices, "console", type="pty")
-    SubElement(console, "log", file=console_log(vm), append="on")
-    SubElement(console, "target", type="serial", port="0")
+def _devices(domain: Element, vm: str, record: Vm, machine: Machine, kind: str) -> None:
+    parent = SubElement(domain, "devices")
+    if not is_old(kind):
+        on_ports = sum(disk.bus == "virtio" for disk in record.disks) + len(record.nics) + len(machine.host_devices)
+        ports = _PORTS + on_ports + devices.SPARE_PORTS
+        SubElement(parent, "controller", type="pci", index="0", model="pcie-root")
+        for _port in range(ports):
+            SubElement(parent, "controller", type="pci", model="pcie-root-port")
+    if any(disk.bus == "scsi" for disk in record.disks):
+        parent.append(devices.scsi_controller())
+    thread = port = 0
+    for index, disk in enumerate(record.disks):
+        thread += disk.iothread
+        element = devices.disk_element(disk, index, machine.ceph, thread if disk.iothread else 0, port)
+        port += disk.bus == "sata"
+        if index == 0 and not record.boot.kernel:
+            SubElement(element, "boot", order="1")
+        parent.append(element)
+    for nic in record.nics:
+        parent.append(devices.nic_element(nic))
+    devices.add_console(parent, vm)
+    devices.add_more(parent, record.devices)
+    for device in machine.host_devices:
+        parent.append(devices.host_element(device))

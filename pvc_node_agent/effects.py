@@ -85,6 +85,15 @@ class ResumeDomain:
 
 
 @dataclass(frozen=True)
+class ChangeDomain:
+    """Give the VM's running domain the hardware of its record, as far as that can be done while it runs."""
+
+    vm: str
+    right: Right
+    record: Vm
+
+
+@dataclass(frozen=True)
 class MigrateDomain:
     """Move the running guest to the node that the claim names; it waits there, paused, for the claim to follow."""
 
@@ -201,6 +210,7 @@ VmEffect = (
     | ShutdownDomain
     | DestroyDomain
     | ResumeDomain
+    | ChangeDomain
     | MigrateDomain
     | CancelMove
     | AskUnasked

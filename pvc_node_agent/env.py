@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pvc_state.records import Disk, FenceDevice, Migration, Vm
+from pvc_state.records import Disk, FenceDevice, HostDevice, Migration, Vm
 
 from .events import Event
 from .view import Sentence
@@ -38,8 +38,19 @@ class Clock(Protocol):
 class Hypervisor(Protocol):
     """The domains of this node. When a call returns, the events that tell of its effect have been posted."""
 
-    def start(self, vm: str, record: Vm, epoch: int) -> None:
-        """Start a transient domain for the VM, marked with the claim's epoch."""
+    def start(self, vm: str, record: Vm, epoch: int, host_devices: tuple[HostDevice, ...] = ()) -> None:
+        """Start a transient domain for the VM, marked with the claim's epoch.
+
+        Args:
+            host_devices: of this node, those that the record names.
+        """
+
+    def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
+        """Give a running domain the hardware of the record, as far as that can be done while it runs.
+
+        What has to wait for the next start is in Domain.pending then. Fails as long as the guest holds on to a disk or an
+        interface that is to be taken away; all else is done then. May be repeated, and goes on where it ended.
+        """
 
     def shutdown(self, vm: str, uuid: str) -> None:
         """Ask the guest to power off. A domain that is gone is fine."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import libvirt
 
-from .domain_xml import NAMESPACE, Mark, read_mark
+from .domain_mark import NAMESPACE, Mark, read_mark
+from .domain_read import screen
 from .env import EffectFailed, NotAnswering
 from .view import Domain, DomainState
 
@@ -44,6 +46,7 @@ def domain_of(connection: Any, uuid: str) -> tuple[str, Domain] | None:
         domain = connection.lookupByUUIDString(uuid)
         mark = mark_of(domain)
         state, reason = domain.state()
+        shown = _screen(domain, mark)
     except libvirt.libvirtError as err:
         if err.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or (domain is not None and has_ended(domain)):
             return None
@@ -56,7 +59,15 @@ def domain_of(connection: Any, uuid: str) -> tuple[str, Domain] | None:
         what = DomainState.ARRIVED
     else:
         what = _STATES.get(state, DomainState.RUNNING)
-    return mark.vm, Domain(uuid, what, mark.epoch, mark.definition)
+    seen = Domain(uuid, what, mark.epoch, mark.definition, applied=mark.applied, pending=mark.pending, screen=shown)
+    return mark.vm, seen
+
+
+def _screen(domain: Any, mark: Mark | None) -> str:
+    """Where its screen is reached; most domains have none, and need not be asked for all that they are."""
+    if mark is None or mark.built is None or mark.built.devices.graphics == "none":
+        return ""
+    return screen(fromstring(domain.XMLDesc(0)))  # noqa: S314 - libvirt's own words
 
 
 def is_leaving(domain: Any) -> bool:

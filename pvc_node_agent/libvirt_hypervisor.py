@@ -21,17 +21,20 @@ from typing import Any
 
 import libvirt
 
-from pvc_state.records import Migration, Vm
+from pvc_state.records import HostDevice, Migration, Vm
 
 from . import ceph_conf, host
 from .config import CephConfig, LibvirtConfig
+from .domain_devices import Ceph
 from .domain_xml import Machine, domain_xml
 from .env import EffectFailed, NotAnswering, Post
 from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
-from .libvirt_domain import domain_of, domains, failed, text_of
+from .libvirt_domain import domain_of, domains, failed, mark_of, text_of
+from .libvirt_live import LibvirtDomain
 from .libvirt_load import usage
 from .libvirt_move import Moves, cancel
 from .libvirt_processor import Processors
+from .live_change import Change
 from .load_watch import Used
 
 #: Seconds between two signs of life of libvirtd, and how many may be missing.
@@ -88,16 +91,15 @@ class LibvirtHypervisor:
 
     # --- effects, in the callers' threads ---------------------------------------------------------------------------
 
-    def start(self, vm: str, record: Vm, epoch: int) -> None:
+    def start(self, vm: str, record: Vm, epoch: int, host_devices: tuple[HostDevice, ...] = ()) -> None:
         connection = self._connected()
         self._check_surroundings(record)
         machine = Machine(
             domain_type=self._processors.domain_type(connection),
             machine=self._config.machine,
             cpu_model=self._processors.default(connection),
-            monitors=ceph_conf.monitors(Path(self._ceph.conf)) if record.disks else (),
-            ceph_user=self._ceph.user,
-            ceph_secret=self._ceph.secret_uuid,
+            ceph=self._ceph_access(record),
+            host_devices=host_devices,
         )
         try:
             connection.createXML(domain_xml(vm, record, epoch, machine), libvirt.VIR_DOMAIN_START_VALIDATE)
@@ -106,8 +108,26 @@ class LibvirtHypervisor:
         finally:
             self._look(vm, record.uuid)
 
+    def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
+        connection = self._connected()
+        self._check_surroundings(record)
+        try:
+            domain = connection.lookupByUUIDString(uuid)
+            mark = mark_of(domain)
+            if mark is None:
+                raise EffectFailed("its domain is not marked as one of this product")
+            Change(LibvirtDomain(domain), mark, record, self._ceph_access(record)).carry_out()
+        except libvirt.libvirtError as err:
+            raise failed(connection, "change it", err) from err
+        finally:
+            self._look(vm, uuid)
+
+    def _ceph_access(self, record: Vm) -> Ceph:
+        monitors = ceph_conf.monitors(Path(self._ceph.conf)) if record.disks else ()
+        return Ceph(monitors, self._ceph.user, self._ceph.secret_uuid)
+
     def shutdown(self, vm: str, uuid: str) -> None:
-        # the button first; the guest's own agent would need a channel that no domain has
+        # libvirt asks the guest's own agent if there is one that answers, and presses the button otherwise
         self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(0))
 
     def destroy(self, vm: str, uuid: str) -> None:

@@ -16,7 +16,7 @@ import libvirt
 
 from pvc_state.records import Migration
 
-from .domain_xml import NAMESPACE, Mark, mark_xml, remarked
+from .domain_mark import NAMESPACE, mark_xml, remarked
 from .env import EffectFailed
 from .libvirt_domain import has_ended, is_leaving, mark_of
 
@@ -94,7 +94,7 @@ class Moves:
         if not mark.paused:
             domain.resume()
         waited = None if arrived is None else time.monotonic() - arrived
-        text = mark_xml(Mark(mark.vm, mark.epoch, mark.definition))
+        text = mark_xml(replace(mark, arriving=False, paused=False))
         kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
         domain.setMetadata(kind, text, "pvc", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         return _came(domain, waited, mark.paused)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, fromstring
+from xml.etree.ElementTree import ParseError, fromstring
 
 import libvirt
 
+from .capabilities import models
 from .config import LibvirtConfig
 from .env import EffectFailed
 from .libvirt_domain import text_of
@@ -65,11 +66,3 @@ class Processors:
         except (EffectFailed, ParseError, libvirt.libvirtError):
             return None
         return Processor(*models(told), self.default(connection))
-
-
-def models(capabilities: Element) -> tuple[str, tuple[str, ...]]:
-    """From the XML of domain capabilities: what ``host-model`` is, and the named models that are usable, sorted."""
-    like = capabilities.find("cpu/mode[@name='host-model']/model")
-    named = capabilities.iterfind("cpu/mode[@name='custom']/model")
-    usable = {model.text for model in named if model.text and model.get("usable") != "no"}
-    return (like.text or "") if like is not None else "", tuple(sorted(usable))

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
+from pvc_state.vm_records import STUCK
+
 from .absorb import absorb
 from .effects import (
     AskUnasked,
     CancelMove,
+    ChangeDomain,
     DeleteVolumes,
     Depart,
     DestroyDomain,
@@ -49,8 +52,9 @@ DEADLINES: dict[type, tuple[float, str]] = {
     DestroyStray: (30.0, "libvirt has not destroyed it within 30 s"),
     DestroyUnasked: (30.0, "libvirt has not destroyed it within 30 s"),
     AskUnasked: (30.0, "libvirt has not passed the request to power off on within 30 s"),
-    MigrateDomain: (660.0, "libvirt has not moved it within 11 minutes"),
+    MigrateDomain: (660.0, f"{STUCK} within 11 minutes"),
     ResumeDomain: (30.0, "libvirt has not resumed it within 30 s"),
+    ChangeDomain: (120.0, "libvirt has not changed its hardware within 2 minutes"),
     EnsureVolumes: (60.0, "Ceph has not made its volumes ready within 60 s"),
     DeleteVolumes: (600.0, "Ceph has not removed its volumes within 10 minutes"),
     HandOver: (30.0, "the store has not taken the new claim within 30 s"),

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from .answer import GIVEN_UP, Answer, names, times
-from .case import Verdict
+from .case import Verdict, pause
 from .effects import (
     CancelMove,
+    ChangeDomain,
     DeleteVolumes,
     DestroyDomain,
     EnsureVolumes,
@@ -26,6 +27,10 @@ from .view import Domain, DomainState
 _MOVABLE = (DomainState.RUNNING, DomainState.PAUSED)
 
 
+#: States in which a guest that has arrived runs on.
+_RUNS_ON = ("started", "ignored")
+
+
 class Owned(Answer):
     """One decision about what the user, or the leader, wants of the VM."""
 
@@ -33,15 +38,16 @@ class Owned(Answer):
         case = self.case
         if case.hypervisor:
             return self._unknown()
+        if case.domain is None and self.memory.moved and not case.standing.fixed:
+            # whatever is wanted of it by now
+            return self._give_away(self.memory.moved, self._wherefore(self.memory.moved))
+        if case.domain is not None and case.domain.state is DomainState.ARRIVED and self.record.state in _RUNS_ON:
+            # wherever it is to go next, it runs on here first
+            return self._keep_running(case.domain)
         if self.record.state == "ignored":
             return self._ignored()
         if case.domain is not None and self._is_called_off(case.domain):
             return self._call_off(case.domain)
-        if case.domain is None and self.memory.moved and self.record.state != "absent" and not case.standing.fixed:
-            return self._give_away(self.memory.moved, self._wherefore(self.memory.moved))
-        if case.domain is not None and case.domain.state is DomainState.ARRIVED and self.record.state == "started":
-            # wherever it is to go next, it runs on here first
-            return self._keep_running(case.domain)
         moves = self.claim.to not in ("", case.node) and self.record.state != "absent" and not case.standing.fixed
         if moves and not (case.domain is None and self._refused()):
             return self._move(self.claim.to)
@@ -108,18 +114,43 @@ class Owned(Answer):
         since_long = since is not None and self.case.now - since >= self.case.settings.steady_after
         if since_long or self.memory.given_up:
             self._remember(failures=0, given_up="")
-        if domain.definition == self.record.definition:
+        if self._is_changed(domain):
             self._remember(volumes=self.record.disks)
         if domain.state is DomainState.ARRIVED:
             return self._welcome(domain)
         if domain.state is DomainState.IO_ERROR:
             return self._resume(domain)
-        self._remember(trouble="", running_since=self.case.now if since is None else since)
-        return self._verdict("running", self.record.generation, self._running_reason(domain))
+        self._remember(running_since=self.case.now if since is None else since)
+        if domain.state in _MOVABLE and not self._is_changed(domain):
+            return self._change()
+        self._remember(trouble="")
+        return self._verdict("running", self._generation(domain), self._running_reason(domain))
+
+    def _change(self) -> Verdict:
+        """Its record has other hardware than the guest: it gets what it can get while it runs."""
+        case, generation = self.case, self._old_generation()
+        if case.busy is not None:
+            return self._verdict("running", generation, self.memory.overdue or "its hardware is being changed")
+        if case.standing.fixed:
+            return self._verdict("running", generation, f"its hardware is not changed: {case.standing.fixed}")
+        memory = self.memory
+        if case.now < memory.change_at:
+            why = f"{memory.unchanged}; tried again after {pause(case.settings, memory.change_tries):g} s"
+            return self._verdict("running", generation, why, None, "wait", why, memory.change_at)
+        waiting = self._pause("running", generation)
+        if waiting:
+            return waiting
+        if self._volumes_missing():
+            if not case.spare:
+                return self._verdict("running", generation, "waits until the volumes of others exist")
+            return self._ensure_volumes("running", to_start=False)
+        why = "its record has other hardware than its guest"
+        effect = ChangeDomain(case.vm, self.right, self.record)
+        return self._verdict("running", generation, "its hardware is being changed", effect, "change", why)
 
     def _welcome(self, domain: Domain) -> Verdict:
         """Its guest has been moved here, and the claim has followed: it runs on."""
-        generation = self.record.generation
+        generation = self._generation(domain)
         arrived = "has arrived here, and is let run on"
         if self.case.busy is not None or self.case.standing.fixed:
             return self._verdict("moving", generation, self.memory.overdue or self.case.standing.fixed or arrived)
@@ -140,7 +171,7 @@ class Owned(Answer):
 
     def _resume(self, domain: Domain) -> Verdict:
         """QEMU has paused the guest, since its storage failed: let it try again, less and less often."""
-        generation = self.record.generation
+        generation = self._generation(domain)
         if self.memory.running_since is not None:
             self._note_trouble("its storage failed, and its guest was paused")
             self._remember(running_since=None)
@@ -169,8 +200,8 @@ class Owned(Answer):
         parts = ["runs"]
         if self.memory.restarts and self.memory.reason:
             parts.append(f"was started again {times(self.memory.restarts)}, the last time because {self.memory.reason}")
-        if domain.definition != self.record.definition:
-            parts.append("its hardware was changed meanwhile: that takes effect when it is stopped and started again")
+        if domain.pending and domain.applied == self.record.definition:
+            parts.append(f"when it is stopped and started again: {', '.join(domain.pending)}")
         if self._refused():
             parts.append(f"was not moved to {self.claim.to}: {self.memory.refusal}")
         if self.case.standing.halt:
@@ -189,7 +220,7 @@ class Owned(Answer):
             return self._give_away(to, why)
         if isinstance(case.busy, MigrateDomain):
             going = f"its guest moves to {to}: {self.claim.why}"
-            return self._verdict("moving", self.record.generation, self.memory.overdue or going)
+            return self._verdict("moving", self._generation(domain), self.memory.overdue or going)
         if self.record.state != "started":
             return self._stop(domain)
         if self._refused() or domain.state is DomainState.IO_ERROR:
@@ -197,7 +228,7 @@ class Owned(Answer):
         if not self.record.live or self.claim.cold or domain.state not in _MOVABLE:
             return self._stop(domain, why)
         self._remember(ended="", stopping_since=None)
-        generation = self.record.generation
+        generation = self._generation(domain)
         if case.busy is not None:
             return self._verdict("moving", generation, self.memory.overdue or why)
         waiting = self._pause("moving", generation)
@@ -265,6 +296,8 @@ class Owned(Answer):
             begun = case.now
             self._remember(stopping_since=begun, press_at=begun, trouble="", retry_at=0.0, attempts=0)
         deadline = begun + self.record.shutdown_timeout
+        if domain.state is DomainState.ARRIVED:
+            deadline = begun  # it does not run, and so hears nothing
         generation = self._old_generation()
         wanted = why or f"wanted {self.record.state}"
         if case.busy is not None:
@@ -273,7 +306,7 @@ class Owned(Answer):
             waiting = self._pause("stopping", generation)
             if waiting:
                 return waiting
-            why = f"{wanted}, and the guest did not power off within {self.record.shutdown_timeout} s"
+            why = f"{wanted}, and the guest did not power off within {deadline - begun:g} s"
             effect = DestroyDomain(case.vm, self.right, domain.uuid)
             return self._verdict("stopping", generation, why, effect, "destroy", why)
         if case.now >= self.memory.press_at:
@@ -318,6 +351,9 @@ class Owned(Answer):
         waiting = self._pause("deleting")
         if waiting:
             return waiting
+        if self.claim.to not in ("", case.node) and self.memory.attempts:
+            # a guest that has arrived there, unknown to this agent, may hold its volumes
+            return self._give_away(self.claim.to, f"it is deleted there: {self.memory.reason}")
         if self.record.delete_volumes and disks and not self.memory.volumes_gone:
             why = f"deleted together with its volumes {names(disks)}"
             return self._verdict(
@@ -347,12 +383,11 @@ class Owned(Answer):
         disks, memory = self.record.disks, self.memory
         return not set(disks) <= set(memory.volumes) or (bool(disks) and memory.barrier < self.claim.barrier)
 
-    def _ensure_volumes(self, state: str) -> Verdict:
+    def _ensure_volumes(self, state: str, *, to_start: bool | None = None) -> Verdict:
         disks = self.record.disks
         reason = f"makes sure that its volumes exist: {names(disks)}"
-        effect = EnsureVolumes(
-            self.case.vm, self.right, disks, to_start=self.record.state == "started", barrier=self.claim.barrier
-        )
+        at_once = self.record.state == "started" if to_start is None else to_start
+        effect = EnsureVolumes(self.case.vm, self.right, disks, to_start=at_once, barrier=self.claim.barrier)
         why = f"wanted {self.record.state}"
         return self._verdict(state, self._old_generation(), reason, effect, "ensure volumes", why)
 

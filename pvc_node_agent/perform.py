@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from pvc_state import codec, paths
 from pvc_state.errors import PvcError, StoreError
-from pvc_state.records import Claim, Health, NodeStatus
+from pvc_state.records import Claim, Health, HostDevice, Node, NodeStatus, Vm
 from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Refused, Set, Store, Znode
 
 from . import guarded
@@ -22,6 +22,7 @@ from .decide import arriving
 from .effects import (
     AskUnasked,
     CancelMove,
+    ChangeDomain,
     DeleteVolumes,
     Depart,
     DestroyDomain,
@@ -105,7 +106,7 @@ class Performer:
                 self._storage.ensure(effect.disks, effect.barrier)
             case StartDomain():
                 self._confirm(effect.vm, effect.right)
-                self._hypervisor.start(effect.vm, effect.record, effect.right.epoch)
+                self._hypervisor.start(effect.vm, effect.record, effect.right.epoch, self._devices(effect.record))
             case ShutdownDomain():
                 self._confirm(effect.vm, effect.right)
                 self._hypervisor.shutdown(effect.vm, effect.uuid)
@@ -115,6 +116,9 @@ class Performer:
             case ResumeDomain():
                 self._confirm(effect.vm, effect.right)
                 return self._hypervisor.resume(effect.vm, effect.uuid)
+            case ChangeDomain():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.change_hardware(effect.vm, effect.record.uuid, effect.record)
             case MigrateDomain():
                 self._migrate(effect)
             case CancelMove():
@@ -141,6 +145,18 @@ class Performer:
             case WriteHealth():
                 self._write_health(effect.health)
         return None
+
+    def _devices(self, record: Vm) -> tuple[HostDevice, ...]:
+        """The devices of this node that a record names, as they are declared now."""
+        if not record.devices.host:
+            return ()
+        znode = self._store().get(paths.node(self._node))
+        node = codec.stored(Node, znode).value if znode is not None else None
+        declared = {device.name: device for device in node.devices} if node is not None else {}
+        for name in record.devices.host:
+            if name not in declared:
+                raise EffectFailed(f"device {name} is not declared of this node: declare it, or take it from the VM")
+        return tuple(declared[name] for name in record.devices.host)
 
     def _own(self) -> Check:
         """This agent is enrolled: an ephemeral is never written again after its creation."""
@@ -199,8 +215,11 @@ class Performer:
         onward = old.to if effect.with_guest and old.to not in (effect.to, self._node) else ""
         if not onward:
             successor = replace(successor, to="", why="", cold=False)
+        # what has not moved with its guest would wait for a node that is gone, and perhaps for long
+        there = [Check(paths.alive(effect.to), 0)] if effect.to == old.to and not effect.with_guest else []
         ops: list[Op] = [
             self._own(),
+            *there,
             Check(paths.vm(effect.vm), effect.right.record_version),
             Set(paths.claim(effect.vm), codec.encode(successor), effect.right.claim_version),
             Delete(paths.assigned(self._node, effect.vm), 0),

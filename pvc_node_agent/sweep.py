@@ -16,6 +16,7 @@ from pvc_state.records import VmStatus
 from .case import Case, Verdict, react
 from .effects import (
     AskUnasked,
+    ChangeDomain,
     DestroyDomain,
     DestroyStray,
     DestroyUnasked,
@@ -27,7 +28,7 @@ from .view import Domain
 
 #: What is not waited for when a domain must end: a move ends with it, and the others may be waiting for the store. What
 #: starts a domain is waited for, since there may be one afterwards.
-_YIELDING = (AskUnasked, DestroyDomain, DestroyStray, MigrateDomain, ResumeDomain, ShutdownDomain)
+_YIELDING = (AskUnasked, ChangeDomain, DestroyDomain, DestroyStray, MigrateDomain, ResumeDomain, ShutdownDomain)
 #: Seconds that a guest gets whose record is not known.
 _TIME = 90
 

@@ -150,7 +150,9 @@ class Domain:
     Attributes:
         uuid: libvirt's id, that of the VM.
         epoch: epoch of the claim that it was started under.
-        definition: the record's definition that it was built from.
+        definition: the record's definition that it has wholly.
+        applied: definition up to which it was changed while it ran, 0 for none; of that, ``pending`` had to wait.
+        screen: where its screen is reached on the node, empty for nowhere.
         leaving: whether libvirt was moving it away when it was seen.
     """
 
@@ -158,6 +160,9 @@ class Domain:
     state: DomainState
     epoch: int
     definition: int
+    applied: int = 0
+    pending: tuple[str, ...] = ()
+    screen: str = ""
     leaving: bool = False
 
 
@@ -249,6 +254,8 @@ class Memory:
         unclaimed_since: since when a guest that has arrived here waits although it is not to be moved here any more.
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
+        unchanged: why its hardware was not changed while it runs; change_tries: how often in a row; change_at: not before
+            this is it tried again. Nothing else waits for that.
         overdue: what takes longer than it should.
         swept: why all domains of the node had to end, when it was last decided on; empty when they had not to.
         said: the last sentence, so that it is not repeated.
@@ -277,6 +284,9 @@ class Memory:
     volumes: tuple[Disk, ...] = ()
     barrier: int = 0
     volumes_gone: bool = False
+    unchanged: str = ""
+    change_tries: int = 0
+    change_at: float = 0.0
     overdue: str = ""
     swept: str = ""
     said: str = ""

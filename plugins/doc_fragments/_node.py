@@ -94,6 +94,28 @@ options:
           - Whether the node is off only when all of its devices say so, as with several power supplies. Otherwise one is enough.
           - The default is V(false).
         type: bool
+      devices: &devices
+        description:
+          - All devices of the node that VMs may have for themselves (O(pvc.cluster.vm#module:devices.host)). The default is none.
+          - Whether the machine has them is seen when a VM starts with one. A device that a VM has is not taken away.
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description:
+              - Name of the device, unique within the node. VMs ask for it by this name, so what is alike on several nodes should have
+                the same name on all of them.
+            type: str
+            required: true
+          kind:
+            description: How it is connected.
+            type: str
+            choices: [pci, usb]
+            required: true
+          address:
+            description: With V(pci), its address such as V(0000:65:00.0). With V(usb), its vendor and product such as V(046d:0825).
+            type: str
+            required: true
       declared_dead: &declared_dead
         description:
           - Vouches that the node is off, so that its VMs may run elsewhere. For a node that is fenced while no other evidence can
@@ -121,6 +143,7 @@ options:
   memory_reserve: *memory_reserve
   fence: *fence
   fence_together: *fence_together
+  devices: *devices
   declared_dead: *declared_dead
   return_vms: *return_vms
 """

@@ -62,7 +62,8 @@ options:
         description:
           - All disks of the VM, in order. It boots from the first one, unless O(boot) says otherwise. The default is
             none.
-          - A disk that is taken out of the list is taken away from the VM; its volume is kept.
+          - A disk that is taken out of the list is taken away from the VM; its volume is kept. While the VM runs, the guest is
+            asked to let go of it, and no other VM gets the volume before it has.
         type: list
         elements: dict
         suboptions:
@@ -81,6 +82,44 @@ options:
               - A disk grows when a larger size is given, also while its guest runs. It never shrinks.
               - When not given, the volume must exist.
             type: str
+          bus:
+            description:
+              - What the guest finds it on. V(sata) is for guests without drivers for the others; at most six disks are on it, and
+                they neither come nor go while the VM runs.
+            type: str
+            choices: [virtio, scsi, sata]
+            default: virtio
+          cache:
+            description:
+              - V(writeback) acknowledges a write before it is on Ceph, until the guest flushes. V(writethrough) and V(none) do
+                not.
+            type: str
+            choices: [none, writeback, writethrough]
+            default: writeback
+          discard:
+            description: Whether space that the guest discards is given back to Ceph.
+            type: bool
+            default: true
+          iothread:
+            description: Whether the disk is served by a thread of its own. Only with O(disks[].bus=virtio).
+            type: bool
+            default: false
+          limits:
+            description: What the guest may do with it each second. What is left out, or V(0), is without limit.
+            type: dict
+            suboptions:
+              read_iops:
+                description: Reads.
+                type: int
+              write_iops:
+                description: Writes.
+                type: int
+              read_bytes:
+                description: Bytes read.
+                type: int
+              write_bytes:
+                description: Bytes written.
+                type: int
       nics: &nics
         description: All network interfaces of the VM, in order. The default is none.
         type: list
@@ -96,9 +135,13 @@ options:
                 position.
             type: str
           model:
-            description: Model of the interface.
+            description: Model of the interface, V(virtio) or V(e1000e).
             type: str
             default: virtio
+          link:
+            description: Whether its cable is plugged in.
+            type: bool
+            default: true
       boot: &boot
         description:
           - Boots a kernel directly, from files on the node. The empty dictionary boots from the first disk, which is
@@ -177,6 +220,110 @@ options:
                 does not by default.
               - Refused while no node has a fence device that could prove it.
             type: bool
+      memory_max: &memory_max
+        description:
+          - Up to how much O(memory) can grow while the VM runs, in MiB or with a unit. V(0), the default, is for not beyond what it was
+            started with. A new limit holds from the next start on.
+          - The guest gets and gives back memory through its balloon device. It needs the driver, which every Linux has, and it
+            keeps what it does not give back. A guest without the driver can use all of O(memory_max).
+        type: str
+      vcpus_max: &vcpus_max
+        description:
+          - Up to how many O(vcpus) can grow while the VM runs. V(0), the default, is for not beyond what it was started with. A new limit
+            holds from the next start on.
+        type: int
+      cpu: &cpu
+        description: The processor that the guest sees, in libvirt's terms. What is left out of it keeps its value.
+        type: dict
+        suboptions:
+          model:
+            description:
+              - V(host-model), V(host-passthrough), or the name of a model that libvirt knows. The empty string, the default, is for
+                what the node's agent is configured to give.
+              - All nodes that a VM moves between while it runs must have what it was started with.
+            type: str
+          sockets:
+            description:
+              - Number of sockets. The product of the topology is O(vcpus_max), or O(vcpus) where that is V(0).
+              - V(0) for all of O(cpu.sockets), O(cpu.cores) and O(cpu.threads), the default, is for a socket for each vCPU.
+            type: int
+          cores:
+            description: Number of cores of a socket.
+            type: int
+          threads:
+            description: Number of threads of a core.
+            type: int
+          features:
+            description: Features by libvirt's names, each V(require) or V(disable). All of them are given at once.
+            type: dict
+          dedicated:
+            description:
+              - Whether each vCPU has a processor of the node to itself. The other VMs of the node keep off it.
+              - One processor of each node is left to the others.
+            type: bool
+      devices: &devices
+        description: What else is built in. What is left out of it keeps its value.
+        type: dict
+        suboptions:
+          video:
+            description: Model of the graphics card. A new VM has V(none) by default.
+            type: str
+            choices: [none, virtio, vga, qxl]
+          graphics:
+            description:
+              - How its screen is reached, V(none) by default. It listens on the node's loopback only, where
+                RV(pvc.cluster.vm_info#module:vms[].observed) says.
+              - On Debian 13, V(spice) and O(devices.video=qxl) need a package that role P(pvc.cluster.libvirt#role) does not install by
+                itself; its README says which.
+            type: str
+            choices: [none, vnc, spice]
+          rng:
+            description: A source of random numbers. A new VM has one by default.
+            type: bool
+          agent:
+            description: A channel for the guest agent. A new VM has one by default.
+            type: bool
+          watchdog:
+            description: What happens when the guest no longer feeds its watchdog. V(none), the default, is for no watchdog.
+            type: str
+            choices: [none, reset, poweroff, pause]
+          tpm:
+            description:
+              - An emulated TPM 2.0. Its content is on the node. It moves with a guest that moves while it runs. It is lost when the VM is
+                started on another node, as it is when its node dies.
+            type: bool
+          host:
+            description:
+              - Devices of the node that the VM has for itself, by the names that M(pvc.cluster.node) has declared. The VM runs only
+                on nodes that have them all, and where no other VM has them.
+              - A VM with such devices is never moved while it runs. It is stopped for that, as with
+                O(migration.method=shutdown), whatever O(migration.method) is.
+            type: list
+            elements: str
+      machine: &machine
+        description:
+          - libvirt's machine type, V(q35), V(pc), or one of their versions such as V(pc-q35-9.2). The empty string, the default, is for
+            what the node's agent is configured to give.
+        type: str
+      firmware: &firmware
+        description:
+          - What boots the VM. A new VM has V(bios) by default. The variables of V(uefi) are kept on the node, and are lost like the
+            content of a TPM. Operating systems therefore should be installed with the loader in the default place
+            (C(EFI/BOOT/BOOTX64.EFI)).
+        type: str
+        choices: [bios, uefi]
+      secure_boot: &secure_boot
+        description:
+          - Whether only what is signed by the keys of the firmware's vendor is booted. It needs O(firmware=uefi). The default is not.
+        type: bool
+      xml: &xml
+        description:
+          - A fragment of libvirt's domain XML that is laid over what is made from the options. Below C(<domain>), elements that exist are
+            changed, and others added. Below C(<devices>), all but C(<memballoon>), C(<panic>) and C(<video>) are added.
+          - What has an option, what the agent relies on and what would open anything on the node is refused. libvirt checks the
+            rest when it starts the VM.
+          - The empty string, the default, is for none.
+        type: str
       delete_volumes: &delete_volumes
         description:
           - With O(state=absent), whether to delete the VM's volumes, too. All data on them is lost, snapshots of the VM included.
@@ -244,6 +391,14 @@ options:
   shutdown_timeout: *shutdown_timeout
   migration: *migration
   ha: *ha
+  memory_max: *memory_max
+  vcpus_max: *vcpus_max
+  cpu: *cpu
+  devices: *devices
+  machine: *machine
+  firmware: *firmware
+  secure_boot: *secure_boot
+  xml: *xml
   delete_volumes: *delete_volumes
   placement: *placement
   force: *force

@@ -21,9 +21,10 @@ from collections.abc import Mapping
 
 from ._module import fail, given, mebibytes
 from .pvc_state.errors import WaitTimeout
+from .pvc_state.host_devices import KINDS
 from .pvc_state.node_limits import EMPTY
 from .pvc_state.plan_node import STATES
-from .pvc_state.records import FENCE_DEVICES, FenceDevice
+from .pvc_state.records import FENCE_DEVICES, FenceDevice, HostDevice
 from .pvc_state.requests import UNSET, DeadRequest, NodeRequest
 
 if t.TYPE_CHECKING:
@@ -47,12 +48,18 @@ _DEVICE = {
     "credential": {"type": "str", "required": True},
     "options": {"type": "dict", "default": {}},
 }
+_HOST_DEVICE = {
+    "name": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": list(KINDS), "required": True},
+    "address": {"type": "str", "required": True},
+}
 _NODE: dict[str, t.Any] = {
     "state": {"type": "str", "choices": list(STATES)},
     "coordinator": {"type": "bool"},
     "memory_reserve": {"type": "str"},
     "fence": {"type": "list", "elements": "dict", "options": _DEVICE},
     "fence_together": {"type": "bool"},
+    "devices": {"type": "list", "elements": "dict", "options": _HOST_DEVICE},
     "declared_dead": {"type": "dict", "options": {"why": {"type": "str", "required": True}, "by": {"type": "str"}}},
     "return_vms": {"type": "bool"},
 }
@@ -79,6 +86,8 @@ def _request(options: dict[str, t.Any]) -> NodeRequest:
         options = {key: options[key] for key in ("name", "state", "declared_dead") if key in options}
     if "fence" in options:
         options["fence"] = [_device(device) for device in options["fence"]]
+    if "devices" in options:
+        options["devices"] = [HostDevice(**device) for device in options["devices"]]
     if "declared_dead" in options:
         word = options["declared_dead"]
         options["declared_dead"] = DeadRequest(word["why"], _whoever() if word["by"] is None else word["by"], _now())
@@ -153,12 +162,11 @@ def warn(module: AnsibleModule, requests: list[NodeRequest], done: Committed) ->
         for change in done.plan.changes
         if change.kind == "node" and (change.after or {}).get("state") in EMPTY
     }
-    if drained & {one.name for one in requests if one.state in EMPTY}:
-        for node, vms in exposed(before, done.snapshot_after).items():
-            more = f" and {len(vms) - 5} more" if len(vms) > 5 else ""
-            module.warn(
-                f"While these nodes take no VMs, there is no room for the loss of {node}: {', '.join(vms[:5])}{more} would not run."
-            )
+    lack = (
+        exposed(before, done.snapshot_after) if drained & {one.name for one in requests if one.state in EMPTY} else ""
+    )
+    if lack:
+        module.warn(f"While it takes no VMs: {lack}.")
 
 
 def show(snapshot: Snapshot, requests: list[NodeRequest], gone: t.Sequence[Gone] = ()) -> dict[str, t.Any]:

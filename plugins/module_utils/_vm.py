@@ -16,20 +16,38 @@ from collections.abc import Mapping, Sequence
 
 from ._module import given, mebibytes, size_in_bytes
 from .pvc_state.plan_vm_actions import ACTIONS
-from .pvc_state.records import MIGRATION_METHODS, PLACEMENTS, WANTED, Boot
-from .pvc_state.requests import UNSET, CloneRequest, DiskRequest, HaRequest, MigrationRequest, NicRequest, VmRequest
+from .pvc_state.records import MIGRATION_METHODS, PLACEMENTS, WANTED, Boot, DiskLimits
+from .pvc_state.requests import (
+    UNSET,
+    CloneRequest,
+    CpuRequest,
+    DevicesRequest,
+    DiskRequest,
+    HaRequest,
+    MigrationRequest,
+    NicRequest,
+    VmRequest,
+)
+from .pvc_state.vm_hardware_options import BUSES, CACHES, FIRMWARES, GRAPHICS, VIDEOS, WATCHDOGS
 
 Options = Mapping[str, t.Any]
 
+_LIMITS = {name: {"type": "int"} for name in ("read_iops", "write_iops", "read_bytes", "write_bytes")}
 _DISK = {
     "pool": {"type": "str", "default": "vms"},
     "volume": {"type": "str"},
     "size": {"type": "str"},
+    "bus": {"type": "str", "choices": list(BUSES), "default": "virtio"},
+    "cache": {"type": "str", "choices": list(CACHES), "default": "writeback"},
+    "discard": {"type": "bool", "default": True},
+    "iothread": {"type": "bool", "default": False},
+    "limits": {"type": "dict", "options": _LIMITS},
 }
 _NIC = {
     "bridge": {"type": "str", "required": True},
     "mac": {"type": "str"},
     "model": {"type": "str", "default": "virtio"},
+    "link": {"type": "bool", "default": True},
 }
 _BOOT = {
     "kernel": {"type": "path"},
@@ -50,6 +68,23 @@ _MIGRATION = {
     "auto_converge": {"type": "bool"},
     "post_copy": {"type": "bool"},
 }
+_CPU = {
+    "model": {"type": "str"},
+    "sockets": {"type": "int"},
+    "cores": {"type": "int"},
+    "threads": {"type": "int"},
+    "features": {"type": "dict"},
+    "dedicated": {"type": "bool"},
+}
+_DEVICES = {
+    "video": {"type": "str", "choices": list(VIDEOS)},
+    "graphics": {"type": "str", "choices": list(GRAPHICS)},
+    "rng": {"type": "bool"},
+    "agent": {"type": "bool"},
+    "watchdog": {"type": "str", "choices": list(WATCHDOGS)},
+    "tpm": {"type": "bool"},
+    "host": {"type": "list", "elements": "str"},
+}
 _CLONE = {
     "vm": {"type": "str", "required": True},
     "snapshot": {"type": "str"},
@@ -67,6 +102,14 @@ _VM = {
     "shutdown_timeout": {"type": "int"},
     "migration": {"type": "dict", "options": _MIGRATION},
     "ha": {"type": "dict", "options": _HA},
+    "memory_max": {"type": "str"},
+    "vcpus_max": {"type": "int"},
+    "cpu": {"type": "dict", "options": _CPU},
+    "devices": {"type": "dict", "options": _DEVICES},
+    "machine": {"type": "str"},
+    "firmware": {"type": "str", "choices": list(FIRMWARES)},
+    "secure_boot": {"type": "bool"},
+    "xml": {"type": "str"},
     "delete_volumes": {"type": "bool"},
     "placement": {"type": "str", "choices": ["", *PLACEMENTS]},
     "force": {"type": "bool"},
@@ -111,8 +154,13 @@ def _request(options: dict[str, t.Any]) -> VmRequest:
     vm = f"vm {options['name']}"
     if "node" in options:
         options["node"] = options["node"] or None
-    if "memory" in options:
-        options["memory"] = mebibytes(options["memory"], vm, "memory")
+    for option in ("memory", "memory_max"):
+        if option in options:
+            options[option] = mebibytes(options[option], vm, option)
+    if "cpu" in options:
+        options["cpu"] = _cpu(given(options["cpu"]))
+    if "devices" in options:
+        options["devices"] = DevicesRequest(**given(options["devices"]))
     if "boot" in options:
         options["boot"] = Boot(**given(options["boot"]))
     if "ha" in options:
@@ -135,4 +183,12 @@ def _disk(options: Options, vm: str, option: str) -> DiskRequest:
     disk = given(options)
     if "size" in disk:
         disk["size"] = size_in_bytes(disk["size"], vm, option)
+    if "limits" in disk:
+        disk["limits"] = DiskLimits(**given(disk["limits"]))
     return DiskRequest(**disk)
+
+
+def _cpu(options: dict[str, t.Any]) -> CpuRequest:
+    if "features" in options:
+        options["features"] = {str(name): policy for name, policy in options["features"].items()}
+    return CpuRequest(**options)

@@ -88,6 +88,12 @@ EXAMPLES = r"""
       - {name: left, kind: redfish, address: "https://pdu1.example.com", username: fence, credential: pdu}
       - {name: right, kind: redfish, address: "https://pdu2.example.com", username: fence, credential: pdu}
 
+- name: Both have a graphics processor that one VM at a time can have
+  pvc.cluster.node:
+    nodes:
+      - {name: node2, devices: [{name: gpu, kind: pci, address: "0000:65:00.0"}]}
+      - {name: node3, devices: [{name: gpu, kind: pci, address: "0000:b3:00.0"}]}
+
 - name: Move all VMs away before its memory is replaced
   pvc.cluster.node:
     name: node4
@@ -166,6 +172,11 @@ node:
     fence_together:
       description: Whether it is off only when all of its fence devices say so.
       type: bool
+    devices:
+      description: Its devices that VMs may have for themselves.
+      type: list
+      elements: dict
+      sample: [{address: "0000:65:00.0", kind: pci, name: gpu}]
     generation:
       description: Number of changes by users, its registration included.
       type: int

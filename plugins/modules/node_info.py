@@ -99,6 +99,11 @@ nodes:
     fence_together:
       description: Whether it is off only when all of its fence devices say so.
       type: bool
+    devices:
+      description: Its devices that VMs may have for themselves.
+      type: list
+      elements: dict
+      sample: [{address: "0000:65:00.0", kind: pci, name: gpu}]
     generation:
       description: Number of changes by users, its registration included.
       type: int

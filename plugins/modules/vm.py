@@ -82,6 +82,36 @@ EXAMPLES = r"""
       priority: 100
       max_local_restarts: 1
 
+- name: A Windows server with a screen, that boots only what is signed
+  pvc.cluster.vm:
+    name: win1
+    memory: 2G
+    vcpus: 4
+    cpu: {sockets: 1, cores: 4, threads: 1}
+    firmware: uefi
+    secure_boot: true
+    devices: {video: vga, graphics: vnc, tpm: true}
+    disks: [{size: 60G, bus: scsi}]
+
+- name: A database that can grow to four times its size while it runs, with a disk that does not starve the others
+  pvc.cluster.vm:
+    name: db1
+    memory: 1G
+    memory_max: 4G
+    vcpus: 2
+    vcpus_max: 8
+    disks: [{size: 20G}, {size: 200G, cache: none, iothread: true, limits: {write_iops: 2000}}]
+
+- name: A node's graphics processor, as node3 has declared it, and pages of one gigabyte
+  pvc.cluster.vm:
+    name: render1
+    memory: 1G
+    devices: {host: [gpu]}
+    xml: |
+      <domain>
+        <memoryBacking><hugepages><page size="1" unit="GiB"/></hugepages></memoryBacking>
+      </domain>
+
 - name: Restart it, so that it gets the hardware that was changed
   pvc.cluster.vm:
     name: web1
@@ -142,16 +172,44 @@ vm:
       description: Its disks, in order. Sizes are in bytes, V(null) for volumes that were attached as they were.
       type: list
       elements: dict
-      sample: [{pool: vms, size: 21474836480, volume: web1-disk0}]
+      sample:
+        - {pool: vms, volume: web1-disk0, size: 21474836480, source: "", bus: virtio, cache: writeback, discard: true, iothread: false,
+           limits: {read_bytes: 0, read_iops: 0, write_bytes: 0, write_iops: 500}}
     nics:
       description: Its network interfaces, in order.
       type: list
       elements: dict
-      sample: [{bridge: br0, mac: "02:5e:0b:7a:91:c4", model: virtio}]
+      sample: [{bridge: br0, link: true, mac: "02:5e:0b:7a:91:c4", model: virtio}]
     boot:
       description: The kernel that it boots directly. All empty when it boots from its first disk.
       type: dict
       sample: {cmdline: "", initrd: "", kernel: ""}
+    memory_max:
+      description: MiB to which its memory can grow while it runs, V(0) for not beyond what it was started with.
+      type: int
+    vcpus_max:
+      description: Number to which its virtual processors can grow while it runs, V(0) for not beyond what it was started with.
+      type: int
+    cpu:
+      description: The processor that the guest sees.
+      type: dict
+      sample: {cores: 2, dedicated: false, features: {vmx: disable}, model: host-model, sockets: 1, threads: 2}
+    devices:
+      description: What else is built in.
+      type: dict
+      sample: {agent: true, graphics: vnc, host: [gpu], rng: true, tpm: false, video: virtio, watchdog: none}
+    machine:
+      description: Its machine type, empty for what the node's agent is configured to give.
+      type: str
+    firmware:
+      description: What boots it.
+      type: str
+    secure_boot:
+      description: Whether only what is signed is booted.
+      type: bool
+    xml:
+      description: The fragment of libvirt's domain XML that is laid over what is made from the options.
+      type: str
     description:
       description: Free text.
       type: str
@@ -223,12 +281,18 @@ vm:
         node_alive: true
         reason: runs
         restarts: 0
+        screen: vnc://127.0.0.1:5900
         state: running
     settled:
       description: Whether everything is as wanted.
       type: bool
+    pending:
+      description: What of its hardware waits until it is stopped and started, one phrase each.
+      type: list
+      elements: str
+      sample: [firmware bios -> uefi]
     restart_required:
-      description: Whether it runs with other hardware than what is wanted, until it is stopped and started.
+      description: Whether there is anything that waits so.
       type: bool
 vms:
   description: The VMs of the task that exist now, or would in check mode, in its order, each like RV(vm).
@@ -247,7 +311,7 @@ kept_volumes:
   elements: str
   sample: [vms/web1-disk0]
 restart_required:
-  description: Names of the VMs of the task that run with other hardware than what is wanted.
+  description: Names of the VMs of the task that get a part of their hardware only when they are stopped and started.
   returned: success
   type: list
   elements: str
@@ -276,7 +340,7 @@ from ..module_utils.pvc_state.commit import commit
 from ..module_utils.pvc_state.errors import PvcError
 from ..module_utils.pvc_state.plan_vm import plan_vms
 from ..module_utils.pvc_state.snapshot import NotInitialised
-from ..module_utils.pvc_state.views import settled, vm_view
+from ..module_utils.pvc_state.views import settled, vm_view, waits_for_a_start
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -313,7 +377,13 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
             _module.fail(module, err, **result)
     vms = [vm_view(snapshot, name) for name in names if name in snapshot.vms]
     shown = {"vms": vms} if module.params["name"] is None else {"vm": vms[0] if vms else None}
-    return {**result, **shown, "restart_required": [vm["name"] for vm in vms if vm["restart_required"]]}
+    waiting = [
+        vm["name"]
+        for vm in vms
+        if vm["restart_required"]
+        or (not vm["settled"] and waits_for_a_start(done.snapshot_before, snapshot, vm["name"]))
+    ]
+    return {**result, **shown, "restart_required": waiting}
 
 
 def main(connect: _module.Connect | None = None) -> None:

@@ -82,16 +82,44 @@ vms:
       description: Its disks, in order. Sizes are in bytes, V(null) for volumes that were attached as they were.
       type: list
       elements: dict
-      sample: [{pool: vms, size: 21474836480, volume: web1-disk0}]
+      sample:
+        - {pool: vms, volume: web1-disk0, size: 21474836480, source: "", bus: virtio, cache: writeback, discard: true, iothread: false,
+           limits: {read_bytes: 0, read_iops: 0, write_bytes: 0, write_iops: 500}}
     nics:
       description: Its network interfaces, in order.
       type: list
       elements: dict
-      sample: [{bridge: br0, mac: "02:5e:0b:7a:91:c4", model: virtio}]
+      sample: [{bridge: br0, link: true, mac: "02:5e:0b:7a:91:c4", model: virtio}]
     boot:
       description: The kernel that it boots directly. All empty when it boots from its first disk.
       type: dict
       sample: {cmdline: "", initrd: "", kernel: ""}
+    memory_max:
+      description: MiB to which its memory can grow while it runs, V(0) for not beyond what it was started with.
+      type: int
+    vcpus_max:
+      description: Number to which its virtual processors can grow while it runs, V(0) for not beyond what it was started with.
+      type: int
+    cpu:
+      description: The processor that the guest sees.
+      type: dict
+      sample: {cores: 2, dedicated: false, features: {vmx: disable}, model: host-model, sockets: 1, threads: 2}
+    devices:
+      description: What else is built in.
+      type: dict
+      sample: {agent: true, graphics: vnc, host: [gpu], rng: true, tpm: false, video: virtio, watchdog: none}
+    machine:
+      description: Its machine type, empty for what the node's agent is configured to give.
+      type: str
+    firmware:
+      description: What boots it.
+      type: str
+    secure_boot:
+      description: Whether only what is signed is booted.
+      type: bool
+    xml:
+      description: The fragment of libvirt's domain XML that is laid over what is made from the options.
+      type: str
     description:
       description: Free text.
       type: str
@@ -163,12 +191,18 @@ vms:
         node_alive: true
         reason: runs
         restarts: 0
+        screen: vnc://127.0.0.1:5900
         state: running
     settled:
       description: Whether everything is as wanted.
       type: bool
+    pending:
+      description: What of its hardware waits until it is stopped and started, one phrase each.
+      type: list
+      elements: str
+      sample: [firmware bios -> uefi]
     restart_required:
-      description: Whether it runs with other hardware than what is wanted, until it is stopped and started.
+      description: Whether there is anything that waits so.
       type: bool
 """
 

@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pvc_state import paths
 from pvc_state.plan_moves import Wish, plan_moves
 from pvc_state.records import Claim, VmStatus
 from pvc_state.views import vm_status
+from pvc_state.vm_records import STUCK
 
 from .effects import ChangeClaim
 from .work import Work
@@ -64,7 +66,8 @@ def _under_way(work: Work) -> Counter[str]:
         if status is not None and status.refused == claim.to:
             _give_up(work, vm, claim, stored.version, status)
         else:
-            under_way.update((claim.node, claim.to))
+            if status is None or not status.reason.startswith(STUCK):
+                under_way.update((claim.node, claim.to))
             work.keep(f"vm {vm}")
     return under_way
 
@@ -95,7 +98,9 @@ def _begin(work: Work, wish: Wish, under_way: Counter[str]) -> None:
     changed = replace(
         claim, to=wish.to, why=wish.why, home=wish.home, away=away, tried=wish.tried, generation=generation
     )
-    if _change(work, wish.vm, changed, claim, stored.version):
+    # VMs that are off give way; one that is started meanwhile does not
+    past = tuple((paths.vm(vm), work.snapshot.vms[vm].version) for vm in wish.past)
+    if _change(work, wish.vm, changed, claim, stored.version, past):
         under_way.update((claim.node, wish.to))
         work.say(f"vm {wish.vm}", f"move to {wish.to}", wish.why, wish.vm)
 
@@ -112,6 +117,8 @@ def _try_again(work: Work, wish: Wish) -> None:
         work.keep(f"vm {wish.vm}")
 
 
-def _change(work: Work, vm: str, claim: Claim, before: Claim, version: int) -> bool:
+def _change(
+    work: Work, vm: str, claim: Claim, before: Claim, version: int, rests_on: tuple[tuple[str, int], ...] = ()
+) -> bool:
     record = work.snapshot.vms[vm]
-    return work.ask(ChangeClaim(f"vm {vm}", (), vm, claim, version, before.to, record.version))
+    return work.ask(ChangeClaim(f"vm {vm}", rests_on, vm, claim, version, before.to, record.version))

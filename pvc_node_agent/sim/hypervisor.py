@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pvc_state.records import Migration, Vm
+from pvc_state.hardware_changes import compare, volume
+from pvc_state.records import HostDevice, Migration, Vm
 
 from ..env import EffectFailed, NotAnswering
 from ..events import DomainGone, DomainSeen, Event, HypervisorDown, HypervisorUp
@@ -27,6 +28,8 @@ class SimulatedHypervisor:
         failing: why every start fails; empty: none does.
         breaks: whether moves fail here after the guest has arrived there.
         up: whether libvirt answers.
+        built: the hardware that each domain has, by VM. devices: what of the node each was last started with.
+        clinging: VMs whose guests do not let go of disks that are taken from them.
         leaving: VMs whose guests are on their way to other nodes. incoming: and those on their way here.
         asleep: VMs that were moved here, and were paused by somebody before that.
         takes: called while something takes its time, with what it is: ``move``.
@@ -49,6 +52,9 @@ class SimulatedHypervisor:
         self.obedient = True
         self.failing = ""
         self.breaks = False
+        self.built: dict[str, Vm] = {}
+        self.clinging: set[str] = set()
+        self.devices: dict[str, tuple[HostDevice, ...]] = {}
         self.up = True
         self.leaving: set[str] = set()
         self.incoming: set[str] = set()
@@ -67,7 +73,7 @@ class SimulatedHypervisor:
 
     # --- the seam -----------------------------------------------------------------------------------------------------
 
-    def start(self, vm: str, record: Vm, epoch: int) -> None:
+    def start(self, vm: str, record: Vm, epoch: int, host_devices: tuple[HostDevice, ...] = ()) -> None:
         self.before("start", vm)
         self._check()
         if self.failing:
@@ -76,6 +82,8 @@ class SimulatedHypervisor:
         self.say(f"start {vm} epoch {epoch}")
         self.starts.append((vm, epoch))
         self.domains[vm] = Domain(record.uuid, DomainState.RUNNING, epoch, record.definition)
+        self.built[vm] = record
+        self.devices[vm] = host_devices
         self.happened("start", vm)
         self.post(DomainSeen(vm, self.domains[vm]))
 
@@ -107,6 +115,32 @@ class SimulatedHypervisor:
         self.change(vm, DomainState.PAUSED if asleep else DomainState.RUNNING)
         return "in 1.0 s; its guest stood still for 100 ms" if arrived else ""
 
+    def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
+        self.before("change", vm)
+        self._check()
+        if not self._is(vm, uuid):
+            raise EffectFailed("it does not run here any more")
+        self.say(f"change {vm}")
+        built = self.built.get(vm, record)
+        gone = [disk for disk in built.disks if volume(disk) not in map(volume, record.disks)]
+        kept = tuple(gone) if vm in self.clinging else ()
+        later = compare(built, record).later
+        self.built[vm] = replace(built if later else record, disks=(*record.disks, *kept), nics=record.nics)
+        self.happened("change", vm)
+        if kept:
+            names = ", ".join(map(volume, kept))
+            raise EffectFailed(f"its guest does not let go of {names}: stop the VM to take it away")
+        domain, definition = self.domains[vm], record.definition
+        if later:
+            self.domains[vm] = replace(domain, applied=definition, pending=later)
+        else:
+            self.domains[vm] = replace(domain, definition=definition, applied=0, pending=())
+        self.tell(DomainSeen(vm, self.domains[vm]))
+
+    def holds(self, vm: str) -> set[str]:
+        """The volumes that a domain has open."""
+        return set(map(volume, self.built[vm].disks)) if vm in self.domains else set()
+
     def migrate(self, vm: str, uuid: str, to: str, epoch: int, _how: Migration) -> None:
         self.before("migrate", vm)
         self._check()
@@ -123,8 +157,10 @@ class SimulatedHypervisor:
             raise EffectFailed(f"libvirt did not move it: domain {vm} exists on {target.node} already")
         self.say(f"migrate {vm} to {target.node}")
         # it waits there, paused, until the agent there has its claim
-        there = Domain(uuid, DomainState.ARRIVED, epoch, domain.definition)
+        there = replace(domain, epoch=epoch, state=DomainState.ARRIVED)
         target.domains[vm] = there
+        if vm in self.built:
+            target.built[vm] = self.built[vm]
         target.incoming.add(vm)
         (target.asleep.add if domain.state is DomainState.PAUSED else target.asleep.discard)(vm)
         target.tell(DomainSeen(vm, there))

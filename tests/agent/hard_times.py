@@ -17,7 +17,9 @@ from pvc_node_agent.sim.chaos import EVIDENCE, Chaos
 from pvc_node_agent.sim.machine import Machine
 from pvc_node_agent.sim.stage import Stage, fence_devices
 from pvc_state import codec, paths
-from pvc_state.records import Fence, Node, Vm
+from pvc_state.drain_report import drains
+from pvc_state.records import Fence, Node, Rule, Vm
+from pvc_state.snapshot import load
 from pvc_state.store import Set
 
 #: How a node may go.
@@ -316,6 +318,38 @@ def a_drain_ends() -> None:
     assert not stage["node3"].running
     assert stage.starts == {"vm1": 1, "vm2": 1, "vm3": 1}, "a drain restarted something"
     stage.calm()
+
+
+def drains_are_told_as_they_are() -> None:
+    """Two nodes are emptied at once, and something happens. Nobody says that they are empty while a guest runs there."""
+
+    def leader_is_gone(stage: Stage) -> None:
+        stage[stage.leader()].kill_agent()
+
+    def target_is_gone(stage: Stage) -> None:
+        stage["node1"].power_cut()
+
+    def one_is_gone(stage: Stage) -> None:
+        stage["node4"].power_cut()
+
+    for trouble in (lambda _stage: None, leader_is_gone, target_is_gone, one_is_gone):
+        stage = Stage(3, 2, vms=10, rules=[Rule("apart", ("vm4", "vm5"))], orders={"move": 2.5})
+        stage.advance(10.0)
+        empty = ("node4", "node5")
+        for node in empty:
+            stage.node_state(node, "drained")
+        stage.advance(0.2)
+        trouble(stage)
+        for _second in range(90):
+            stage.advance(1.0)
+            if stage.is_down:
+                continue
+            told = drains(load(stage.user), empty)
+            for node in empty:
+                there = stage[node].running if stage[node].powered else set()
+                assert told.nodes[node].left or not there, f"{node} is said to be empty, and runs {there}"
+        assert not told.left, f"the drain never ended: {told.left}"
+        stage.calm()
 
 
 def moves_survive_the_death_of_either_end() -> None:
@@ -712,6 +746,7 @@ STORIES: Sequence[Callable[[], None]] = (
     every_way_to_shut_down,
     a_fenced_node_out_of_sight_shuts_down,
     a_drain_ends,
+    drains_are_told_as_they_are,
     moves_survive_the_death_of_either_end,
     moves_are_called_off_whatever_happens,
     an_operator_may_change_the_policy_meanwhile,

@@ -15,9 +15,12 @@ from pvc_node_agent.feed import Superseded
 from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
 from pvc_state import codec, paths
-from pvc_state.records import Claim, Ha, Migration, SignOff
+from pvc_state.commit import commit_nodes
+from pvc_state.errors import InvalidRequest
+from pvc_state.plan_node import plan_nodes
+from pvc_state.records import Claim, Ha, HostDevice, Migration, SignOff
 from pvc_state.records import Settings as ClusterSettings
-from pvc_state.requests import DiskRequest, VmRequest
+from pvc_state.requests import DevicesRequest, DiskRequest, NodeRequest, VmRequest
 from pvc_state.store import Create, Set
 from tests.agent.world import World
 
@@ -100,17 +103,123 @@ def test_a_user_who_changes_his_mind_gets_the_vm_back(world: World) -> None:
 
 
 def test_new_hardware_waits_for_the_next_start(world: World) -> None:
-    world.want(VmRequest("web1", memory=1024))
+    world.want(VmRequest("web1", memory=1024, firmware="uefi"))
     world.settle()
     status = world.vm("web1")
     assert (status.state, status.generation, status.definition) == ("running", 2, 1)
-    assert "takes effect when it is stopped and started again" in status.reason
+    assert status.pending == ("memory 512 -> 1024", "firmware bios -> uefi")
+    assert status.reason == "runs; when it is stopped and started again: memory 512 -> 1024, firmware bios -> uefi"
     world.want(VmRequest("web1", state="stopped"))
     world.settle()
     world.want(VmRequest("web1", state="started"))
     world.settle()
     status = world.vm("web1")
     assert (status.state, status.generation, status.definition, status.reason) == ("running", 4, 2, "runs")
+    assert status.pending == ()
+
+
+MORE = [DiskRequest(size=1 << 30), DiskRequest(size=1 << 30)]
+
+
+def test_hardware_that_can_change_while_it_runs_does(world: World) -> None:
+    world.want(VmRequest("web1", disks=MORE))
+    world.settle()
+    assert world.log[-2:] == ["create vms/web1-disk1", "node1: change web1"]
+    status = world.vm("web1")
+    assert (status.generation, status.definition, status.pending) == (2, 2, ())
+    assert world["node1"].hypervisor.starts == [("web1", 1)]
+    world.want(VmRequest("web1", description="x"))
+    world.settle()
+    assert world.log[-1] == "node1: change web1"
+
+
+def test_what_waits_is_known_to_the_next_agent_and_to_the_next_node(world: World) -> None:
+    world.want(VmRequest("web1", firmware="uefi"))
+    world.settle()
+    world["node1"].restart_agent()
+    world.settle()
+    assert world.vm("web1").pending == ("firmware bios -> uefi",)
+    world.move("web1", "node2")
+    world.settle()
+    assert world.vm("web1").pending == ("firmware bios -> uefi",)
+    assert world.log.count("node1: change web1") == 1
+    assert "node2: change web1" not in world.log
+
+
+def test_a_change_that_nobody_has_carried_out_is_the_next_nodes(world: World) -> None:
+    hypervisor = world["node1"].hypervisor
+    world.want(VmRequest("web1", disks=MORE))
+    hypervisor.clinging = {"web1"}
+    world.settle()
+    world.want(VmRequest("web1", disks=MORE[:1]))
+    world.settle()
+    assert (world.vm("web1").generation, hypervisor.holds("web1")) == (2, {"vms/web1-disk0", "vms/web1-disk1"})
+    world.move("web1", "node2")
+    world.settle()
+    assert world["node2"].hypervisor.holds("web1") == {"vms/web1-disk0"}
+    assert world.vm("web1").generation == 3
+
+
+def test_a_disk_that_is_not_let_go_of_is_asked_for_again_and_nobody_elses(world: World) -> None:
+    hypervisor = world["node1"].hypervisor
+    world.want(VmRequest("web1", disks=MORE))
+    world.settle()
+    hypervisor.clinging = {"web1"}
+    world.want(VmRequest("web1", disks=MORE[:1]))
+    world.settle()
+    status = world.vm("web1")
+    assert (status.state, status.generation) == ("running", 2)
+    assert status.reason.startswith(
+        "its guest does not let go of vms/web1-disk1: stop the VM to take it away; tried again"
+    )
+    thief = VmRequest("web2", memory=64, disks=[DiskRequest(volume="web1-disk1")])
+    with pytest.raises(InvalidRequest, match="volume vms/web1-disk1 is used by vm web1"):
+        world.want(thief)
+    world["node1"].restart_agent()
+    world.settle()
+    with pytest.raises(InvalidRequest, match="volume vms/web1-disk1 is used by vm web1"):
+        world.want(thief)
+    hypervisor.clinging = set()
+    world.advance(61)
+    assert (world.vm("web1").generation, hypervisor.holds("web1")) == (3, {"vms/web1-disk0"})
+    world.want(thief)
+    world.settle()
+    assert world.vm("web2").state == "running"
+
+
+def test_a_vm_that_stops_lets_go_of_everything(world: World) -> None:
+    hypervisor = world["node1"].hypervisor
+    world.want(VmRequest("web1", disks=MORE))
+    world.settle()
+    hypervisor.clinging = {"web1"}
+    world.want(VmRequest("web1", disks=MORE[:1]))
+    world.settle()
+    world.want(VmRequest("web1", state="stopped"))
+    world.settle()
+    assert world.vm("web1").state == "stopped"
+    world.want(VmRequest("web2", memory=64, disks=[DiskRequest(volume="web1-disk1")]))
+    world.settle()
+    assert world.vm("web2").state == "running"
+
+
+def test_a_volume_that_is_missing_holds_a_change_back(world: World) -> None:
+    world.want(VmRequest("web1", disks=[DiskRequest(), DiskRequest(volume="nowhere")]))
+    world.settle()
+    status = world.vm("web1")
+    assert (status.state, status.generation) == ("running", 1)
+    assert "vms/nowhere" in status.reason
+    assert "node1: change web1" not in world.log
+    assert world["node1"].running == {"web1"}
+
+
+def test_devices_of_the_node_are_looked_up_where_it_starts() -> None:
+    world = World("node1", "node2")
+    gpu = HostDevice("gpu", "pci", "0000:65:00.0")
+    commit_nodes(world.user, lambda snapshot: plan_nodes(snapshot, [NodeRequest("node2", devices=[gpu])], "test"))
+    world.want(VmRequest("web1", memory=512, devices=DevicesRequest(host=["gpu"])))
+    world.settle()
+    assert world["node2"].hypervisor.devices["web1"] == (gpu,)
+    assert world.vm("web1").state == "running"
 
 
 # --- crashes and failures ---------------------------------------------------------------------------------------------

@@ -218,3 +218,36 @@ def test_a_node_tells_of_its_processor_and_remembers_it(world: World) -> None:
     world["node1"].restart_agent()
     world.advance(5)
     assert world.status("node1").cpu_model == "Model"
+
+
+def test_a_vm_that_is_deleted_as_its_guest_arrives_is_deleted_there(world: World) -> None:
+    world.orders.clear()
+    world["node1"].later.delay = 1.0
+    world.move("web1", "node2")
+    world.settle()
+    world.want_blindly("web1", state="absent", delete_volumes=True)
+    world.advance(10)
+    assert world.claim("web1") is None
+    assert not any(node.hypervisor.domains for node in world.nodes.values())
+    assert log(world)[-2:] == ["node2: destroy web1", "remove vms/web1-disk0"]
+
+
+def test_a_vm_that_is_to_be_ignored_as_its_guest_arrives_runs_on(world: World) -> None:
+    world.orders.clear()
+    world["node1"].later.delay = 1.0
+    world.move("web1", "node2")
+    world.settle()
+    world.want_blindly("web1", state="ignored")
+    world.advance(10)
+    assert world["node2"].running == {"web1"}
+
+
+def test_a_cold_move_to_a_node_that_has_gone_meanwhile_is_given_up(world: World) -> None:
+    world.want_blindly("web1", migration=Migration("shutdown"))
+    world["node1"].hypervisor.obedient = False
+    world.move("web1", "node2")
+    world.advance(1)
+    world["node2"].power_cut()
+    world.advance(120)
+    assert (world.claim("web1"), world.vm("web1").refused) == (Claim("node1", 1, to="node2", why="test"), "node2")
+    assert world["node1"].running == {"web1"}, "it is started again where it was"

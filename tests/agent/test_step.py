@@ -12,6 +12,7 @@ import pytest
 
 from pvc_node_agent.absorb import absorb
 from pvc_node_agent.effects import (
+    ChangeDomain,
     DeleteVolumes,
     DestroyDomain,
     DestroyStray,
@@ -128,6 +129,46 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         view(domain=state(DomainState.IO_ERROR)),
         ResumeDomain("web1", RIGHT, UUID),
         "web1: resume: its storage failed before this agent started",
+    ),
+    "its record has other hardware": (
+        view(domain=replace(RUNS, definition=2), remembered=KNOWN),
+        ChangeDomain("web1", RIGHT, RECORD),
+        "web1: change: its record has other hardware than its guest",
+    ),
+    "its record has another disk": (
+        view(domain=replace(RUNS, definition=2)),
+        EnsureVolumes("web1", RIGHT, DISKS, to_start=False),
+        "web1: ensure volumes: wanted started",
+    ),
+    "what it was changed to as far as it goes": (
+        view(domain=replace(RUNS, definition=2, applied=4, pending=("xml changed",)), remembered=KNOWN),
+        None,
+        None,
+    ),
+    "changed again since": (
+        view(domain=replace(RUNS, definition=2, applied=3, pending=("xml changed",)), remembered=KNOWN),
+        ChangeDomain("web1", RIGHT, RECORD),
+        "web1: change: its record has other hardware than its guest",
+    ),
+    "it is being changed": (
+        view(domain=replace(RUNS, definition=2), remembered=KNOWN, busy={"web1": ChangeDomain("web1", RIGHT, RECORD)}),
+        None,
+        None,
+    ),
+    "other hardware, and ignored": (
+        view(wanted("ignored"), domain=replace(RUNS, definition=2), remembered=KNOWN),
+        None,
+        None,
+    ),
+    "other hardware, but its guest has crashed": (
+        view(domain=replace(RUNS, definition=2, state=DomainState.CRASHED), remembered=KNOWN),
+        None,
+        None,
+    ),
+    "other hardware, but to be moved": (
+        view(domain=replace(RUNS, definition=2), claim=MOVES, remembered=KNOWN),
+        MIGRATE,
+        "web1: move: is to move to node2: node1 is drained",
     ),
     "paused by an administrator": (view(domain=state(DomainState.PAUSED)), None, None),
     "wanted stopped": (
@@ -475,12 +516,12 @@ def test_the_pools_known_last_are_kept_until_ceph_answers() -> None:
     [
         (view(domain=RUNS, facts=FACTS), ("running", 5, "runs")),
         (
-            view(domain=replace(RUNS, definition=2), facts=FACTS),
-            (
-                "running",
-                5,
-                "runs; its hardware was changed meanwhile: that takes effect when it is stopped and started again",
-            ),
+            view(domain=replace(RUNS, definition=2, applied=4, pending=("machine q35 -> pc",)), facts=FACTS),
+            ("running", 5, "runs; when it is stopped and started again: machine q35 -> pc"),
+        ),
+        (
+            view(domain=replace(RUNS, definition=2, applied=3, pending=("machine q35 -> pc",)), facts=FACTS),
+            ("running", 0, "makes sure that its volumes exist: vms/web1-disk0"),
         ),
         (
             view(replace(RECORD, node="node2"), RUNS, facts=FACTS),

@@ -15,11 +15,11 @@ from types import MappingProxyType
 from typing import Any
 
 from .codec import Stored
-from .failover_report import failovers
 from .node_limits import why_closed, why_down
 from .plan_moves import MOVABLE, Moves, plan_moves
 from .records import Claim
 from .snapshot import Snapshot
+from .spare import worse
 from .views import vm_status
 
 
@@ -161,20 +161,14 @@ def why_held(snapshot: Snapshot) -> str:
     return "the cluster is in maintenance, and so nothing is moved" if snapshot.policy.maintenance else ""
 
 
-def exposed(before: Snapshot, after: Snapshot) -> Mapping[str, tuple[str, ...]]:
-    """VMs that would have no node if one more node died once the wished moves are made, and would have had one before.
-
-    By that node: only such nodes as take VMs then.
-    """
-    known = {vm for report in failovers(before) for vm, _why in report.waiting}
+def exposed(before: Snapshot, after: Snapshot) -> str:
+    """Why the loss of one more node would cost VMs once the wished moves are made, and did not before; empty: it would not."""
     settled = _arrived(after)
     ready = [node for node in settled.nodes if not why_closed(settled, node)]
-    found = {}
-    for report in failovers(settled, ready):
-        lacking = tuple(vm for vm, _why in report.waiting if vm not in known)
-        if lacking:
-            found[report.node] = lacking
-    return MappingProxyType(found)
+    if len(ready) == 1 and any(stored.value and stored.value.state == "started" for stored in settled.vms.values()):
+        return f"{ready[0]} is the only node left that takes VMs: with it, all of them would be lost"
+    lack = worse(before, settled)
+    return lack.sentence if lack is not None else ""
 
 
 def _arrived(snapshot: Snapshot) -> Snapshot:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import host_devices
 from .fence_devices import OPTIONS
 from .records import FENCE_DEVICES, FenceDevice, Node
 from .requests import UNSET, DeadRequest, NodeRequest
@@ -50,6 +51,8 @@ class NodeChecker(Checker):
             values["fence"] = self.devices(request.fence)
         if request.fence_together is not UNSET:
             values["fence_together"] = self.truth("fence_together", request.fence_together)
+        if request.devices is not UNSET:
+            values["devices"] = host_devices.declared(self, request.devices)
         return dataclasses.replace(base, **values)
 
     def devices(self, wanted: Sequence[FenceDevice]) -> tuple[FenceDevice, ...]:

@@ -20,6 +20,9 @@ from .scores import Scores, Size
 from .snapshot import Snapshot
 from .views import LIVE
 
+#: Processors of a node that no VM can have to itself: they are left to the others, and to the node.
+SHARED = 1
+
 #: States of VMs that hold no place for rules: they are off, and nobody but a user can change that.
 OFF = ("disabled", "absent")
 
@@ -66,6 +69,7 @@ class Occupancy:
         self._spots: dict[str, str] = {}
         self._apart: dict[str, dict[str, set[str]]] = {}
         self._holders: dict[tuple[str, str], set[str]] = {}
+        self._own: dict[str, dict[str, int]] = {}
         self._notes: list[tuple[str, Vm, str, tuple[str, ...] | None, str | None, list[str]]] | None = None
         for name, stored in snapshot.vms.items():
             if stored.value is not None:
@@ -86,6 +90,16 @@ class Occupancy:
     def holders(self, device: str, node: str) -> set[str]:
         """The VMs that have a host device of this name on a node."""
         return self._holders.get((device, node), set())
+
+    def why_no_processors(self, unit: Mapping[str, Vm], node: str) -> str:
+        """Why a node has no processors left that VMs could have to themselves, as the end of a sentence; empty: it has."""
+        needed = sum(vm.vcpus_limit for vm in unit.values() if vm.cpu.dedicated)
+        report = self.snapshot.report(node)
+        if not needed or report is None:
+            return ""
+        others = sum(count for name, count in self._own.get(node, {}).items() if name not in unit)
+        left = max(report.cpus - SHARED - others, 0)
+        return f"has {left} processors that a VM can have to itself, {needed} are needed" if left < needed else ""
 
     def stopped(self) -> set[str]:
         """The VMs that are off until their users start them."""
@@ -119,8 +133,7 @@ class Occupancy:
         for name, vm in unit.items():
             if node not in self._places.get(name, ()):
                 self.hold(node, vm.memory, vm.vcpus)
-                for device in vm.devices.host:
-                    self._holders.setdefault((device, node), set()).add(name)
+                self._take(name, vm, node)
                 self._note(name, vm, node)
 
     def hold(self, node: str, memory: int, vcpus: int = 0) -> None:
@@ -148,16 +161,22 @@ class Occupancy:
     def _begin(self, name: str, vm: Vm) -> None:
         """Take note of a VM as the snapshot has it."""
         snapshot = self.snapshot
-        if self.vcpus or vm.devices.host:
+        if self.vcpus or vm.devices.host or vm.cpu.dedicated:
             for node in snapshot.places(name, vm):
                 self.hold(node, 0, vm.vcpus)
-                for device in vm.devices.host:
-                    self._holders.setdefault((device, node), set()).add(name)
+                self._take(name, vm, node)
         claim = snapshot.claims.get(name)
         if claim is not None and claim.value is not None:
             for place in dict.fromkeys((claim.value.node, vm.node, claim.value.to)):
                 if place:
                     self._note(name, vm, place, measured=self._measured(name, place))
+
+    def _take(self, name: str, vm: Vm, node: str) -> None:
+        """Take note of what a VM has for itself on a node."""
+        for device in vm.devices.host:
+            self._holders.setdefault((device, node), set()).add(name)
+        if vm.cpu.dedicated:
+            self._own.setdefault(node, {})[name] = vm.vcpus_limit
 
     def _measured(self, name: str, node: str) -> bool:
         """Whether what a VM uses is part of what the node reports to be used."""
@@ -190,6 +209,7 @@ class Occupancy:
         self.hold(node, -vm.memory, -vm.vcpus)
         for device in vm.devices.host:
             self._holders[device, node].discard(name)
+        self._own.get(node, {}).pop(name, None)
         if vm.state == "started":
             self.scores.add(node, Size(-1, -vm.vcpus, -vm.memory))
         _restore(self._places, name, places)

@@ -36,6 +36,7 @@ class Wish:
     Attributes:
         home: Claim.home from now on: the node that it returns to.
         tried: Claim.tried from now on, for the present generation of the record.
+        past: VMs that it is kept apart from and goes past, since they are off: no reason if one of them is started.
     """
 
     vm: str
@@ -43,6 +44,7 @@ class Wish:
     why: str
     home: str = ""
     tried: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -323,6 +325,11 @@ class _Work:
         preferences = self.placement.rules.preferences
         return any(rule.why_not(self.claims[name].node) for name in started for rule in preferences(name))
 
+    def _passed(self, name: str, node: str) -> tuple[str, ...]:
+        """VMs on a node that a VM is kept apart from."""
+        rules = self.placement.rules.apart(name)
+        return tuple(sorted({vm for rule in rules for vm in self.placement.kept_from(rule).get(node, ())} - {name}))
+
     def _homeward(self, unit: Unit, found: Choice, avoided: Mapping[str, str]) -> Choice:
         """The home of VMs that must go somewhere, if that is as good as what was found."""
         home = self._home(unit, found.node, avoided)
@@ -363,5 +370,6 @@ class _Work:
                 f"{trouble}; {found.why}" if found.why else trouble,
                 home if found.node not in (home, claim.home) else "",
                 (*self._tried(name, vm), *((claim.node,) if failed else ())),
+                self._passed(name, found.node),
             )
         self.placement.put(unit, found.node)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from . import paths, plan_autostart
+from . import host_devices, paths, plan_autostart
 from .codec import Stored, encode
 from .errors import DamagedRecord
 from .node_limits import why_closed, why_down
@@ -27,10 +27,10 @@ from .vm_options import Checker
 STATES = ("present", *NODE_STATES, "absent")
 
 #: Options that make sense only for a node that stays.
-_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "return_vms")
+_PRESENT_OPTIONS = ("coordinator", "memory_reserve", "fence", "fence_together", "devices", "return_vms")
 
 #: Options that describe a node: with none of them, and no word that it is to be registered, a task means one that exists.
-_DESCRIBES = ("coordinator", "memory_reserve", "fence", "fence_together")
+_DESCRIBES = ("coordinator", "memory_reserve", "fence", "fence_together", "devices")
 
 
 def plan_nodes(
@@ -145,6 +145,7 @@ class _Work:
         after = check.options(request, before or Node())
         if state != "present":
             after = dataclasses.replace(after, state=state)
+        host_devices.not_in_use(check, self.snapshot, name, after)
         if not after.fence and (before is None or before.fence):
             self._only_power_off(check)
         if before is None or stored is None:
@@ -301,8 +302,8 @@ class _Work:
 
 
 def _difference(key: str, old: Any, new: Any) -> str:
-    """What differs, in words: fence devices by name."""
-    if key == "fence":
+    """What differs, in words: devices by name."""
+    if key in ("fence", "devices"):
         old, new = (", ".join(device["name"] for device in devices) or "none" for devices in (old, new))
-        return f"fence {old} -> {new}" if old != new else "fence changed"
+        return f"{key} {old} -> {new}" if old != new else f"{key} changed"
     return f"{key} {old} -> {new}"

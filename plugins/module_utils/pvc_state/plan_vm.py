@@ -10,19 +10,26 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from . import admission, node_limits, paths, placement, plan_vm_actions, vm_rules
+from . import (
+    admission,
+    hardware_changes,
+    node_limits,
+    paths,
+    placement,
+    plan_vm_actions,
+    vm_hardware_options,
+    vm_parting,
+    vm_rules,
+)
 from .codec import Stored, encode
 from .plan import Change, Plan, guard
 from .records import PLACEMENTS, Claim, Vm
 from .requests import UNSET, VmRequest
 from .snapshot import Snapshot
-from .store import Create, Op, Set
+from .store import Check, Create, Op, Set
 from .views import LIVE, desired_vm, vm_status
-from .vm_options import MEMORY, SHUTDOWN_TIMEOUT, VCPUS, VmChecker
+from .vm_options import SHUTDOWN_TIMEOUT, VmChecker
 from .vm_rules import Present
-
-#: Fields that the virtual hardware consists of: a running VM gets a change of them at its next start.
-HARDWARE = ("memory", "vcpus", "disks", "nics", "boot")
 
 #: Fields that count requests: what each request comes to is said in words of its own.
 _COUNTERS = ("restart", "reset")
@@ -46,9 +53,13 @@ class _Work:
         self.snapshot = snapshot
         self.placement = placement.Placement(snapshot)
         self.users = vm_rules.Users(snapshot.vms)
+        for name, stored in snapshot.vms.items():
+            if stored.value is not None:
+                self.users.hold(name, vm_parting.held(snapshot, name, stored.value))
         self.vms = dict(snapshot.vms)
         self.claims = dict(snapshot.claims)
         self.grown: dict[str, bool] = {}
+        self.rivals: set[str] = set()
         self.rules = dict(snapshot.rules)
         self.changes: list[Change] = []
         self.groups: list[tuple[Op, ...]] = []
@@ -83,7 +94,9 @@ class _Work:
             rules=MappingProxyType(self.rules),
         )
         admission.admit(self.snapshot, after, self.grown, self.why)
-        return Plan(tuple(self.changes), tuple(self.groups), guard(self.snapshot), after, MappingProxyType(self.why))
+        stay = [Check(paths.claim(name), self.snapshot.claims[name].version) for name in sorted(self.rivals)]
+        basis = (*guard(self.snapshot), *stay)
+        return Plan(tuple(self.changes), tuple(self.groups), basis, after, MappingProxyType(self.why))
 
     def _create(self, check: VmChecker, request: VmRequest) -> None:
         name = request.name
@@ -119,7 +132,7 @@ class _Work:
             self.why[name] = "nothing to change"
             return
         vm_rules.owned(check, self.snapshot, before)
-        vm_rules.disks_free(check, self.snapshot, before, vm)
+        vm = dataclasses.replace(vm, parting=vm_parting.parting(check, self.snapshot, name, old, vm))
         self.users.check(check, name, vm)
         if (vm.disks, vm.nics) != (old.disks, old.nics):
             vm_rules.reachable(check, self.snapshot, vm)
@@ -127,19 +140,24 @@ class _Work:
             vm_rules.power_can_be_taken(check, self.snapshot, vm)
         if (vm.node, vm.state) != (old.node, old.state):
             vm_rules.movable(check, before, vm)
+        self.rivals.update(vm_rules.gives_way(check, self.placement, self.vms, before, vm))
         vm_rules.room(check, self.placement, before, vm)
         generation = old.generation + 1
-        hardware = not vm_rules.same_hardware(old, vm, HARDWARE)
+        hardware = hardware_changes.differ(old, vm)
         vm = dataclasses.replace(vm, generation=generation, definition=generation if hardware else old.definition)
         self.users.add(name, vm)
         if admission.grows(old, vm):
             self.grown[name] = _forced(check, request)
         observed = vm_status(self.snapshot, name)
-        later = hardware and vm.state == "started" and observed is not None and observed.state in LIVE
+        later: tuple[str, ...] = ()
+        if vm.state == "started" and observed is not None and observed.state in LIVE and vm.restart == old.restart:
+            later = hardware_changes.compare(old, vm).later
         parts = [_differences(desired_vm(old), desired_vm(vm)), *plan_vm_actions.acted(old, vm)]
         why = "; ".join(part for part in parts if part)
         if later:
-            why += "; hardware changes at its next start"
+            why += f"; at its next start: {', '.join(later)}"
+        if vm.devices.host and vm.migration.method == "live" and not old.devices.host:
+            why += "; with devices of its node it cannot move while it runs, and is stopped for that"
         if vm.node not in (None, before.owner) and vm.state == "started":
             why += f"; it moves from {before.owner} to {vm.node} {'while it runs' if vm.live else 'and is stopped for that'}"
         self._set(before, vm, desired_vm(vm), why)
@@ -227,13 +245,14 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm, *, new: bool =
         values["state"] = check.state(request.state)
     if request.node is not UNSET:
         values["node"] = None if request.node is None else check.name(request.node, "node")
-    if request.memory is not UNSET:
-        values["memory"] = check.number("memory", request.memory, MEMORY, "MiB")
-    if request.vcpus is not UNSET:
-        values["vcpus"] = check.number("vcpus", request.vcpus, VCPUS)
+    values |= vm_hardware_options.of_vm(check, request, base)
     if request.disks is not UNSET:
         known = plan_vm_actions.with_known_names(request.disks, base.disks)
-        values["disks"] = vm_rules.sized(check, base.disks, check.disks(known))
+        disks = [
+            vm_hardware_options.of_disk(check, f"disks[{index}]", asked, disk)
+            for index, (asked, disk) in enumerate(zip(known, check.disks(known), strict=True))
+        ]
+        values["disks"] = vm_rules.sized(check, base.disks, disks)
     if request.nics is not UNSET:
         values["nics"] = check.nics(plan_vm_actions.with_known_macs(request.nics, base.nics))
     if request.boot is not UNSET:
@@ -254,7 +273,9 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm, *, new: bool =
         values["placement"] = check.choice("placement", request.placement, ("", *PLACEMENTS))
     if request.ha is not UNSET:
         values["ha"] = check.ha(request.ha, base.ha)
-    return dataclasses.replace(base, **values)
+    vm = dataclasses.replace(base, **values)
+    vm_hardware_options.together(check, vm)
+    return vm
 
 
 def _forced(check: VmChecker, request: VmRequest) -> bool:
@@ -271,6 +292,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
             changed = ((key, old[field].get(key), new[field].get(key)) for key in {**old[field], **new[field]})
             parts += [f"{field}.{key} {was} -> {now}" for key, was, now in changed if was != now]
         elif old[field] != new[field]:
-            short = field != "description" and all(isinstance(view[field], (str, int)) for view in (old, new))
+            short = field not in ("description", "xml") and all(
+                isinstance(view[field], (str, int)) for view in (old, new)
+            )
             parts.append(f"{field} {old[field]} -> {new[field]}" if short else f"{field} changed")
     return ", ".join(parts)

@@ -70,6 +70,8 @@ class Question:
             nodes = [node for node in nodes if node not in self.avoided]
         if self.devices:
             nodes = [node for node in nodes if not self._why_no_device(node)]
+        if any(vm.cpu.dedicated for vm in self.ruled.values()):
+            nodes = [node for node in nodes if not self.occupancy.why_no_processors(self.ruled, node)]
         return nodes
 
     def roomy(self, nodes: list[str]) -> list[str]:
@@ -156,7 +158,8 @@ class Question:
             return f"is not {best}, where {self._group_there(best)} is"
         if node in self.avoided:
             return self.avoided[node]
-        return self._why_no_device(node) or self._why_no_room(node)
+        lacking = self._why_no_device(node) or self.occupancy.why_no_processors(self.ruled, node)
+        return lacking or self._why_no_room(node)
 
     def _has_vcpus(self, node: str) -> bool:
         needed = self.vcpus - self.vcpus_there[node]

@@ -217,6 +217,25 @@ class NodeRequest:
 
 
 @dataclass(frozen=True)
+class RuleRequest:
+    """A rule as it is asked for.
+
+    Attributes:
+        state: ``present`` or ``absent``.
+        kind: one of records.RULES. vms: the whole list, in any order.
+        nodes: all nodes with their priorities, for node_preference.
+        strict: as in records.Rule.
+    """
+
+    name: str
+    state: str = "present"
+    kind: str | Unset = UNSET
+    vms: Sequence[str] | Unset = UNSET
+    nodes: Mapping[str, int] | Unset = UNSET
+    strict: bool | Unset = UNSET
+
+
+@dataclass(frozen=True)
 class SettingsRequest:
     """The cluster's settings as they are asked for: as in records.Settings.
 

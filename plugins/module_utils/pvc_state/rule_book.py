@@ -48,6 +48,7 @@ class RuleBook:
     def __init__(self, snapshot: Snapshot) -> None:
         self._preferences: dict[str, list[Preference]] = {}
         self._apart: dict[str, list[str]] = {}
+        self._members: dict[str, tuple[str, ...]] = {}
         self.groups: dict[str, Group] = {}
         together: list[Group] = []
         for name in sorted(snapshot.rules):
@@ -57,6 +58,7 @@ class RuleBook:
             if rule.kind == "node_preference":
                 self._add_preference(name, rule)
             elif rule.kind == "apart":
+                self._members[name] = tuple(sorted(set(rule.vms)))
                 for vm in set(rule.vms):
                     self._apart.setdefault(vm, []).append(name)
             elif rule.kind == "together":
@@ -71,6 +73,10 @@ class RuleBook:
     def apart(self, vm: str) -> list[str]:
         """Names of the rules that keep a VM apart from others."""
         return self._apart.get(vm, [])
+
+    def members(self, rule: str) -> tuple[str, ...]:
+        """The VMs that a rule keeps apart, by name."""
+        return self._members.get(rule, ())
 
     def _add_preference(self, name: str, rule: Rule) -> None:
         preference = Preference(name, rule.nodes, rule.strict)

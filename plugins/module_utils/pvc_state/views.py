@@ -11,6 +11,7 @@ from typing import Any
 
 from . import fence_report, ha_budget
 from .fence_devices import DECLARATION, SERVICE, declaration
+from .hardware_changes import compare
 from .records import Claim, DiskSnapshot, FenceDevice, Node, Service, Settings, Vm, VmStatus
 from .snapshot import Snapshot
 
@@ -25,9 +26,17 @@ def desired_vm(vm: Vm) -> dict[str, Any]:
         "node": vm.node,
         "memory": vm.memory,
         "vcpus": vm.vcpus,
-        "disks": [{"pool": disk.pool, "volume": disk.volume, "size": disk.size} for disk in vm.disks],
-        "nics": [{"bridge": nic.bridge, "mac": nic.mac, "model": nic.model} for nic in vm.nics],
+        "disks": [asdict(disk) for disk in vm.disks],
+        "nics": [asdict(nic) for nic in vm.nics],
         "boot": asdict(vm.boot),
+        "memory_max": vm.memory_max,
+        "vcpus_max": vm.vcpus_max,
+        "cpu": {**asdict(vm.cpu), "features": dict(vm.cpu.features)},
+        "devices": {**asdict(vm.devices), "host": list(vm.devices.host)},
+        "machine": vm.machine,
+        "firmware": vm.firmware,
+        "secure_boot": vm.secure_boot,
+        "xml": vm.xml,
         "description": vm.description,
         "tags": list(vm.tags),
         "shutdown_timeout": vm.shutdown_timeout,
@@ -73,6 +82,7 @@ def desired_node(node: Node) -> dict[str, Any]:
         "memory_reserve": node.memory_reserve,
         "fence": [device_view(device) for device in node.fence],
         "fence_together": node.fence_together,
+        "devices": [asdict(device) for device in node.devices],
     }
 
 
@@ -157,10 +167,20 @@ def vm_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
         else []
     )
     view["settled"] = settled(snapshot, name)
-    view["restart_required"] = bool(
-        vm and observed and observed.state in LIVE and 0 < observed.definition < vm.definition
-    )
+    runs = vm is not None and observed is not None and observed.state in LIVE
+    view["pending"] = list(observed.pending) if runs and observed is not None else []
+    view["restart_required"] = bool(view["pending"])
     return view
+
+
+def waits_for_a_start(before: Snapshot, after: Snapshot, name: str) -> bool:
+    """Whether a change of a VM, in part, will take effect at its next start, as far as that can be told beforehand."""
+    old, new, observed = before.vms.get(name), after.vms.get(name), vm_status(before, name)
+    if old is None or new is None or old.value is None or new.value is None or new.value.state != "started":
+        return False
+    if observed is None or observed.state not in LIVE:
+        return False
+    return bool(observed.pending or compare(old.value, new.value).later)
 
 
 def node_view(snapshot: Snapshot, name: str) -> dict[str, Any]:
@@ -242,6 +262,7 @@ def _observed(snapshot: Snapshot, node: str, observed: VmStatus) -> dict[str, An
         "restarts": observed.restarts,
         "moved": observed.moved,
         "console": observed.console,
+        "screen": observed.screen or None,
     }
 
 

@@ -148,7 +148,8 @@ class VmChecker(Checker):
         mac = mac or self.derived_mac(index)
         self.pattern(f"{option}.mac", mac, _MAC, "give a unicast address such as 02:12:34:56:78:9a, or leave it out")
         self.choice(f"{option}.model", request.model, MODELS)
-        return Nic(request.bridge, mac, request.model)
+        link = self.truth(f"{option}.link", request.link)
+        return Nic(request.bridge, mac, request.model, link)
 
     def boot(self, boot: Boot) -> Boot:
         for option in ("kernel", "initrd"):

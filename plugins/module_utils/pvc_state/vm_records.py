@@ -36,6 +36,10 @@ OBSERVED: Mapping[str, str] = MappingProxyType(
 )
 
 
+#: How the reason of a VM begins whose guest libvirt neither moves nor gives back.
+STUCK = "libvirt has not moved it"
+
+
 @dataclass(frozen=True)
 class DiskLimits:
     """What a disk may do each second, 0 for no limit."""

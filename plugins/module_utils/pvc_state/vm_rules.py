@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import node_limits, paths
@@ -47,6 +47,12 @@ class Users:
         for nic in vm.nics:
             self._macs.setdefault(nic.mac, name)
         self.uuids.add(vm.uuid)
+
+    def hold(self, name: str, volumes: Iterable[str]) -> None:
+        """Volumes (``POOL/VOLUME``) that are a VM's no more, and that it has not let go of."""
+        for volume in volumes:
+            pool, _, image = volume.partition("/")
+            self._volumes.setdefault((pool, image), name)
 
     def check(self, check: VmChecker, name: str, vm: Vm) -> None:
         """Nothing that the VM uses is used by another, or twice by itself."""
@@ -123,16 +129,6 @@ def at_rest(check: VmChecker, snapshot: Snapshot, before: Present, option: str, 
         check.refuse(option, f"vm {before.name} is to be stopped, but it {doing}", "wait until it is stopped")
 
 
-def same_hardware(old: Vm, new: Vm, fields: Sequence[str]) -> bool:
-    """Whether nothing but the size of disks has changed: a guest sees that while it runs."""
-
-    def built(vm: Vm) -> list[object]:
-        disks = [dataclasses.replace(disk, size=None, source="") for disk in vm.disks]
-        return [disks if field == "disks" else getattr(vm, field) for field in fields]
-
-    return built(old) == built(new)
-
-
 def reachable(check: VmChecker, snapshot: Snapshot, vm: Vm) -> None:
     """A pool or bridge that no live node has is rather a typing error than a matter of placement."""
     live = [report for node in snapshot.alive if (report := snapshot.report(node)) is not None]
@@ -157,17 +153,6 @@ def owned(check: VmChecker, snapshot: Snapshot, before: Present) -> None:
         check.refuse("", problem, f"declare node {before.owner} again")
 
 
-def disks_free(check: VmChecker, snapshot: Snapshot, before: Present, vm: Vm) -> None:
-    """A disk is taken away only from a VM that does not run: until its next start QEMU would write to it."""
-    kept = {(disk.pool, disk.volume) for disk in vm.disks}
-    gone = [f"{disk.pool}/{disk.volume}" for disk in before.vm.disks if (disk.pool, disk.volume) not in kept]
-    if gone:
-        observed = vm_status(snapshot, before.name)
-        if before.vm.state in ("started", "ignored") or (observed is not None and observed.state != "stopped"):
-            problem = f"volume {gone[0]} cannot be taken away while the VM may run"
-            check.refuse("disks", problem, "stop the VM first, in a request before this one")
-
-
 def power_can_be_taken(check: VmChecker, snapshot: Snapshot, vm: Vm) -> None:
     """A VM that needs its dead node off is never recovered if nothing can tell that the node is off."""
     if "powered_off" not in snapshot.policy.evidence:
@@ -188,6 +173,34 @@ def movable(check: VmChecker, before: Present, vm: Vm) -> None:
         check.refuse("node", problem, "give it another state first")
 
 
+def gives_way(
+    check: VmChecker, placement: Placement, vms: Mapping[str, Stored[Vm]], before: Present, vm: Vm
+) -> tuple[str, ...]:
+    """What is off gives way to VMs that are kept apart from it and may run nowhere else: it is not started meanwhile.
+
+    Returns the VMs that must not have come to its node in the meantime.
+    """
+    if vm.state != "started" or before.vm.state == "started":
+        return ()
+    rivals = []
+    here = {*placement.places(before.name), before.owner}
+    for rule in placement.rules.apart(before.name):
+        for other in placement.rules.members(rule):
+            stored = vms.get(other)
+            if other == before.name or stored is None or stored.value is None or stored.value.state != "started":
+                continue
+            strict = [one for one in placement.rules.preferences(other) if one.strict]
+            if not strict:
+                continue
+            shared = sorted(here & {*placement.places(other)})
+            if shared and all(shared[0] in one.nodes for one in strict):
+                problem = f"rule {rule} keeps it apart from {other}, to which it gives way on {shared[0]}"
+                check.refuse("state", problem, "start it once it has moved, which happens by itself when it can")
+            if other in placement.snapshot.claims and any(all(node in one.nodes for one in strict) for node in here):
+                rivals.append(other)
+    return tuple(sorted(set(rivals)))
+
+
 def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> None:
     """The nodes that the VM is on, or is to go to, have what it now needs; the placement takes note of it."""
     old = set(placement.snapshot.places(before.name, before.vm))
@@ -199,6 +212,8 @@ def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> Non
                 check.refuse("node", f"node {node} {against}", "name another node")
         elif vm.memory > before.vm.memory or vm.disks != before.vm.disks or vm.nics != before.vm.nics:
             _grows(check, placement, node, before.vm, vm)
+        if node in old and not node_limits.why_down(placement.snapshot, node):
+            _to_itself(check, placement, node, before.name, vm)
     for node in new & old:
         placement.hold(node, vm.memory - before.vm.memory)
     for node in old - new:
@@ -219,3 +234,17 @@ def _grows(check: VmChecker, placement: Placement, node: str, before: Vm, vm: Vm
     lacking = node_limits.why_unreachable(snapshot, node, vm)
     if lacking:
         check.refuse("disks" if "pool" in lacking else "nics", f"node {node} {lacking}", "name what the VM's node has")
+
+
+def _to_itself(check: VmChecker, placement: Placement, node: str, name: str, vm: Vm) -> None:
+    """What the VM is to have for itself is there, and nobody else's."""
+    for index, device in enumerate(vm.devices.host):
+        option, others = f"devices.host[{index}]", placement.holders(device, node) - {name}
+        has = placement.devices.get(device, {}).get(node, 0)
+        if not has:
+            check.refuse(option, f"node {node} has no device {device}", "declare it of the node, or name another one")
+        if len(others) >= has:
+            check.refuse(option, f"device {device} of node {node} is used by vm {min(others)}", "name another one")
+    lacking = placement.why_no_processors({name: vm}, node)
+    if lacking:
+        check.refuse("cpu.dedicated", f"node {node} {lacking}", "ask for less, or share them")

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pvc_node_agent.lead.effects import ChangeClaim
 from pvc_node_agent.lead.events import TreeSeen, Written
 from pvc_state.codec import Stored
-from pvc_state.records import Node
+from pvc_state.records import Node, VmStatus
 from pvc_state.snapshot import Snapshot
+from pvc_state.vm_records import STUCK
 from tests.agent.lead.builders import Led, cluster, policy, with_vms
 
 NODES = tuple(f"node{number}" for number in range(1, 9))
@@ -54,3 +55,18 @@ def test_the_whole_cluster_has_so_many_on_their_way_as_its_settings_say() -> Non
     after = replace(arrived.claim, node=arrived.claim.to, to="", epoch=4)
     led.see(TreeSeen(replace(snapshot, claims={**snapshot.claims, arrived.vm: Stored(after, 9)})))
     assert len(begun(led)) == 1
+
+
+def test_a_move_that_libvirt_does_not_end_keeps_nobody_waiting() -> None:
+    led = Led(draining("node1"), sighted=NODES)
+    moves = begun(led)
+    assert len(moves) == 2
+    for move in moves:
+        led.see(Written(move))
+    assert begun(led) == []
+    snapshot = led.view.snapshot
+    assert snapshot
+    hung = {move.vm: VmStatus("moving", move.claim.epoch, 1, f"{STUCK} within 11 minutes") for move in moves}
+    told = replace(snapshot.status["node1"].value, vms=hung)  # type: ignore[type-var]
+    led.see(TreeSeen(replace(snapshot, status={**snapshot.status, "node1": Stored(told, 9)})))
+    assert len(begun(led)) == 2

@@ -26,8 +26,10 @@ LAYERS = (
             "admission",
             "cpu_fit",
             "ha_budget",
+            "hardware_changes",
             "health",
             "health_view",
+            "host_devices",
             "node_limits",
             "node_options",
             "occupancy",
@@ -36,6 +38,7 @@ LAYERS = (
             "question",
             "reasons",
             "rule_book",
+            "rule_conflicts",
             "scores",
             "shares",
             "spare",
@@ -43,7 +46,9 @@ LAYERS = (
             "views",
             "vm_hardware_options",
             "vm_options",
+            "vm_parting",
             "vm_rules",
+            "xml_overlay",
         }
     ),
 )

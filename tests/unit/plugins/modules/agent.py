@@ -23,6 +23,7 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.fence_device
     SERVICE,
     declaration,
 )
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.hardware_changes import compare
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import (
     Alive,
     Claim,
@@ -104,6 +105,7 @@ class Agent:
         self._fails = fails or {}
         self._unreadable = unreadable or {}
         self._stuck = stuck or {}
+        self._built: dict[str, Vm] = {}
         self._read: tuple[Service, ...] = ()
         self._wake = threading.Event()
         self._stop = False
@@ -211,13 +213,17 @@ class Agent:
             return None
         running = vm.state == "started"
         before = self._status.vms.get(name)
-        defined = before.definition if running and before and before.definition else vm.definition
+        runs = running and before is not None and before.definition > 0
+        built = self._built[name] = self._built.get(name, vm) if runs else vm
+        later = compare(built, vm).later
+        defined = before.definition if runs and before and later else vm.definition
         return VmStatus(
             SETTLED[vm.state],
             claim.epoch,
             vm.generation,
             f"was not moved to {claim.to}: {self._stuck[name]}" if refused else f"{vm.state}, as wanted",
             definition=defined if running else 0,
+            pending=later if running else (),
             restart=vm.restart,
             reset=vm.reset,
             snapshots=tuple(one.name for one in vm.snapshots),

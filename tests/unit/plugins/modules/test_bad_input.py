@@ -19,6 +19,8 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     fence_info,
     node,
     node_info,
+    rule,
+    rule_info,
     settings,
     settings_info,
     vm,
@@ -96,6 +98,29 @@ VM_CASES = {
     "another place for a VM that is left alone": Case(
         {"name": "web1", "state": "ignored", "node": "node2"}, "vm web1", "node", "its state is ignored"
     ),
+    "impossible topology": Case(
+        {"name": "new", "memory": 64, "vcpus": 4, "cpu": {"sockets": 3, "cores": 1, "threads": 1}},
+        "vm new",
+        "cpu",
+        "3 sockets of 1 cores of 1 threads are 3 vCPUs, but vcpus is 4",
+    ),
+    "memory above its limit": Case(
+        {"name": "web1", "memory": "4G", "memory_max": "2G"}, "vm web1", "memory", "more than memory_max, 2048 MiB"
+    ),
+    "limit of memory in words": Case({"name": "web1", "memory_max": "much"}, "vm web1", "memory_max", "'much'"),
+    "secure boot with a BIOS": Case({"name": "web1", "secure_boot": True}, "vm web1", "secure_boot", "firmware bios"),
+    "unknown device of the node": Case(
+        {"name": "web1", "devices": {"host": ["gpu"]}}, "vm web1", "devices.host[0]", "has no device gpu"
+    ),
+    "XML of what the product owns": Case(
+        {"name": "web1", "xml": "<domain><memory>1</memory></domain>"}, "vm web1", "xml", "that is option memory"
+    ),
+    "XML with entities": Case(
+        {"name": "web1", "xml": "<!DOCTYPE a [<!ENTITY b 'c'>]><domain/>"}, "vm web1", "xml", "a document type"
+    ),
+    "a feature that is neither here nor there": Case(
+        {"name": "web1", "cpu": {"features": {"vmx": "maybe"}}}, "vm web1", "cpu.features.vmx", "'maybe'"
+    ),
     "volumes of a VM that stays": Case({"name": "web1", "delete_volumes": True}, "vm web1", "delete_volumes", "absent"),
 }
 
@@ -105,7 +130,61 @@ NODE_CASES = {
     "reserve in words": Case({"name": "node1", "memory_reserve": "some"}, "node node1", "memory_reserve", "'some'"),
     "removal of a node with VMs": Case({"name": "node1", "state": "absent"}, "node node1", "state", "web1"),
     "another cluster's name": Case({"name": "node1", "cluster_name": "other"}, "cluster", "cluster_name", "lab"),
+    "a device at no address": Case(
+        {"name": "node1", "devices": [{"name": "gpu", "kind": "pci", "address": "65:00.0"}]},
+        "node node1",
+        "devices[0].address",
+        "lspci",
+    ),
     "the same node twice": Case({"nodes": [{"name": "new"}, {"name": "new"}]}, "node new", "name", "twice"),
+}
+
+
+APART = {"name": "new", "kind": "apart", "vms": ["web1", "web2"]}
+PREFERS = {"name": "new", "kind": "node_preference", "vms": ["web1"], "nodes": [{"name": "node1"}]}
+RULE_CASES = {
+    "no kind": Case({"name": "new", "vms": ["web1"]}, "rule new", "kind", "it is missing"),
+    "no vms": Case({"name": "new", "kind": "apart"}, "rule new", "vms", "it is missing"),
+    "illegal name": Case({**APART, "name": "a b"}, "rule a b", "name", ""),
+    "the same rule twice": Case({"rules": [APART, APART]}, "rule new", "name", "twice"),
+    "one vm apart from nobody": Case({**APART, "vms": ["web1"]}, "rule new", "vms", "only one"),
+    "the same vm twice": Case({**APART, "vms": ["web1", "web1"]}, "rule new", "vms", "only one"),
+    "unknown vm": Case({**APART, "vms": ["web1", "wbe2"]}, "rule new", "vms", "no vm wbe2; did you mean web2?"),
+    "unknown node": Case(
+        {**PREFERS, "nodes": [{"name": "nod1"}]}, "rule new", "nodes", "no node nod1; did you mean node1"
+    ),
+    "the same node twice": Case(
+        {**PREFERS, "nodes": [{"name": "node1"}, {"name": "node1"}]}, "rule new", "nodes", "node1 is in it twice"
+    ),
+    "priority out of range": Case(
+        {**PREFERS, "nodes": [{"name": "node1", "priority": 2000}]}, "rule new", "nodes.priority", "2000"
+    ),
+    "preference without nodes": Case({**PREFERS, "nodes": []}, "rule new", "nodes", "it names no node"),
+    "preference without vms": Case({**PREFERS, "vms": []}, "rule new", "vms", "it is about no VM"),
+    "preference of all nodes alike": Case(
+        {**PREFERS, "nodes": [{"name": "node1"}, {"name": "node2"}]}, "rule new", "nodes", "prefers no node to another"
+    ),
+    "nodes of another kind": Case(
+        {**APART, "nodes": [{"name": "node1"}]}, "rule new", "nodes", "about no certain nodes"
+    ),
+    "apart at a pinch": Case({**APART, "strict": False}, "rule new", "strict", "is always strict"),
+    "contradiction": Case(
+        {**APART, "kind": "together"},
+        "rule new",
+        "vms",
+        "it can never be kept together with pair: web1 and web2 would be",
+    ),
+    "contradiction in one task": Case(
+        {
+            "rules": [
+                {**APART, "name": "one", "vms": ["web1", "web3"]},
+                {**APART, "name": "two", "vms": ["web2", "web3"]},
+            ]
+        },
+        "rule one",
+        "vms",
+        "it can never be kept together with pair, two: no choice of nodes keeps apart all that are to be",
+    ),
 }
 
 
@@ -114,6 +193,8 @@ EVERY_MODULE: list[tuple[Any, Options]] = [
     (vm_info, {}),
     (node, {"name": "node1"}),
     (node_info, {}),
+    (rule, {"name": "pair", "state": "absent"}),
+    (rule_info, {}),
     (settings, {"rejoin": "drained"}),
     (settings_info, {}),
     (fence_info, {}),
@@ -146,6 +227,14 @@ def test_vm(cluster: Cluster, agents: Agents, case: str) -> None:
     with agents():
         cluster.ok(vm, WEB1)
         refused(cluster, vm, VM_CASES[case].options, VM_CASES[case])
+
+
+@pytest.mark.parametrize("case", RULE_CASES)
+def test_rule(cluster: Cluster, agents: Agents, case: str) -> None:
+    with agents():
+        cluster.ok(vm, {"vms": [{"name": name} for name in ("web1", "web2", "web3")], "memory": 64})
+        cluster.ok(rule, {"name": "pair", "kind": "apart", "vms": ["web2", "web1"]})
+        refused(cluster, rule, RULE_CASES[case].options, RULE_CASES[case])
 
 
 @pytest.mark.parametrize("case", NODE_CASES)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pvc.cluster.plugins.doc_fragments import _node as node_fragment
+from ansible_collections.pvc.cluster.plugins.doc_fragments import _rule as rule_fragment
 from ansible_collections.pvc.cluster.plugins.doc_fragments import _vm as vm_fragment
 from ansible_collections.pvc.cluster.plugins.doc_fragments import connection as connection_fragment
-from ansible_collections.pvc.cluster.plugins.module_utils import _module, _node, _vm
+from ansible_collections.pvc.cluster.plugins.module_utils import _module, _node, _rule, _vm
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import encode
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import Evidence, Fence
@@ -25,6 +26,8 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     fence_info,
     node,
     node_info,
+    rule,
+    rule_info,
     settings,
     settings_info,
     vm,
@@ -45,6 +48,8 @@ MODULES = {
         fence_info,
         node,
         node_info,
+        rule,
+        rule_info,
         settings,
         settings_info,
         vm,
@@ -61,6 +66,7 @@ FENCE = Fence(
     moves={"web1": "to node1: room"},
     waiting={"db1": "no room"},
 )
+PREFERS = {"name": "web", "kind": "node_preference", "vms": ["web1"], "nodes": [{"name": "node1", "priority": 1}]}
 BMC = {"name": "bmc", "kind": "ipmi", "address": "10.0.3.11", "credential": "bmc", "options": {"cipher_suite": 17}}
 
 ERROR = {"problem", "object", "option", "remedy"}
@@ -90,6 +96,8 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
         node1 = cluster.ok(node_info, {"names": ["node1"]})["nodes"][0]
         assert node1["fence"]
         keys_agree(node1, documented(node_info.RETURN, "nodes"))
+        rules = cluster.ok(rule, PREFERS)
+        keys_agree(rules["rule"], documented(rule.RETURN, "rule"))
         keys_agree(cluster.ok(settings, {})["settings"], documented(settings.RETURN, "settings"))
         cluster.store.commit([Create(paths.fence("node2"), encode(FENCE))])
         keys_agree(cluster.ok(fence_info, {})["fences"][0], documented(fence_info.RETURN, "fences"))
@@ -111,6 +119,7 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
 def test_a_module_and_its_reading_twin_say_the_same() -> None:
     assert documented(vm.RETURN, "vm") == documented(vm_info.RETURN, "vms")
     assert documented(node.RETURN, "node") == documented(node_info.RETURN, "nodes")
+    assert documented(rule.RETURN, "rule") == documented(rule_info.RETURN, "rules")
     assert documented(settings.RETURN, "settings") == documented(settings_info.RETURN, "settings")
 
 
@@ -119,9 +128,10 @@ def test_a_module_and_its_reading_twin_say_the_same() -> None:
     [
         (vm_fragment.ModuleDocFragment, _vm.SPEC),
         (node_fragment.ModuleDocFragment, _node.SPEC),
+        (rule_fragment.ModuleDocFragment, _rule.SPEC),
         (connection_fragment.ModuleDocFragment, _module.CONNECTION),
     ],
-    ids=["vm", "node", "connection"],
+    ids=["vm", "node", "rule", "connection"],
 )
 def test_a_fragment_and_its_arguments_are_in_step(fragment: Any, spec: dict[str, Any]) -> None:
     options = yaml.safe_load(fragment.DOCUMENTATION)["options"]

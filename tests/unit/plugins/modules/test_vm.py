@@ -68,14 +68,26 @@ def test_a_deletion_ignores_what_else_describes_the_vm(cluster: Cluster, agents:
 
 
 def test_hardware_of_a_running_vm_waits_for_its_next_start(cluster: Cluster, agents: Agents) -> None:
+    wanted = {"name": "web1", "memory": 128, "firmware": "uefi"}
     with agents():
         cluster.ok(vm, {"name": "web1", "memory": 64})
-        changed = cluster.ok(vm, {"name": "web1", "memory": 128})
+        assert cluster.ok(vm, wanted, check=True)["restart_required"] == ["web1"]
+        changed = cluster.ok(vm, wanted)
         assert changed["restart_required"] == ["web1"]
         assert changed["vm"]["restart_required"]
-        assert "next start" in changed["why"]["web1"]
+        assert changed["vm"]["pending"] == ["memory 64 -> 128", "firmware bios -> uefi"]
+        assert "at its next start: memory 64 -> 128, firmware bios -> uefi" in changed["why"]["web1"]
         cluster.ok(vm, {"name": "web1", "state": "stopped"})
         assert cluster.ok(vm, {"name": "web1", "state": "started"})["restart_required"] == []
+
+
+def test_what_can_change_while_it_runs_requires_no_restart(cluster: Cluster, agents: Agents) -> None:
+    wanted = {"name": "web1", "memory": 128, "vcpus": 2, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}]}
+    with agents():
+        cluster.ok(vm, {"name": "web1", "memory": 64, "memory_max": 256, "vcpus_max": 4})
+        assert cluster.ok(vm, wanted, check=True)["restart_required"] == []
+        changed = cluster.ok(vm, wanted)
+        assert (changed["restart_required"], changed["vm"]["pending"]) == ([], [])
 
 
 def test_a_stopped_vm_moves_and_then_starts(cluster: Cluster, agents: Agents) -> None:

@@ -151,20 +151,28 @@ def test_hardware_and_the_rest_are_counted_apart(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "later"),
     [
-        {"memory": 1024},
-        {"vcpus": 2},
-        {"nics": []},
-        {"boot": Boot("/vmlinuz")},
-        {"disks": [DiskRequest(), DiskRequest(GIB)]},
+        ({"memory": 1024}, "memory 512 -> 1024"),
+        ({"memory": 256}, ""),
+        ({"vcpus": 2}, "vcpus 1 -> 2"),
+        ({"nics": []}, ""),
+        ({"boot": Boot("/vmlinuz")}, "boot changed"),
+        ({"disks": [DiskRequest(), DiskRequest(GIB)]}, ""),
+        ({"disks": [DiskRequest(), DiskRequest(GIB, bus="sata")]}, "disk vms/web1-disk1 added"),
+        ({"firmware": "uefi", "secure_boot": True}, "firmware bios -> uefi, secure_boot no -> yes"),
     ],
     ids=str,
 )
-def test_hardware_of_a_running_vm_changes_at_its_next_start(cluster: Cluster, change: dict[str, object]) -> None:
+def test_what_a_running_vm_gets_at_its_next_start_is_told(
+    cluster: Cluster, change: dict[str, object], later: str
+) -> None:
     cluster.apply(request())
     cluster.agents["node1"].observe("web1", "running")
-    assert "at its next start" in cluster.plan(VmRequest("web1", **change)).changes[0].why
+    why = cluster.plan(VmRequest("web1", **change)).changes[0].why
+    assert why.partition("; at its next start: ")[2] == later
+    cluster.agents["node1"].observe("web1", "stopped")
+    assert "at its next start" not in cluster.plan(VmRequest("web1", **change)).changes[0].why
 
 
 def test_harmless_changes_need_no_start(cluster: Cluster) -> None:

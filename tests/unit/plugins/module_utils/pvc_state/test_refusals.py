@@ -286,22 +286,6 @@ def test_a_disk_attached_as_it_was_gets_no_size(cluster: Cluster) -> None:
     assert text.endswith("volume vms/golden was attached as it was, without a size; leave the size out")
 
 
-@pytest.mark.parametrize("observed", [None, "running", "stopping"])
-def test_a_disk_is_not_taken_from_a_vm_that_may_run(cluster: Cluster, observed: str | None) -> None:
-    cluster.apply(request(state="started" if observed is None else "stopped"))
-    if observed:
-        cluster.agents["node1"].observe("web1", observed)
-    assert refused(cluster, VmRequest("web1", disks=[])) == (
-        "vm web1, disks: volume vms/web1-disk0 cannot be taken away while the VM may run; "
-        "stop the VM first, in a request before this one"
-    )
-
-
-def test_a_disk_is_not_taken_in_the_request_that_stops(cluster: Cluster) -> None:
-    cluster.apply(request())
-    assert "may run" in refused(cluster, VmRequest("web1", state="stopped", disks=[]))
-
-
 # --- deletion and damage --------------------------------------------------------------------------------------------
 
 

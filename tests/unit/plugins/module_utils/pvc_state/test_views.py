@@ -32,9 +32,37 @@ def test_a_vm_shows_what_is_wanted_claimed_and_observed(cluster: Cluster) -> Non
         "node": None,
         "memory": 512,
         "vcpus": 1,
-        "disks": [{"pool": "vms", "volume": "web1-disk0", "size": GIB}],
-        "nics": [{"bridge": "br0", "mac": vm.nics[0].mac, "model": "virtio"}],
+        "disks": [
+            {
+                "pool": "vms",
+                "volume": "web1-disk0",
+                "size": GIB,
+                "source": "",
+                "bus": "virtio",
+                "cache": "writeback",
+                "discard": True,
+                "iothread": False,
+                "limits": {"read_iops": 0, "write_iops": 0, "read_bytes": 0, "write_bytes": 0},
+            }
+        ],
+        "nics": [{"bridge": "br0", "mac": vm.nics[0].mac, "model": "virtio", "link": True}],
         "boot": {"kernel": "", "initrd": "", "cmdline": ""},
+        "memory_max": 0,
+        "vcpus_max": 0,
+        "cpu": {"model": "", "sockets": 0, "cores": 0, "threads": 0, "features": {}, "dedicated": False},
+        "devices": {
+            "video": "none",
+            "graphics": "none",
+            "rng": True,
+            "agent": True,
+            "watchdog": "none",
+            "tpm": False,
+            "host": [],
+        },
+        "machine": "",
+        "firmware": "bios",
+        "secure_boot": False,
+        "xml": "",
         "description": "shop",
         "tags": ["a"],
         "shutdown_timeout": 90,
@@ -59,8 +87,10 @@ def test_a_vm_shows_what_is_wanted_claimed_and_observed(cluster: Cluster) -> Non
             "restarts": 0,
             "moved": "",
             "console": "/log",
+            "screen": None,
         },
         "settled": True,
+        "pending": [],
         "restart_required": False,
     }
     assert json.loads(json.dumps(view)) == view
@@ -88,9 +118,10 @@ def test_changed_hardware_requires_a_restart_and_harmless_fields_do_not(cluster:
     agent.observe("web1", "running", definition=1)
     assert not vm_view(cluster.snapshot, "web1")["restart_required"]
     cluster.apply(VmRequest("web1", memory=1024))
-    agent.observe("web1", "running", definition=1)
+    agent.observe("web1", "running", definition=1, pending=("memory 512 -> 1024",))
     view = vm_view(cluster.snapshot, "web1")
     assert view["restart_required"]
+    assert view["pending"] == ["memory 512 -> 1024"]
     assert view["settled"], "it is as it should be until it is restarted"
     agent.observe("web1", "running")
     assert not vm_view(cluster.snapshot, "web1")["restart_required"]
@@ -180,6 +211,7 @@ def test_a_node_shows_what_it_has_and_what_is_left(cluster: Cluster) -> None:
         "memory_reserve": 1024,
         "fence": [],
         "fence_together": False,
+        "devices": [],
         "generation": 1,
         "alive": True,
         "fenced": None,

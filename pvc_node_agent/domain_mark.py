@@ -1,0 +1,97 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the agent keeps in a domain's metadata: all that it must know of a running domain after its own restart. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, ParseError, SubElement, fromstring, register_namespace, tostring
+
+from pvc_state.codec import Malformed, decode, encode
+from pvc_state.hardware_changes import HARDWARE
+from pvc_state.records import Vm
+
+#: Namespace of the agent's element in a domain's metadata.
+NAMESPACE = "urn:pvc:node-agent:1"
+register_namespace("pvc", NAMESPACE)
+_ELEMENT = f"{{{NAMESPACE}}}vm"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the metadata of a domain says of its origin.
+
+    Attributes:
+        definition: of the record that it has wholly.
+        arriving: it was moved here while it ran, and has not run here yet. paused: and somebody had paused it before that.
+        built: the hardware that it was started with. What can change while it runs is not to be read from it.
+        applied: definition up to which it was changed while it ran, 0 for none; what then had to wait is ``pending``.
+    """
+
+    vm: str
+    epoch: int
+    definition: int
+    arriving: bool = False
+    paused: bool = False
+    built: Vm | None = None
+    applied: int = 0
+    pending: tuple[str, ...] = ()
+
+
+def hardware(record: Vm) -> Vm:
+    """A record with its virtual hardware and nothing else."""
+    return Vm(uuid=record.uuid, **{field: getattr(record, field) for field in HARDWARE})
+
+
+def mark_element(mark: Mark) -> Element:
+    """The element as it stands in a domain's XML."""
+    element = Element(_ELEMENT, name=mark.vm, epoch=str(mark.epoch), definition=str(mark.definition))
+    for name in ("arriving", "paused"):
+        if getattr(mark, name):
+            element.set(name, "yes")
+    if mark.built is not None:
+        element.set("built", encode(mark.built).decode())
+    if mark.applied:
+        element.set("applied", str(mark.applied))
+        element.set("pending", json.dumps(mark.pending))
+    return element
+
+
+def mark_xml(mark: Mark) -> str:
+    """The element that libvirt keeps in a domain's metadata, as it wants to be told: it adds the namespace itself."""
+    element = mark_element(mark)
+    element.tag = "vm"
+    return tostring(element, encoding="unicode")
+
+
+def remarked(domain: str, mark: Mark) -> str:
+    """A domain's XML with another mark."""
+    element = fromstring(domain)  # noqa: S314 - libvirt's own words
+    metadata = element.find("metadata")
+    if metadata is None:
+        metadata = SubElement(element, "metadata")
+    for old in metadata.findall(_ELEMENT):
+        metadata.remove(old)
+    metadata.append(mark_element(mark))
+    return tostring(element, encoding="unicode")
+
+
+def read_mark(metadata: str) -> Mark | None:
+    """The mark in a domain's metadata element, None if it is none of ours or damaged."""
+    try:
+        element = fromstring(metadata)  # noqa: S314 - written by this agent, handed over by libvirt
+        built, pending = element.get("built"), json.loads(element.get("pending", "[]"))
+        return Mark(
+            vm=element.attrib["name"],
+            epoch=int(element.attrib["epoch"]),
+            definition=int(element.attrib["definition"]),
+            arriving=element.get("arriving") == "yes",
+            paused=element.get("paused") == "yes",
+            built=decode(Vm, built.encode()) if built else None,
+            applied=int(element.get("applied", "0")),
+            pending=tuple(str(phrase) for phrase in pending),
+        )
+    except (ParseError, KeyError, ValueError, TypeError, Malformed):
+        return None

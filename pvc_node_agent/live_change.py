@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Change the hardware of a running domain, as far as libvirt and its guest let it be changed.
+
+Nothing is remembered between two changes of a device: what is left to do follows from the domain's own XML. So an agent
+that ends in between leaves a state from which the next one goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+from xml.etree.ElementTree import Element, fromstring, tostring
+
+from pvc_state import hardware_changes as steps
+from pvc_state.records import Vm
+
+from . import domain_devices as devices
+from . import domain_read
+from .domain_devices import Ceph
+from .domain_mark import Mark, hardware, mark_xml
+from .env import EffectFailed
+
+#: Seconds that a guest gets to let go of a device, or to follow a change; and between two looks.
+_LETS_GO_WITHIN = 15.0
+_FOLLOWS_WITHIN = 10.0
+_LOOK_AGAIN = 0.25
+
+_UNKNOWN = "its hardware was changed, and it was started by an agent that did not keep what it had"
+_GOING = (steps.DetachDisk, steps.DetachNic)
+
+
+class Refused(Exception):
+    """A change was refused, while the domain runs on; the text says by whom or why."""
+
+
+class LiveDomain(Protocol):
+    """A running domain. Every call that changes it raises Refused, or EffectFailed when it does not run any more."""
+
+    def xml(self) -> str:
+        """Its XML as it is now."""
+
+    def attach(self, device: str) -> None:
+        """Add a device."""
+
+    def detach(self, alias: str) -> None:
+        """Ask the guest to let go of a device."""
+
+    def update(self, device: str) -> None:
+        """Change a device that is there."""
+
+    def limit(self, target: str, limits: Mapping[str, int]) -> None:
+        """Give a disk limits, by libvirt's names."""
+
+    def set_memory(self, memory: int) -> None:
+        """Ask the guest to have so many MiB."""
+
+    def set_vcpus(self, vcpus: int) -> None:
+        """Give the guest so many vCPUs."""
+
+    def add_thread(self) -> int:
+        """Add a thread for a disk, and return its number."""
+
+    def mark(self, text: str) -> None:
+        """Replace the agent's element in its metadata."""
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Whether something comes true in time."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_LOOK_AGAIN)
+    return True
+
+
+@dataclass(frozen=True)
+class Change:
+    """One attempt to give a domain the hardware of a record.
+
+    Attributes:
+        within: waits for a guest.
+    """
+
+    domain: LiveDomain
+    mark: Mark
+    record: Vm
+    ceph: Ceph
+    within: Callable[[float, Callable[[], bool]], bool] = within
+
+    def carry_out(self) -> None:
+        """Do what can be done, and mark the domain with what has to wait. Raises EffectFailed while a device clings."""
+        later, clinging = self._apply()
+        if clinging:
+            raise EffectFailed(f"its guest does not let go of {', '.join(clinging)}: stop the VM to take it away")
+        definition = self.record.definition
+        if later:
+            mark = replace(self.mark, applied=definition, pending=tuple(later))
+        else:
+            mark = replace(self.mark, definition=definition, built=hardware(self.record), applied=0, pending=())
+        self.domain.mark(mark_xml(mark))
+
+    def _apply(self) -> tuple[list[str], list[str]]:
+        """What has to wait, and what its guest does not let go of."""
+        built = self.mark.built
+        running = self._running()
+        changes = steps.compare(running.vm, self.record, running.memory_limit, running.vcpus_limit)
+        later = list(changes.later) if built is not None else [_UNKNOWN]
+        clinging = []
+        for step in changes.now:
+            try:
+                self._do(step)
+            except Refused as err:
+                if isinstance(step, _GOING):
+                    clinging.append(f"{_name(step)} ({err})")
+                else:
+                    later.append(f"{step}: {err}")
+        return later, clinging
+
+    def _xml(self) -> Element:
+        return fromstring(self.domain.xml())  # noqa: S314 - libvirt's own words
+
+    def _running(self) -> domain_read.Running:
+        return domain_read.as_it_runs(self._xml(), self.mark.built or hardware(self.record))
+
+    def _do(self, step: steps.Step) -> None:
+        match step:
+            case steps.AttachDisk():
+                self._attach_disk(step)
+            case steps.DetachDisk():
+                self._detach(step, domain_read.disks, domain_read.volume_of)
+            case steps.LimitDisk():
+                self._limit(step)
+            case steps.AttachNic():
+                self.domain.attach(_text(devices.nic_element(step.nic)))
+            case steps.DetachNic():
+                self._detach(step, domain_read.nics, domain_read.mac_of)
+            case steps.ChangeNic():
+                self._change_nic(step)
+            case steps.SetMemory():
+                self.domain.set_memory(step.memory)
+                self._followed(_FOLLOWS_WITHIN, lambda: abs(self._running().vm.memory - step.memory) <= 1)
+            case steps.SetVcpus():
+                self.domain.set_vcpus(step.vcpus)
+                self._followed(_LETS_GO_WITHIN, lambda: self._running().vm.vcpus == step.vcpus)
+
+    def _followed(self, seconds: float, holds: Callable[[], bool]) -> None:
+        if not self.within(seconds, holds):
+            raise Refused("its guest does not follow")
+
+    def _attach_disk(self, step: steps.AttachDisk) -> None:
+        domain = self._xml()
+        letters = {target.get("dev", "")[2:] for target in domain.iterfind("devices/disk/target")}
+        places = range(step.index, step.index + len(letters) + 1)
+        index = next(place for place in places if devices.letters(place) not in letters)
+        if step.disk.bus == "scsi" and domain.find("devices/controller[@type='scsi']") is None:
+            self.domain.attach(_text(devices.scsi_controller()))
+        thread = self.domain.add_thread() if step.disk.iothread else 0
+        self.domain.attach(_text(devices.disk_element(step.disk, index, self.ceph, thread)))
+
+    def _detach(
+        self,
+        step: steps.DetachDisk | steps.DetachNic,
+        listed: Callable[[Element], Iterable[Element]],
+        named: Callable[[Element], str],
+    ) -> None:
+        """Ask the guest to let go, and wait until it has."""
+        name = _name(step)
+
+        def there() -> Element | None:
+            return next((element for element in listed(self._xml()) if named(element) == name), None)
+
+        element = there()
+        if element is None:
+            return
+        why = "asked"
+        try:
+            self.domain.detach(domain_read.alias_of(element))
+        except Refused as err:
+            # it may have been asked already, by an agent before this one or in an attempt before this, and yet answer
+            why = str(err)
+        if not self.within(_LETS_GO_WITHIN, lambda: there() is None):
+            raise Refused(why)
+
+    def _limit(self, step: steps.LimitDisk) -> None:
+        limits = {name: getattr(step.disk.limits, field) for field, name in devices.LIMITS.items()}
+        for element in domain_read.disks(self._xml()):
+            target = element.find("target")
+            if domain_read.volume_of(element) == steps.volume(step.disk) and target is not None:
+                self.domain.limit(target.get("dev", ""), limits)
+
+    def _change_nic(self, step: steps.ChangeNic) -> None:
+        for element in domain_read.nics(self._xml()):
+            if domain_read.mac_of(element) != step.nic.mac:
+                continue
+            source, link = element.find("source"), element.find("link")
+            if source is not None:
+                source.attrib = {"bridge": step.nic.bridge}
+            if link is None:
+                link = Element("link")
+                element.append(link)
+            link.set("state", "up" if step.nic.link else "down")
+            self.domain.update(_text(element))
+
+
+def _name(step: steps.DetachDisk | steps.DetachNic) -> str:
+    return steps.volume(step.disk) if isinstance(step, steps.DetachDisk) else step.nic.mac
+
+
+def _text(element: Element) -> str:
+    return tostring(element, encoding="unicode")
