@@ -100,6 +100,8 @@ class _Work:
 
     def _create(self, check: VmChecker, request: VmRequest) -> None:
         name = request.name
+        if request.state is not UNSET and request.state in plan_vm_actions.ACTIONS:
+            plan_vm_actions.act(check, request.state, None)
         uuid = check.derived_uuid(self.users.uuids)
         if request.clone_from is not UNSET:
             vm = self._copy(check, request, uuid)

@@ -182,7 +182,7 @@ def clone_disks(check: VmChecker, request: CloneRequest, source: Vm, disks: Sequ
 
 def clone_nics(nics: Sequence[Nic]) -> list[NicRequest]:
     """The same interfaces with addresses of their own."""
-    return [NicRequest(nic.bridge, "", nic.model) for nic in nics]
+    return [NicRequest(nic.bridge, "", nic.model, nic.link) for nic in nics]
 
 
 # --- tags -------------------------------------------------------------------------------------------------------------
