@@ -65,10 +65,7 @@ EXAMPLES = r"""
   pvc.cluster.vm:
     name: probe
     memory: 256
-    boot:
-      kernel: /srv/probe/vmlinuz
-      initrd: /srv/probe/initrd
-      cmdline: console=ttyS0
+    boot: {kernel: /srv/probe/vmlinuz, initrd: /srv/probe/initrd, cmdline: console=ttyS0}
 
 - name: Move it to another node while it runs, and keep it there
   pvc.cluster.vm:
@@ -121,9 +118,7 @@ EXAMPLES = r"""
   pvc.cluster.vm:
     clone_from: {vm: worker3}
     memory: 512
-    vms:
-      - {name: worker4, state: stopped}
-      - {name: worker5, memory: 256}
+    vms: [{name: worker4, state: stopped}, {name: worker5, memory: 256}]
 
 - name: Start it again; a guest that runs would be shut down before, and get the hardware that was changed
   pvc.cluster.vm:
