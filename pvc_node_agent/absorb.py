@@ -12,6 +12,7 @@ from typing import TypeVar
 from .answer import GIVEN_UP
 from .case import pause
 from .effects import (
+    ArrangeSnapshots,
     CancelMove,
     ChangeDomain,
     DeleteVolumes,
@@ -20,10 +21,14 @@ from .effects import (
     DestroyStray,
     DestroyUnasked,
     EnsureVolumes,
+    GrowDisks,
     HandOver,
     MigrateDomain,
+    ReleaseDomain,
     RemoveRecords,
+    ResetDomain,
     ResumeDomain,
+    RollBack,
     ShutdownDomain,
     StartDomain,
     WriteHealth,
@@ -57,6 +62,10 @@ T = TypeVar("T")
 
 #: Cause of an end that nobody watched.
 UNWATCHED = "it ended while libvirt could not be watched"
+
+
+#: What failed before has been done in the end, and has nothing to do with how the guest fares.
+_WELL: Mapping[str, object] = {"attempts": 0, "reason": ""}
 
 
 def absorb(now: float, view: View, event: Event) -> View:
@@ -200,6 +209,12 @@ def _done(now: float, view: View, event: Done) -> View:
             return _remember(view, vm, unchanged="", change_tries=0, change_at=0.0)
         case MigrateDomain():
             return _remember(view, vm, moved=effect.to)
+        case ArrangeSnapshots():
+            return _remember(view, vm, snapshots=effect.names, **_WELL)
+        case RollBack():
+            return _remember(view, vm, rollback=effect.serial, **_WELL)
+        case ResetDomain() | GrowDisks() | ReleaseDomain():
+            return _remember(view, vm, **_WELL)
         case ResumeDomain() if event.reason:
             origin = view.memory.get(vm, Memory()).origin
             return _remember(view, vm, journey=f"from {origin} {event.reason}" if origin else event.reason)

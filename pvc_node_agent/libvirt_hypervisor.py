@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import libvirt
 
-from pvc_state.records import HostDevice, Migration, Vm
+from pvc_state.records import Disk, HostDevice, Migration, Vm
 
-from . import ceph_conf, host
+from . import ceph_conf, host, libvirt_guest
 from .config import CephConfig, LibvirtConfig
 from .domain_devices import Ceph
 from .domain_xml import Machine, domain_xml
@@ -31,9 +31,12 @@ from .env import EffectFailed, NotAnswering, Post
 from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
 from .libvirt_domain import domain_of, domains, failed, mark_of, text_of
 from .libvirt_live import LibvirtDomain
+from .libvirt_load import usage
 from .libvirt_move import Moves, cancel
+from .libvirt_pins import Pinning
 from .libvirt_processor import Processors
 from .live_change import Change
+from .load_watch import Used
 
 #: Seconds between two signs of life of libvirtd, and how many may be missing.
 _KEEPALIVE = (5, 3)
@@ -78,6 +81,7 @@ class LibvirtHypervisor:
         self._connection: Any = None
         self._processors = Processors(libvirt_config)
         self._moves = Moves()
+        self._pinning = Pinning()
 
     def begin(self) -> None:
         """Start the threads. Only once in a process: libvirt's event loop cannot be replaced."""
@@ -100,7 +104,9 @@ class LibvirtHypervisor:
             host_devices=host_devices,
         )
         try:
-            connection.createXML(domain_xml(vm, record, epoch, machine), libvirt.VIR_DOMAIN_START_VALIDATE)
+            with self._pinning.starting(connection, vm, record) as (own, shared):
+                xml = domain_xml(vm, record, epoch, replace(machine, own=own, shared=shared))
+                connection.createXML(xml, libvirt.VIR_DOMAIN_START_VALIDATE)
         except libvirt.libvirtError as err:
             raise failed(connection, "start it", err) from err
         finally:
@@ -108,7 +114,6 @@ class LibvirtHypervisor:
 
     def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
         connection = self._connected()
-        self._check_surroundings(record)
         try:
             domain = connection.lookupByUUIDString(uuid)
             mark = mark_of(domain)
@@ -125,14 +130,52 @@ class LibvirtHypervisor:
         return Ceph(monitors, self._ceph.user, self._ceph.secret_uuid)
 
     def shutdown(self, vm: str, uuid: str) -> None:
-        # libvirt asks the guest's own agent if there is one that answers, and presses the button otherwise
-        self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(0))
+        # the button: libvirt would wait a minute for a guest agent that hangs
+        button = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+        self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(button))
 
     def destroy(self, vm: str, uuid: str) -> None:
         self._do(vm, uuid, "destroy it", lambda domain: domain.destroyFlags(0))
 
     def resume(self, vm: str, uuid: str) -> str:
-        return self._do(vm, uuid, "resume it", self._moves.resume) or ""
+        return self._do(vm, uuid, "resume it", self._resume) or ""
+
+    def _resume(self, domain: Any) -> str:
+        arrived = self._moves.resume(domain)
+        if arrived:
+            self._pinning.settle(domain.connect())
+        return arrived
+
+    def reset(self, vm: str, uuid: str, serial: int) -> None:
+        self._act(vm, uuid, "reset it", lambda domain: libvirt_guest.reset(domain, serial))
+
+    def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        self._act(vm, uuid, "make its disks larger", lambda domain: libvirt_guest.grow(domain, disks))
+
+    def release(self, vm: str, uuid: str) -> None:
+        self._act(vm, uuid, "let its guest go", libvirt_guest.release)
+
+    @contextmanager
+    def hold(self, vm: str, uuid: str, several: bool) -> Iterator[None]:
+        connection = self._connected()
+        try:
+            with libvirt_guest.held(connection.lookupByUUIDString(uuid), several):
+                yield
+        except libvirt.libvirtError as err:
+            raise failed(connection, "hold its guest still", err) from err
+        finally:
+            self._look(vm, uuid)
+
+    def _act(self, vm: str, uuid: str, what: str, call: Callable[[Any], None]) -> None:
+        """What is refused must not pass for done: only a domain that is gone needs nothing any more."""
+        connection = self._connected()
+        try:
+            call(connection.lookupByUUIDString(uuid))
+        except libvirt.libvirtError as err:
+            if err.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise failed(connection, what, err) from err
+        finally:
+            self._look(vm, uuid)
 
     def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
         connection = self._connected()
@@ -145,6 +188,14 @@ class LibvirtHypervisor:
 
     def cancel_move(self, vm: str, uuid: str) -> None:
         self._do(vm, uuid, "call its move off", cancel)
+
+    def used(self) -> Mapping[str, Used]:
+        """What each domain has used so far."""
+        connection = self._connected()
+        try:
+            return usage(connection)
+        except libvirt.libvirtError as err:
+            raise NotAnswering(text_of(err)) from err
 
     def _do(self, vm: str, uuid: str, what: str, call: Any) -> Any:
         connection = self._connected()

@@ -112,18 +112,23 @@ EXAMPLES = r"""
         <memoryBacking><hugepages><page size="1" unit="GiB"/></hugepages></memoryBacking>
       </domain>
 
-- name: Restart it, so that it gets the hardware that was changed
+- name: Stop one, as a template
   pvc.cluster.vm:
-    name: web1
-    state: restarted
+    name: worker3
+    state: stopped
 
-- name: Three copies of a snapshot
+- name: Two copies of it
   pvc.cluster.vm:
-    clone_from: {vm: golden, snapshot: v3}
+    clone_from: {vm: worker3}
+    memory: 512
     vms:
-      - name: shop1
-      - name: shop2
-      - {name: shop3, memory: 8G}
+      - {name: worker4, state: stopped}
+      - {name: worker5, memory: 256}
+
+- name: Start it again; a guest that runs would be shut down before, and get the hardware that was changed
+  pvc.cluster.vm:
+    name: worker3
+    state: restarted
 
 - name: A tag that other playbooks do not take away
   pvc.cluster.vm:
@@ -133,12 +138,12 @@ EXAMPLES = r"""
 
 - name: Another name
   pvc.cluster.vm:
-    name: web1
-    new_name: www1
+    name: worker4
+    new_name: template
 
-- name: Delete a VM and all its data
+- name: Delete VMs and all their data
   pvc.cluster.vm:
-    name: web1
+    vms: [{name: web1}, {name: template}, {name: worker5}]
     state: absent
     delete_volumes: true
 """

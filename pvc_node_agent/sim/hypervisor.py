@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pvc_state.hardware_changes import compare, volume
-from pvc_state.records import HostDevice, Migration, Vm
+from pvc_state.records import Disk, HostDevice, Migration, Vm
 
+from ..domain_mark import mark_of
 from ..env import EffectFailed, NotAnswering
 from ..events import DomainGone, DomainSeen, Event, HypervisorDown, HypervisorUp
 from ..view import Domain, DomainState, Processor
@@ -81,7 +83,7 @@ class SimulatedHypervisor:
         assert vm not in self.domains, f"{vm} was started twice"
         self.say(f"start {vm} epoch {epoch}")
         self.starts.append((vm, epoch))
-        self.domains[vm] = Domain(record.uuid, DomainState.RUNNING, epoch, record.definition)
+        self.domains[vm] = domain_of(vm, record, epoch)
         self.built[vm] = record
         self.devices[vm] = host_devices
         self.happened("start", vm)
@@ -114,6 +116,41 @@ class SimulatedHypervisor:
         self.asleep.discard(vm)
         self.change(vm, DomainState.PAUSED if asleep else DomainState.RUNNING)
         return "in 1.0 s; its guest stood still for 100 ms" if arrived else ""
+
+    def reset(self, vm: str, uuid: str, serial: int) -> None:
+        self.before("reset", vm)
+        self._check()
+        if self._is(vm, uuid):
+            self.say(f"reset {vm}")
+            self._mark(vm, reset=serial)
+
+    def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        self._check()
+        if self._is(vm, uuid):
+            sizes = dict(self.domains[vm].sizes)
+            for disk in disks:
+                self.say(f"grow {disk.pool}/{disk.volume} to {disk.size}")
+                sizes[f"{disk.pool}/{disk.volume}"] = disk.size or 0
+            self._mark(vm, sizes=tuple(sizes.items()))
+
+    @contextmanager
+    def hold(self, vm: str, uuid: str, several: bool) -> Iterator[None]:
+        self.before("hold", vm)
+        self._check()
+        if not self._is(vm, uuid):
+            raise EffectFailed("it does not run any more")
+        self.say(f"hold {vm}" if several else f"hold {vm}, which has one disk")
+        self._mark(vm, held=True)
+        try:
+            yield
+        finally:
+            self.release(vm, uuid)
+
+    def release(self, vm: str, uuid: str) -> None:
+        self._check()
+        if self._is(vm, uuid):
+            self.say(f"release {vm}")
+            self._mark(vm, held=False)
 
     def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
         self.before("change", vm)
@@ -233,6 +270,10 @@ class SimulatedHypervisor:
         if self.up:
             self.post(event)
 
+    def _mark(self, vm: str, **changes: object) -> None:
+        self.domains[vm] = replace(self.domains[vm], **changes)  # type: ignore[arg-type]
+        self.tell(DomainSeen(vm, self.domains[vm]))
+
     def _is(self, vm: str, uuid: str) -> bool:
         """Whether the domain of that id runs here."""
         return vm in self.domains and self.domains[vm].uuid == uuid
@@ -244,3 +285,17 @@ class SimulatedHypervisor:
     def _check(self) -> None:
         if not self.up:
             raise NotAnswering("libvirt does not answer")
+
+
+def domain_of(vm: str, record: Vm, epoch: int) -> Domain:
+    """A domain that has just been started, with the marks that the real one has."""
+    mark = mark_of(vm, record, epoch)
+    return Domain(
+        record.uuid,
+        DomainState.RUNNING,
+        epoch,
+        mark.definition,
+        restart=mark.restart,
+        reset=mark.reset,
+        sizes=mark.sizes,
+    )

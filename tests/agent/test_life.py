@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pvc_node_agent.events import Enrolled, Event, LeaveSeen, StorageCutSeen, StorageSeen
+from pvc_node_agent.effects import ChangeDomain, Right
+from pvc_node_agent.events import Enrolled, Event, Failure, LeaveSeen, StorageCutSeen, StorageSeen
 from pvc_node_agent.feed import Superseded
 from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
@@ -18,7 +19,7 @@ from pvc_state import codec, paths
 from pvc_state.commit import commit_nodes
 from pvc_state.errors import InvalidRequest
 from pvc_state.plan_node import plan_nodes
-from pvc_state.records import Claim, Ha, HostDevice, Migration, SignOff
+from pvc_state.records import Claim, Ha, HostDevice, Migration, SignOff, Vm
 from pvc_state.records import Settings as ClusterSettings
 from pvc_state.requests import DevicesRequest, DiskRequest, NodeRequest, VmRequest
 from pvc_state.store import Create, Set
@@ -200,6 +201,32 @@ def test_a_vm_that_stops_lets_go_of_everything(world: World) -> None:
     world.want(VmRequest("web2", memory=64, disks=[DiskRequest(volume="web1-disk1")]))
     world.settle()
     assert world.vm("web2").state == "running"
+
+
+def test_nothing_is_changed_on_an_old_view(world: World) -> None:
+    claim, record = world.znode(paths.claim("web1")), world.znode(paths.vm("web1"))
+    assert claim is not None
+    assert record is not None
+    old = Right(1, claim.version, record.version, world["node1"].feed.enrolment())
+    world.want(VmRequest("web1", description="x"))
+    done = world["node1"].performer.perform(ChangeDomain("web1", old, codec.decode(Vm, record.data)))
+    assert done.failure is Failure.REFUSED
+    assert "node1: change web1" not in world.log
+
+
+def test_what_moves_before_it_was_changed_has_not_been(world: World) -> None:
+    """The guest arrives with what it had, and says so until its new node has changed it."""
+    world["node1"].hypervisor.clinging = world["node2"].hypervisor.clinging = {"web1"}
+    world.want(VmRequest("web1", disks=MORE))
+    world.settle()
+    world.want(VmRequest("web1", disks=MORE[:1]))
+    world.settle()
+    world.move("web1", "node2")
+    world.settle()
+    assert world["node2"].hypervisor.holds("web1") == {"vms/web1-disk0", "vms/web1-disk1"}
+    assert world.vm("web1").generation < 3
+    with pytest.raises(InvalidRequest, match="is used by vm web1"):
+        world.want(VmRequest("web2", memory=64, disks=[DiskRequest(volume="web1-disk1")]))
 
 
 def test_a_volume_that_is_missing_holds_a_change_back(world: World) -> None:
