@@ -174,6 +174,10 @@ class SimulatedHypervisor:
             self.domains[vm] = replace(domain, definition=definition, applied=0, pending=())
         self.tell(DomainSeen(vm, self.domains[vm]))
 
+    def forget(self, vm: str, _record: Vm) -> None:
+        self._check()
+        self.say(f"forget {vm}")
+
     def holds(self, vm: str) -> set[str]:
         """The volumes that a domain has open."""
         return set(map(volume, self.built[vm].disks)) if vm in self.domains else set()
