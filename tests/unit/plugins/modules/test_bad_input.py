@@ -57,6 +57,12 @@ VM_CASES = {
     "no room on that node": Case(
         {"name": "new", "memory": "900G", "node": "node2"}, "vm new", "node", "15360 MiB free"
     ),
+    "no room for the loss of a node": Case(
+        {"vms": [{"name": "new1"}, {"name": "new2"}], "memory": "8G"},
+        "vms new1, new2",
+        "",
+        "no room would be left for the loss of node1: 8192 MiB of its VMs would fit nowhere: new1",
+    ),
     "memory of zero": Case({"name": "new", "memory": 0}, "vm new", "memory", "0"),
     "negative memory": Case({"name": "new", "memory": -1}, "vm new", "memory", "-1"),
     "no memory": Case({"name": "new"}, "vm new", "memory", ""),

@@ -138,6 +138,16 @@ LADDERS = {
         change={"xml": "<domain><pm><suspend-to-mem enabled='no'/></pm></domain>"},
         reset={"xml": ""},
     ),
+    "its score": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={"memory": 512, "state": "stopped", "placement": "balanced"},
+        change={"placement": "measured_load"},
+        reset={"placement": ""},
+    ),
     "many vms": Ladder(
         module=vm,
         info=vm_info,
