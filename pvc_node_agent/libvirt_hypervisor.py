@@ -23,7 +23,7 @@ import libvirt
 
 from pvc_state.records import Devices, Disk, HostDevice, Migration, Vm
 
-from . import ceph_conf, host, libvirt_guest
+from . import ceph_conf, host, libvirt_guest, libvirt_log
 from .config import CephConfig, LibvirtConfig
 from .domain_devices import Ceph
 from .domain_xml import Machine, domain_xml
@@ -275,7 +275,9 @@ class LibvirtHypervisor:
         while True:
             try:
                 with self._opened() as connection:
-                    self._post(HypervisorUp(domains(connection), self._processors.look(connection)))
+                    # the log first: who leaves in between is seen to end
+                    left = libvirt_log.left()
+                    self._post(HypervisorUp(domains(connection), self._processors.look(connection), left))
                     self._connection = connection
                     self._pinning.settle(connection)
                     self._answer_until_closed(connection)
