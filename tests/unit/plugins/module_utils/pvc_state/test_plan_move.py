@@ -270,3 +270,13 @@ def test_devices_of_a_node_stay_there() -> None:
     made = situation()
     made.vm("a", "node1", devices=Devices(host=("gpu",)))
     assert "it has gpu of its node" in refused(made, MoveRequest("a", "node2"))
+
+
+def test_a_vm_without_a_target_joins_its_group_and_takes_nobody_along_who_is_there() -> None:
+    made = situation()
+    made.vm("a", "node1")
+    made.vm("b", "node2")
+    made.rule("pair", "together", "a b")
+    plan = plan_move(made.snapshot, [MoveRequest("a")])
+    assert [change.name for change in plan.changes] == ["a"]
+    assert plan.after.target("a") == "node2"
