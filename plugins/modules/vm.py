@@ -109,21 +109,15 @@ EXAMPLES = r"""
         <memoryBacking><hugepages><page size="1" unit="GiB"/></hugepages></memoryBacking>
       </domain>
 
-- name: Stop one, as a template
+- name: Stop one, and restart another, which gets the hardware that was changed
   pvc.cluster.vm:
-    name: worker3
-    state: stopped
+    vms: [{name: web1, state: stopped}, {name: worker1, state: restarted}]
 
-- name: Two copies of it
+- name: Two copies of the one that is stopped
   pvc.cluster.vm:
-    clone_from: {vm: worker3}
+    clone_from: {vm: web1}
     memory: 512
-    vms: [{name: worker4, state: stopped}, {name: worker5, memory: 256}]
-
-- name: Start it again; a guest that runs would be shut down before, and get the hardware that was changed
-  pvc.cluster.vm:
-    name: worker3
-    state: restarted
+    vms: [{name: web2, state: stopped}, {name: web3, memory: 256}]
 
 - name: A tag that other playbooks do not take away
   pvc.cluster.vm:
@@ -133,12 +127,12 @@ EXAMPLES = r"""
 
 - name: Another name
   pvc.cluster.vm:
-    name: worker4
+    name: web2
     new_name: template
 
 - name: Delete VMs and all their data
   pvc.cluster.vm:
-    vms: [{name: web1}, {name: template}, {name: worker5}]
+    vms: [{name: web1}, {name: template}, {name: web3}]
     state: absent
     delete_volumes: true
 """

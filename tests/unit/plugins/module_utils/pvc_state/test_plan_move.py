@@ -47,6 +47,16 @@ def test_a_move_is_written_into_the_claim(cluster: Cluster) -> None:
     assert again.plan.why == {"web1": "it is on its way to node2 already"}
 
 
+def test_who_is_where_the_others_go_stays_there() -> None:
+    made = situation(nodes=2)
+    made.vm("a", "node1")
+    made.vm("b", "node2")
+    made.rule("beside", "together", "a b")
+    plan = plan_move(made.snapshot, [MoveRequest("a")])
+    assert list(plan.why) == ["a"]
+    assert "/assigned/node2/b" not in [op.path for op in plan.ops]
+
+
 def test_the_plan_holds_on_to_the_state_that_it_was_decided_on() -> None:
     made = situation()
     made.vm("a", "node1", home="node3", tried=("node3",))
@@ -270,13 +280,3 @@ def test_devices_of_a_node_stay_there() -> None:
     made = situation()
     made.vm("a", "node1", devices=Devices(host=("gpu",)))
     assert "it has gpu of its node" in refused(made, MoveRequest("a", "node2"))
-
-
-def test_a_vm_without_a_target_joins_its_group_and_takes_nobody_along_who_is_there() -> None:
-    made = situation()
-    made.vm("a", "node1")
-    made.vm("b", "node2")
-    made.rule("pair", "together", "a b")
-    plan = plan_move(made.snapshot, [MoveRequest("a")])
-    assert [change.name for change in plan.changes] == ["a"]
-    assert plan.after.target("a") == "node2"
