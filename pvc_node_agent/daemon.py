@@ -25,6 +25,7 @@ from .feed import Feed
 from .health import lookout, looks
 from .leading import Leading
 from .libvirt_hypervisor import LibvirtHypervisor
+from .load_watch import LoadWatch
 from .loop import Inbox, Loop, Pools
 from .perform import Performer
 from .rbd_storage import RbdStorage
@@ -178,6 +179,8 @@ def run(config: Config) -> None:
     storage_watch = StorageWatch(config.ceph, clock, inbox.put)
     watching = threading.Thread(target=storage_watch.watch, args=(stopped,), name="storage-watch", daemon=True)
     watching.start()
+    loads = LoadWatch(hypervisor.used, clock, inbox.put)
+    threading.Thread(target=loads.watch, args=(stopped,), name="loads", daemon=True).start()
     lookout.watch(looked_at, inbox.put, stopped)
     leading.start()
     journal.notify("READY=1")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,9 +21,9 @@ from typing import Any
 
 import libvirt
 
-from pvc_state.records import Devices, HostDevice, Migration, Vm
+from pvc_state.records import Devices, Disk, HostDevice, Migration, Vm
 
-from . import ceph_conf, host
+from . import ceph_conf, host, libvirt_guest, libvirt_log
 from .config import CephConfig, LibvirtConfig
 from .domain_devices import Ceph
 from .domain_xml import Machine, domain_xml
@@ -31,10 +31,12 @@ from .env import EffectFailed, NotAnswering, Post
 from .events import DomainGone, DomainSeen, HypervisorDown, HypervisorUp
 from .libvirt_domain import domain_of, domains, failed, mark_of, text_of
 from .libvirt_live import LibvirtDomain
+from .libvirt_load import usage
 from .libvirt_move import Moves, cancel
 from .libvirt_pins import Pinning
 from .libvirt_processor import Processors
 from .live_change import Change
+from .load_watch import Used
 
 #: Seconds between two signs of life of libvirtd, and how many may be missing.
 _KEEPALIVE = (5, 3)
@@ -158,6 +160,37 @@ class LibvirtHypervisor:
             self._pinning.settle(domain.connect())
         return arrived
 
+    def reset(self, vm: str, uuid: str, serial: int) -> None:
+        self._act(vm, uuid, "reset it", lambda domain: libvirt_guest.reset(domain, serial))
+
+    def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        self._act(vm, uuid, "make its disks larger", lambda domain: libvirt_guest.grow(domain, disks))
+
+    def release(self, vm: str, uuid: str) -> None:
+        self._act(vm, uuid, "let its guest go", libvirt_guest.release)
+
+    @contextmanager
+    def hold(self, vm: str, uuid: str, several: bool) -> Iterator[None]:
+        connection = self._connected()
+        try:
+            with libvirt_guest.held(connection.lookupByUUIDString(uuid), several):
+                yield
+        except libvirt.libvirtError as err:
+            raise failed(connection, "hold its guest still", err) from err
+        finally:
+            self._look(vm, uuid)
+
+    def _act(self, vm: str, uuid: str, what: str, call: Callable[[Any], None]) -> None:
+        """What is refused must not pass for done: only a domain that is gone needs nothing any more."""
+        connection = self._connected()
+        try:
+            call(connection.lookupByUUIDString(uuid))
+        except libvirt.libvirtError as err:
+            if err.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise failed(connection, what, err) from err
+        finally:
+            self._look(vm, uuid)
+
     def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
         connection = self._connected()
         try:
@@ -169,6 +202,14 @@ class LibvirtHypervisor:
 
     def cancel_move(self, vm: str, uuid: str) -> None:
         self._do(vm, uuid, "call its move off", cancel)
+
+    def used(self) -> Mapping[str, Used]:
+        """What each domain has used so far."""
+        connection = self._connected()
+        try:
+            return usage(connection)
+        except libvirt.libvirtError as err:
+            raise NotAnswering(text_of(err)) from err
 
     def _do(self, vm: str, uuid: str, what: str, call: Any) -> Any:
         connection = self._connected()
@@ -234,7 +275,9 @@ class LibvirtHypervisor:
         while True:
             try:
                 with self._opened() as connection:
-                    self._post(HypervisorUp(domains(connection), self._processors.look(connection)))
+                    # the log first: who leaves in between is seen to end
+                    left = libvirt_log.left()
+                    self._post(HypervisorUp(domains(connection), self._processors.look(connection), left))
                     self._connection = connection
                     self._pinning.settle(connection)
                     self._answer_until_closed(connection)

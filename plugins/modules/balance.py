@@ -81,8 +81,8 @@ resources:
   sample: [memory, vcpus]
 spread:
   description:
-    - How unevenly the nodes are loaded. It is the sum of the standard deviations of their shares of each resource, divided by the sum
-      of the means. V(0) is even, V(1) is as far from it as what they carry on average.
+    - How unevenly the nodes are loaded. It is the standard deviation of their shares of a resource, divided by the mean of these, on
+      average over the resources. V(0) is even, V(1) is as far from it as what they carry on average.
   returned: success
   type: float
 spread_after:

@@ -58,8 +58,8 @@ resources:
   sample: [memory, vcpus]
 spread:
   description:
-    - How unevenly the nodes are loaded. It is the sum of the standard deviations of their shares of each resource, divided by the sum
-      of the means. V(0) is even, V(1) is as far from it as what they carry on average.
+    - How unevenly the nodes are loaded. It is the standard deviation of their shares of a resource, divided by the mean of these, on
+      average over the resources. V(0) is even, V(1) is as far from it as what they carry on average.
   returned: success
   type: float
 spread_after:
@@ -94,7 +94,7 @@ moves:
       description: The spread after this move and all before it.
       type: float
     gain:
-      description: The share of the spread before it that this move takes away.
+      description: The share of the spread before it that this move takes away. Of an exchange, the second move may show the gain of both.
       type: float
     why:
       description: In words, what the two nodes carry before it.

@@ -14,7 +14,19 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import agent_idle, bulk, database, fabric, failover, migration, module_call, placing, simulation, site
+from tests.bench import (
+    agent_idle,
+    balancing,
+    bulk,
+    database,
+    fabric,
+    failover,
+    migration,
+    module_call,
+    placing,
+    simulation,
+    site,
+)
 from tests.bench.figure import Figure
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
@@ -29,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "failover": failover.measure,
     "migration": migration.measure,
     "placing": placing.measure,
+    "balancing": balancing.measure,
     "simulation": simulation.measure,
 }
 

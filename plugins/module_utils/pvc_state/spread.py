@@ -3,10 +3,13 @@
 
 """How unevenly the nodes are loaded, as one number, and what it would be after a move. Pure.
 
-Of each resource, what a node carries is a share of what it has. The spread is the sum of the standard deviations of these
-shares over all nodes, divided by the sum of their means: 0 when all nodes carry the same share, 1 when they differ
-by as much as they carry on average. The means are those at the begin, so that each move that is better by the one measure is
-better by the other.
+Of each resource, what a node carries is a share of what it has. The spread of a resource is the standard deviation of these
+shares over all nodes, divided by their mean; that of the cluster is the mean over the resources: 0 when all nodes carry the
+same share, 1 when they differ by as much as they carry on average. The means are those at the begin, so that each move that
+is better by the one measure is better by the other.
+
+Of what is measured, processors and memory are shares in use, which can be compared: what is hardly used weighs little. So
+there it is the sum of the deviations, divided by the sum of the means.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ Amounts = tuple[float, ...]
 #: The resources that count, by the settings' placement: what decides where VMs go decides, too, what even means.
 RESOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "balanced": ("memory", "vcpus", "vms"),
         "fewest_vms": ("vms",),
         "fewest_vcpus": ("vcpus",),
         "measured_load": ("load", "load_memory"),
@@ -33,6 +37,9 @@ RESOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 #: Those of every other placement.
 USUAL = ("memory", "vcpus")
+
+#: Those that are shares in use.
+IN_USE = frozenset({"load", "load_memory"})
 
 #: How a share of a resource is said: of a node, as the end of a sentence.
 _WORDS: Mapping[str, str] = MappingProxyType(
@@ -107,7 +114,7 @@ class Spread:
         self._shares = {node: [0.0] * len(self.kinds) for node in has}
         self._sums = [0.0] * len(self.kinds)
         self._squares = [0.0] * len(self.kinds)
-        self._unit = 0.0
+        self._weights = [0.0] * len(self.kinds)
 
     def add(self, node: str, takes: Amounts, sign: int = 1) -> None:
         """VMs that take so much are on a node, or with sign -1 are not any more."""
@@ -122,7 +129,11 @@ class Spread:
 
     def settle(self) -> None:
         """What is there now is the begin: its means are what deviations are compared with."""
-        self._unit = sum(self._sums) / max(len(self.has), 1)
+        means = [total / max(len(self.has), 1) for total in self._sums]
+        if IN_USE.issuperset(self.kinds):
+            means = [sum(means) / len(means)] * len(means)
+        count = sum(mean > 0.0 for mean in means)
+        self._weights = [1.0 / mean / count if mean > 0.0 else 0.0 for mean in means]
 
     @property
     def value(self) -> float:
@@ -131,9 +142,7 @@ class Spread:
 
     def after(self, source: str, to: str, takes: Amounts, back: Amounts = ()) -> float:
         """The spread after a move from one node to another, and of something else in the other direction."""
-        sums, squares = self._sums, self._squares
-        if self._unit <= 0.0:
-            return 0.0
+        sums, squares, weights = self._sums, self._squares, self._weights
         first, second = self._shares[source], self._shares[to]
         has, takes_of = self.has[source], self.has[to]
         count, deviation = len(self.has), 0.0
@@ -145,16 +154,20 @@ class Spread:
             square = (squares[kind] + new * new - old * old + more * more - other * other) / count
             rest = square - mean * mean
             if rest > 0.0:
-                deviation += sqrt(rest)
-        return deviation / self._unit
+                deviation += weights[kind] * sqrt(rest)
+        return deviation
 
     def shares(self, node: str) -> Mapping[str, float]:
         """What a node carries, as shares of what it has, by resource."""
         return dict(zip(self.kinds, self._shares[node], strict=True))
 
+    def loads(self) -> Mapping[str, Mapping[str, float]]:
+        """The shares of every node."""
+        return MappingProxyType({node: self.shares(node) for node in self.has})
+
     def fullness(self, node: str) -> float:
-        """What a node carries, all resources together."""
-        return sum(self._shares[node])
+        """What a node carries, all resources together, each in proportion to its mean."""
+        return sum(weight * share for weight, share in zip(self._weights, self._shares[node], strict=True))
 
     def words(self, node: str) -> str:
         """What a node carries, in words."""
@@ -163,5 +176,4 @@ class Spread:
     def _of(self, sums: Sequence[float], squares: Sequence[float]) -> float:
         count = max(len(self.has), 1)
         rests = (square / count - (total / count) ** 2 for total, square in zip(sums, squares, strict=True))
-        deviation = sum(sqrt(rest) for rest in rests if rest > 0.0)
-        return deviation / self._unit if self._unit > 0.0 else 0.0
+        return sum(weight * sqrt(rest) for weight, rest in zip(self._weights, rests, strict=True) if rest > 0.0)

@@ -220,11 +220,25 @@ def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> Non
         if node in old and not node_limits.why_down(placement.snapshot, node):
             _to_itself(check, placement, node, before.name, vm)
     for node in new & old:
-        placement.hold(node, vm.memory - before.vm.memory)
+        _asks_more(check, placement, node, before.vm, vm)
+        placement.change(before.name, before.vm, vm, node)
     for node in old - new:
-        placement.hold(node, -before.vm.memory)
+        placement.change(before.name, before.vm, None, node)
     for node in new - old:
         placement.put({before.name: vm}, node)
+
+
+def _asks_more(check: VmChecker, placement: Placement, node: str, before: Vm, vm: Vm) -> None:
+    """A node that the VM stays on has the vCPUs and the CPU model that it newly asks for."""
+    more, left = vm.vcpus - before.vcpus, max(placement.vcpus.get(node, 0), 0)
+    if placement.vcpus and more > left:
+        ratio = placement.snapshot.policy.vcpu_ratio
+        problem = f"node {node} has {left} left of the vCPUs that vcpu_ratio {ratio:g} allows, {more} more are needed"
+        check.refuse("vcpus", problem, f"give at most {before.vcpus + left}, or move it to another node")
+    report = placement.snapshot.report(node)
+    if vm.cpu.model != before.cpu.model and report is not None and not node_limits.has_model(report, vm.cpu.model):
+        problem = f"node {node} cannot give guests the CPU model {vm.cpu.model}"
+        check.refuse("cpu.model", problem, "name another one, or move it to a node that can")
 
 
 def _grows(check: VmChecker, placement: Placement, node: str, before: Vm, vm: Vm) -> None:
