@@ -109,11 +109,12 @@ def absorb(now: float, view: View, event: Event) -> View:
             for vm in lost:
                 view = _ended(view, vm, UNWATCHED)
             processor = event.processor or view.hypervisor.processor
-            return replace(view, hypervisor=Hypervisor(True, "", processor), domains=event.domains)
+            left = event.left - event.domains.keys()
+            return replace(view, hypervisor=Hypervisor(True, "", processor, left), domains=event.domains)
         case HypervisorDown():
             return replace(view, hypervisor=replace(view.hypervisor, up=False, reason=event.reason))
         case DomainSeen():
-            return replace(view, domains={**view.domains, event.vm: event.domain})
+            return replace(_forget_left(view, event.vm), domains={**view.domains, event.vm: event.domain})
         case DomainGone():
             return _ended(view, event.vm, event.cause)
         case FactsSeen():
@@ -222,8 +223,15 @@ def _done(now: float, view: View, event: Done) -> View:
             return _remember(view, vm, volumes_gone=True, volumes=())
         case HandOver() | RemoveRecords():
             # its own doing: the watch that tells of it may come later than this
-            return _stale(view, vm)
+            return _stale(_forget_left(view, vm), vm)
     return view
+
+
+def _forget_left(view: View, vm: str) -> View:
+    """What libvirt had noted of the VM's last domain here is history."""
+    if vm not in view.hypervisor.left:
+        return view
+    return replace(view, hypervisor=replace(view.hypervisor, left=view.hypervisor.left - {vm}))
 
 
 def _stale(view: View, vm: str) -> View:

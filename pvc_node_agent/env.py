@@ -55,6 +55,9 @@ class Hypervisor(Protocol):
         interface that is to be taken away; all else is done then. May be repeated, and goes on where it ended.
         """
 
+    def forget(self, vm: str, record: Vm) -> None:
+        """Remove what this node keeps of a VM that is deleted: variables of its firmware, content of its TPM. May fail silently."""
+
     def shutdown(self, vm: str, uuid: str) -> None:
         """Ask the guest to power off. A domain that is gone is fine."""
 

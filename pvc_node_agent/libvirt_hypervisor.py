@@ -21,9 +21,9 @@ from typing import Any
 
 import libvirt
 
-from pvc_state.records import Disk, HostDevice, Migration, Vm
+from pvc_state.records import Devices, Disk, HostDevice, Migration, Vm
 
-from . import ceph_conf, host, libvirt_guest
+from . import ceph_conf, host, libvirt_guest, libvirt_log
 from .config import CephConfig, LibvirtConfig
 from .domain_devices import Ceph
 from .domain_xml import Machine, domain_xml
@@ -124,6 +124,20 @@ class LibvirtHypervisor:
             raise failed(connection, "change it", err) from err
         finally:
             self._look(vm, uuid)
+
+    def forget(self, vm: str, record: Vm) -> None:
+        """libvirt removes such files of its own with a domain that is defined, and of no other."""
+        connection = self._connected()
+        machine = Machine(
+            domain_type=self._processors.domain_type(connection),
+            machine=self._config.machine,
+            cpu_model=self._processors.default(connection),
+            ceph=self._ceph_access(Vm(record.uuid, record.memory)),
+        )
+        bare = replace(record, disks=(), nics=(), xml="", devices=Devices(tpm=True))
+        with suppress(libvirt.libvirtError):
+            domain = connection.defineXML(domain_xml(vm, bare, 0, machine))
+            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_TPM)
 
     def _ceph_access(self, record: Vm) -> Ceph:
         monitors = ceph_conf.monitors(Path(self._ceph.conf)) if record.disks else ()
@@ -261,8 +275,11 @@ class LibvirtHypervisor:
         while True:
             try:
                 with self._opened() as connection:
-                    self._post(HypervisorUp(domains(connection), self._processors.look(connection)))
+                    # the log first: who leaves in between is seen to end
+                    left = libvirt_log.left()
+                    self._post(HypervisorUp(domains(connection), self._processors.look(connection), left))
                     self._connection = connection
+                    self._pinning.settle(connection)
                     self._answer_until_closed(connection)
                 reason = "the connection to libvirt has ended"
             except libvirt.libvirtError as err:
@@ -309,6 +326,7 @@ class LibvirtHypervisor:
             seen = domain_of(connection, request.uuid)
             if seen is None:
                 self._post(DomainGone(request.vm, request.cause))
+                self._pinning.ended(connection, request.vm)
             else:
                 self._post(DomainSeen(*seen))
         finally:

@@ -27,6 +27,7 @@ class Pinning:
     def __init__(self) -> None:
         self._one = threading.Lock()
         self._given = 0
+        self._owners: set[str] = set()
 
     @contextmanager
     def starting(self, connection: Any, vm: str, record: Vm) -> Iterator[tuple[Pins, Pins]]:
@@ -52,24 +53,31 @@ class Pinning:
                 )
             # first everybody else leaves them
             _apply(connection, running, plan)
+            self._owners = set(plan.own)
             yield plan.own.get(vm, ()), plan.shared
 
     def settle(self, connection: Any) -> None:
-        """Somebody has arrived: it is put in its place, and the others leave that."""
+        """Put everybody in their places, after somebody has arrived or ended."""
         with self._one:
             running = _running(connection)
-            guests = {name: guest for name, (_domain, guest) in running.items()}
-            if any(guest.own for guest in guests.values()):
-                _apply(connection, running, arrange(_online(connection), guests))
+            plan = arrange(_online(connection), {name: guest for name, (_domain, guest) in running.items()})
+            _apply(connection, running, plan)
+            self._owners = set(plan.own)
+
+    def ended(self, connection: Any, vm: str) -> None:
+        """What a VM had to itself is everybody's again."""
+        if vm in self._owners:
+            with suppress(libvirt.libvirtError):
+                self.settle(connection)
 
 
 def _running(connection: Any) -> dict[str, tuple[Any, Guest]]:
-    """Every domain of ours with what it has; one that ends meanwhile is left out."""
+    """Every domain of ours with what it has; one that ends meanwhile is left out, and one whose user binds it to processors."""
     found = {}
     for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
         with suppress(libvirt.libvirtError):
             mark = mark_of(domain)
-            if mark is not None and mark.built is not None:
+            if mark is not None and mark.built is not None and "<cputune" not in mark.built.xml:
                 own = mark.built.vcpus_limit if mark.built.cpu.dedicated else 0
                 found[mark.vm] = (domain, Guest(own, _pins(domain)))
     return found

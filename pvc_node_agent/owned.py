@@ -41,6 +41,9 @@ class Owned(Wishes):
         case = self.case
         if case.hypervisor:
             return self._unknown()
+        if case.left and case.busy is None and self._would_go_live():
+            # an agent before this one has moved it, and did not come to hand it over
+            self._remember(moved=self.claim.to)
         if case.domain is None and self.memory.moved and not case.standing.fixed:
             # whatever is wanted of it by now
             return self._give_away(self.memory.moved, self._wherefore(self.memory.moved))
@@ -262,6 +265,11 @@ class Owned(Wishes):
         if self.claim.to != to:
             return f"its guest waits on {to}, and can be nowhere else"
         return f"is to move to {to}" + (f": {self.claim.why}" if self.claim.why else "")
+
+    def _would_go_live(self) -> bool:
+        """Whether it is to be elsewhere, and its guest would go there while it runs."""
+        started = self.record.state == "started" and not self.claim.cold
+        return started and self.claim.to not in ("", self.case.node) and not self.memory.moved
 
     def _is_called_off(self, domain: Domain) -> bool:
         """Whether its guest is on its way to where it is not to go any more."""

@@ -259,6 +259,12 @@ class Performer:
     def _remove_records(self, effect: RemoveRecords) -> None:
         store = self._store()
         old = self._claim(store, effect.vm, effect.right)
+        znode = store.get(paths.vm(effect.vm))
+        record = codec.stored(Vm, znode).value if znode is not None else None
+        if record is not None and record.state == "absent" and (record.firmware == "uefi" or record.devices.tpm):
+            # a VM of the same name has the same id: it must not find the secrets of this one
+            self._confirm(effect.vm, effect.right)
+            self._hypervisor.forget(effect.vm, record)
         ops: list[Op] = [
             self._own(),
             Delete(paths.vm(effect.vm), effect.right.record_version),

@@ -90,11 +90,16 @@ class Processor:
 
 @dataclass(frozen=True)
 class Hypervisor:
-    """Whether libvirt answers. While it does not, the domains and the processor are the last known ones."""
+    """Whether libvirt answers. While it does not, the domains and the processor are the last known ones.
+
+    Attributes:
+        left: VMs whose last domain here was moved away, when libvirt began to answer; not those seen here since.
+    """
 
     up: bool = False
     reason: str = "libvirt has not answered yet"
     processor: Processor | None = None
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -161,11 +161,8 @@ def warn(module: AnsibleModule, requests: list[NodeRequest], done: Committed) ->
         change.name
         for change in done.plan.changes
         if change.kind == "node" and (change.after or {}).get("state") in EMPTY
-    }
-    lack = (
-        exposed(before, done.snapshot_after) if drained & {one.name for one in requests if one.state in EMPTY} else ""
-    )
-    if lack:
+    }.intersection(one.name for one in requests if one.state in EMPTY)
+    if drained and (lack := exposed(before, done.snapshot_after)):
         module.warn(f"While it takes no VMs: {lack}.")
 
 
@@ -177,12 +174,11 @@ def show(snapshot: Snapshot, requests: list[NodeRequest], gone: t.Sequence[Gone]
     from .pvc_state.drain_report import drain_view, drains
 
     found = drains(snapshot, nodes).nodes
-    moved = [{"vm": one.vm, "node": one.node, "to": one.to, "seconds": one.seconds} for one in gone]
     return {
         "drains": [
             {
                 **drain_view(found[node]),
-                "moved": [{key: one[key] for key in ("vm", "to", "seconds")} for one in moved if one["node"] == node],
+                "moved": [{"vm": one.vm, "to": one.to, "seconds": one.seconds} for one in gone if one.node == node],
             }
             for node in nodes
             if node in found

@@ -94,7 +94,7 @@ moves:
       description: The spread after this move and all before it.
       type: float
     gain:
-      description: The share of the spread before it that this move takes away.
+      description: The share of the spread before it that this move takes away. Of an exchange, the second move may show the gain of both.
       type: float
     why:
       description: In words, what the two nodes carry before it.

@@ -65,10 +65,7 @@ EXAMPLES = r"""
   pvc.cluster.vm:
     name: probe
     memory: 256
-    boot:
-      kernel: /srv/probe/vmlinuz
-      initrd: /srv/probe/initrd
-      cmdline: console=ttyS0
+    boot: {kernel: /srv/probe/vmlinuz, initrd: /srv/probe/initrd, cmdline: console=ttyS0}
 
 - name: Move it to another node while it runs, and keep it there
   pvc.cluster.vm:

@@ -33,6 +33,7 @@ class SimulatedHypervisor:
         built: the hardware that each domain has, by VM. devices: what of the node each was last started with.
         clinging: VMs whose guests do not let go of disks that are taken from them.
         leaving: VMs whose guests are on their way to other nodes. incoming: and those on their way here.
+        left: VMs whose last domain here was moved away.
         asleep: VMs that were moved here, and were paused by somebody before that.
         takes: called while something takes its time, with what it is: ``move``.
         starts: all that were started, with their epochs.
@@ -61,6 +62,7 @@ class SimulatedHypervisor:
         self.leaving: set[str] = set()
         self.incoming: set[str] = set()
         self.asleep: set[str] = set()
+        self.left: set[str] = set()
         self.takes: Callable[[str], None] = lambda _what: None
         self.processor = Processor("Model", ("Model", "Older"), "host-model")
         self.starts: list[tuple[str, int]] = []
@@ -83,6 +85,7 @@ class SimulatedHypervisor:
         assert vm not in self.domains, f"{vm} was started twice"
         self.say(f"start {vm} epoch {epoch}")
         self.starts.append((vm, epoch))
+        self.left.discard(vm)
         self.domains[vm] = domain_of(vm, record, epoch)
         self.built[vm] = record
         self.devices[vm] = host_devices
@@ -175,6 +178,10 @@ class SimulatedHypervisor:
             self.domains[vm] = replace(domain, definition=definition, applied=0, pending=())
         self.tell(DomainSeen(vm, self.domains[vm]))
 
+    def forget(self, vm: str, _record: Vm) -> None:
+        self._check()
+        self.say(f"forget {vm}")
+
     def holds(self, vm: str) -> set[str]:
         """The volumes that a domain has open."""
         return set(map(volume, self.built[vm].disks)) if vm in self.domains else set()
@@ -200,6 +207,7 @@ class SimulatedHypervisor:
         if vm in self.built:
             target.built[vm] = self.built[vm]
         target.incoming.add(vm)
+        target.left.discard(vm)
         (target.asleep.add if domain.state is DomainState.PAUSED else target.asleep.discard)(vm)
         target.tell(DomainSeen(vm, there))
         self.leaving.add(vm)
@@ -225,6 +233,7 @@ class SimulatedHypervisor:
         if self.breaks:
             raise EffectFailed("the connection broke at the end of the move")
         self.domains.pop(vm)
+        self.left.add(vm)
         self.tell(DomainGone(vm, f"its guest was moved to {target.node}"))
 
     def _await_move(self, vm: str) -> None:
@@ -265,7 +274,7 @@ class SimulatedHypervisor:
 
     def _seen(self) -> HypervisorUp:
         domains = {vm: replace(domain, leaving=vm in self.leaving) for vm, domain in self.domains.items()}
-        return HypervisorUp(domains, self.processor)
+        return HypervisorUp(domains, self.processor, frozenset(self.left))
 
     def tell(self, event: Event) -> None:
         if self.up:

@@ -161,6 +161,10 @@ class Spread:
         """What a node carries, as shares of what it has, by resource."""
         return dict(zip(self.kinds, self._shares[node], strict=True))
 
+    def loads(self) -> Mapping[str, Mapping[str, float]]:
+        """The shares of every node."""
+        return MappingProxyType({node: self.shares(node) for node in self.has})
+
     def fullness(self, node: str) -> float:
         """What a node carries, all resources together, each in proportion to its mean."""
         return sum(weight * share for weight, share in zip(self._weights, self._shares[node], strict=True))

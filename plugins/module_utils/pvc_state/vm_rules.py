@@ -34,6 +34,7 @@ class Users:
 
     def __init__(self, vms: Mapping[str, Stored[Vm]]) -> None:
         self._volumes: dict[tuple[str, str], str] = {}
+        self._parting: dict[tuple[str, str], str] = {}
         self._macs: dict[str, str] = {}
         self.uuids: set[str] = set()
         for name, stored in vms.items():
@@ -52,13 +53,17 @@ class Users:
         """Volumes (``POOL/VOLUME``) that are a VM's no more, and that it has not let go of."""
         for volume in volumes:
             pool, _, image = volume.partition("/")
-            self._volumes.setdefault((pool, image), name)
+            self._parting.setdefault((pool, image), name)
 
     def check(self, check: VmChecker, name: str, vm: Vm) -> None:
         """Nothing that the VM uses is used by another, or twice by itself."""
         volumes: set[tuple[str, str]] = set()
         for index, disk in enumerate(vm.disks):
             key = (disk.pool, disk.volume)
+            last = self._parting.get(key, name)
+            if last != name:
+                problem = f"volume {disk.pool}/{disk.volume} was taken from vm {last}, which has not let go of it yet"
+                check.refuse(f"disks[{index}].volume", problem, f"wait until it has, or stop {last}")
             user = self._volumes.get(key, name)
             if user != name or key in volumes:
                 whose = f"vm {user}" if user != name else "another disk of this VM"

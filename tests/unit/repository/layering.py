@@ -24,6 +24,7 @@ LAYERS = (
     frozenset(
         {
             "admission",
+            "balance_search",
             "cpu_fit",
             "ha_budget",
             "hardware_changes",
