@@ -302,3 +302,20 @@ def test_what_a_pass_has_placed_counts_for_the_rest(placement: str) -> None:
         nodes.append(found.node)
         one.put({name: Vm(name, 512)}, found.node)
     assert nodes == ["node1", "node2", "node3"]
+
+
+def test_what_a_vm_has_used_where_it_was_counts_where_it_goes() -> None:
+    made = situation(3, cpus=8)
+    made.settings = Settings(placement="measured_load")
+    for name, node, load in (("calm", "node1", 0.5), ("busy", "node2", 6.0), ("quiet", "node3", 0.0)):
+        made.vm(name, node, vcpus=8)
+        made.observe(name, "running", load=load, load_memory=100)
+    made.die("node3", "storage_cut")
+    placement = Placement(made.snapshot, {"node3": "is dead"})
+    found = placement.find(unit(made, "quiet"))
+    assert isinstance(found, Choice)
+    assert found.node == "node1"
+    placement.put(unit(made, "quiet"), found.node)
+    found = placement.find({"new": Vm("new", 64)})
+    assert isinstance(found, Choice)
+    assert found.why.startswith("6% of its processors"), "an idle VM of many vCPUs has added nothing"
