@@ -186,6 +186,30 @@ def test_a_move_that_needs_the_room_of_another_waits_for_it() -> None:
         assert overcommitted(under_way) == {}
 
 
+def test_a_stage_ends_where_a_node_would_be_given_too_much() -> None:
+    made = situation(2, memory=1024 + 4096)
+    made.settings = Settings(placement="free_memory", spare_nodes=0)
+    for number, memory in enumerate((512, 1024, 512, 768)):
+        running(made, f"vm{number}", "node1", memory)
+    for number in (4, 5):
+        running(made, f"vm{number}", "node2", 1536)
+    plan = plan_balance(made.snapshot, even=0.0)
+    assert {move.stage for move in plan.moves} == {1, 2}
+    for under_way in both_ends(made.snapshot, plan):
+        assert overcommitted(under_way) == {}
+
+
+def test_what_a_rule_forbids_is_not_even_thought_of() -> None:
+    made = situation(2)
+    for name in ("a", "b", "c"):
+        running(made, name, "node1")
+    running(made, "e", "node2")
+    made.rule("pair", "apart", "a e")
+    plan = plan_balance(made.snapshot)
+    assert goes(plan) == {"b": "node2"}
+    assert plan.after == pytest.approx(0.0, abs=1e-6)
+
+
 def test_what_is_measured_counts_where_the_settings_say_so() -> None:
     made = situation(2)
     made.settings = Settings(placement="measured_load")
