@@ -12,6 +12,7 @@ from typing import TypeVar
 from .answer import GIVEN_UP
 from .case import pause
 from .effects import (
+    ArrangeSnapshots,
     CancelMove,
     ChangeDomain,
     DeleteVolumes,
@@ -20,10 +21,14 @@ from .effects import (
     DestroyStray,
     DestroyUnasked,
     EnsureVolumes,
+    GrowDisks,
     HandOver,
     MigrateDomain,
+    ReleaseDomain,
     RemoveRecords,
+    ResetDomain,
     ResumeDomain,
+    RollBack,
     ShutdownDomain,
     StartDomain,
     WriteHealth,
@@ -57,6 +62,10 @@ T = TypeVar("T")
 
 #: Cause of an end that nobody watched.
 UNWATCHED = "it ended while libvirt could not be watched"
+
+
+#: What failed before has been done in the end, and has nothing to do with how the guest fares.
+_WELL: Mapping[str, object] = {"attempts": 0, "reason": ""}
 
 
 def absorb(now: float, view: View, event: Event) -> View:
@@ -100,11 +109,12 @@ def absorb(now: float, view: View, event: Event) -> View:
             for vm in lost:
                 view = _ended(view, vm, UNWATCHED)
             processor = event.processor or view.hypervisor.processor
-            return replace(view, hypervisor=Hypervisor(True, "", processor), domains=event.domains)
+            left = event.left - event.domains.keys()
+            return replace(view, hypervisor=Hypervisor(True, "", processor, left), domains=event.domains)
         case HypervisorDown():
             return replace(view, hypervisor=replace(view.hypervisor, up=False, reason=event.reason))
         case DomainSeen():
-            return replace(view, domains={**view.domains, event.vm: event.domain})
+            return replace(_forget_left(view, event.vm), domains={**view.domains, event.vm: event.domain})
         case DomainGone():
             return _ended(view, event.vm, event.cause)
         case FactsSeen():
@@ -200,6 +210,12 @@ def _done(now: float, view: View, event: Done) -> View:
             return _remember(view, vm, unchanged="", change_tries=0, change_at=0.0)
         case MigrateDomain():
             return _remember(view, vm, moved=effect.to)
+        case ArrangeSnapshots():
+            return _remember(view, vm, snapshots=effect.names, **_WELL)
+        case RollBack():
+            return _remember(view, vm, rollback=effect.serial, **_WELL)
+        case ResetDomain() | GrowDisks() | ReleaseDomain():
+            return _remember(view, vm, **_WELL)
         case ResumeDomain() if event.reason:
             origin = view.memory.get(vm, Memory()).origin
             return _remember(view, vm, journey=f"from {origin} {event.reason}" if origin else event.reason)
@@ -207,8 +223,15 @@ def _done(now: float, view: View, event: Done) -> View:
             return _remember(view, vm, volumes_gone=True, volumes=())
         case HandOver() | RemoveRecords():
             # its own doing: the watch that tells of it may come later than this
-            return _stale(view, vm)
+            return _stale(_forget_left(view, vm), vm)
     return view
+
+
+def _forget_left(view: View, vm: str) -> View:
+    """What libvirt had noted of the VM's last domain here is history."""
+    if vm not in view.hypervisor.left:
+        return view
+    return replace(view, hypervisor=replace(view.hypervisor, left=view.hypervisor.left - {vm}))
 
 
 def _stale(view: View, vm: str) -> View:

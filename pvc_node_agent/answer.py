@@ -33,7 +33,7 @@ class Answer:
             memory = replace(memory, swept="", stopping_since=None)
         if memory.record_version != record_version:
             # the user has spoken: what failed before may work now
-            stopping = record.state != "started"
+            stopping = record.state != "started" or bool(memory.restarting)
             restarted = memory.record_version == -1
             memory = Memory(
                 record_version=record_version,
@@ -53,6 +53,9 @@ class Answer:
                 origin=memory.origin,
                 journey=memory.journey,
                 said=memory.said,
+                restarting=memory.restarting,
+                snapshots=memory.snapshots,
+                rollback=memory.rollback,
             )
         if memory.moved and (case.domain is not None or isinstance(case.busy, StartDomain)):
             # another guest than the one that was moved
@@ -60,7 +63,9 @@ class Answer:
         if memory.epoch != claim.epoch:
             # it has been elsewhere meanwhile, or somebody has decided that it is to be tried here again
             if memory.epoch != -1:
-                memory = replace(memory, moved="", journey="", failures=0, given_up="", attempts=0, retry_at=0.0)
+                memory = replace(
+                    memory, moved="", journey="", failures=0, given_up="", attempts=0, retry_at=0.0, snapshots=None
+                )
             memory = replace(memory, epoch=claim.epoch)
         self.memory = memory
 
@@ -132,11 +137,42 @@ class Answer:
             console=console_log(self.case.vm) if has_console else self._old_console(),
             definition=domain.definition if domain is not None else 0,
             refused=self.claim.to if self._refused() else "",
+            restart=self._restarted(),
+            reset=self._was_reset(),
+            snapshots=self._known_snapshots() or (),
+            rollback=self._rolled_back(),
             pending=domain.pending if domain is not None and domain.applied == self.record.definition else (),
             screen=domain.screen if domain is not None else "",
             moved=self.memory.journey,
         )
         return Verdict(status, self.memory, effect, decision, why, wake_at)
+
+    def _restarted(self) -> int:
+        """Requests for a restart that are done: a start does all of them, and what is to be off needs none."""
+        if self.case.domain is not None:
+            return self.case.domain.restart
+        return self._old().restart if self.record.state == "started" else self.record.restart
+
+    def _was_reset(self) -> int:
+        if self.case.domain is not None:
+            return self.case.domain.reset
+        return self._old().reset if self.record.state == "started" else self.record.reset
+
+    def _known_snapshots(self) -> tuple[str, ...] | None:
+        """Snapshots that exist; None while this agent does not know."""
+        if self.memory.snapshots is not None:
+            return self.memory.snapshots
+        published = self.case.published
+        return published.snapshots if published is not None and published.epoch == self.epoch else None
+
+    def _rolled_back(self) -> int:
+        return max(self.memory.rollback, self._old().rollback)
+
+    def _old(self) -> VmStatus:
+        """What was published under this claim."""
+        published = self.case.published
+        ours = published is not None and published.epoch == self.epoch
+        return published if published is not None and ours else VmStatus("", self.epoch, 0)
 
     def _refused(self) -> bool:
         """Whether the move that the claim asks for has been given up."""

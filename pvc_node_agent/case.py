@@ -27,6 +27,7 @@ class Case(NamedTuple):
         hypervisor: empty, or why libvirt cannot be asked.
         standing: what the node as a whole may do.
         published: what the store shows of it.
+        left: whether its last domain here was moved away, although this agent may not know of it.
     """
 
     now: float
@@ -44,6 +45,7 @@ class Case(NamedTuple):
     standing: Standing
     published: VmStatus | None
     enrolment: int = 0
+    left: bool = False
 
 
 class Verdict(NamedTuple):

@@ -3,9 +3,17 @@
 
 """One call of Ceph's libraries, in a process of its own: a JSON object on standard input, another one on the output.
 
-``{"conf": …, "user": …, "do": "pools", "ensure" or "remove", "items": [[pool, volume, size or null], …], "barrier": …}``
-is answered by ``{"result": …}`` or ``{"error": a sentence}``. Every call may be repeated: what is done already is left as
-it is. With a barrier, no volume is opened before every monitor knows an osdmap of that epoch.
+``{"conf": …, "user": …, "do": …, "items": …, "barrier": …}`` on one line is answered by ``{"result": …}`` or
+``{"error": a sentence}``. What can be done, with its items:
+
+- ``pools``: none.
+- ``ensure``: ``[pool, volume, size or null, source]`` for each volume.
+- ``remove``: ``[pool, volume]`` for each.
+- ``arrange``: ``[pool, volume]`` for each, and the snapshots' ``names``; it asks for the guest to be held, see ceph_snapshots.
+- ``roll_back``: ``[pool, volume, size or null]`` for each, with ``snapshot``, ``owner`` and ``serial``.
+
+Every call may be repeated: what is done already is left as it is. With a barrier, no volume is opened before every monitor
+knows an osdmap of that epoch.
 """
 
 from __future__ import annotations
@@ -14,12 +22,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import rados
 import rbd
+
+from . import ceph_snapshots, ceph_volumes
+from .ceph_volumes import Failed
 
 #: Seconds that librados waits for monitors, and for OSDs; and after which it asks whether the OSD that does not answer is dead
 #: by now, which nobody tells it: after a power cut a virtual machine waits for that.
@@ -37,10 +46,6 @@ _KNOWN_WITHIN = 20.0
 _ASK_AGAIN = 0.1
 
 
-class _Failed(Exception):
-    """The text is for the VM's status."""
-
-
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Do what the request says."""
     try:
@@ -49,16 +54,37 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             cluster.wait_for_latest_osdmap()
             return {"result": cluster.list_pools()}
         _await_epoch(cluster, request["conf"], request["user"], request.get("barrier", 0))
-        for item in request["items"]:
-            if request["do"] == "ensure":
-                _ensure(cluster, *item)
-            else:
-                _remove(cluster, *item)
-    except _Failed as err:
+        _do(cluster, request)
+    except Failed as err:
         return {"error": str(err)}
     except (rados.Error, rbd.Error) as err:
         return {"error": f"Ceph failed: {err}"}
     return {"result": None}
+
+
+def _do(cluster: Any, request: dict[str, Any]) -> None:
+    items = request["items"]
+    match request["do"]:
+        case "ensure":
+            for item in items:
+                ceph_volumes.ensure(cluster, *item)
+        case "remove":
+            for item in items:
+                ceph_volumes.remove(cluster, *item)
+        case "arrange":
+            ceph_snapshots.arrange(cluster, items, request["names"], _agree)
+        case "roll_back":
+            mark = (request["owner"], request["serial"])
+            ceph_snapshots.roll_back(cluster, items, request["snapshot"], *mark)
+
+
+def _agree(word: str) -> None:
+    """Say how far it is, and go on when the agent has answered; it ends this process when it wants no more of it."""
+    json.dump({"at": word}, sys.stdout)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+    if not sys.stdin.readline():
+        raise Failed(f"the agent has not answered to {word}")
 
 
 def _connect(conf: str, user: str) -> Any:
@@ -66,7 +92,7 @@ def _connect(conf: str, user: str) -> Any:
         cluster = rados.Rados(conffile=conf, rados_id=user, conf=_OPTIONS)
         cluster.connect(timeout=10)
     except rados.Error as err:
-        raise _Failed(f"Ceph does not let user {user} in, or does not answer: {err}") from err
+        raise Failed(f"Ceph does not let user {user} in, or does not answer: {err}") from err
     return cluster
 
 
@@ -88,7 +114,7 @@ def _await_epoch(cluster: Any, conf: str, user: str, epoch: int) -> None:
             return
         if time.monotonic() > deadline:
             behind = ", ".join(sorted(quorum - known))
-            raise _Failed(f"Ceph's monitors on {behind} do not know osdmap epoch {epoch} yet")
+            raise Failed(f"Ceph's monitors on {behind} do not know osdmap epoch {epoch} yet")
         time.sleep(_ASK_AGAIN)
 
 
@@ -109,49 +135,13 @@ def _epoch_at(monitor: Any, conf: str, user: str) -> int:
 def _ask(cluster: Any, command: str) -> Any:
     code, answer, words = cluster.mon_command(json.dumps({"prefix": command, "format": "json"}), b"", timeout=5)
     if code:
-        raise _Failed(f"Ceph did not answer `ceph {command}`: {words} ({code})")
+        raise Failed(f"Ceph did not answer `ceph {command}`: {words} ({code})")
     return json.loads(answer)
-
-
-def _ensure(cluster: Any, pool: str, volume: str, size: int | None) -> None:
-    with _pool(cluster, pool) as context:
-        try:
-            with rbd.Image(context, volume, read_only=True):
-                return
-        except rbd.ImageNotFound:
-            if size is None:
-                raise _Failed(f"volume {pool}/{volume} does not exist: create it, or give the disk a size") from None
-        try:
-            rbd.RBD().create(context, volume, size, old_format=False)
-        except rbd.ImageExists:
-            return
-
-
-def _remove(cluster: Any, pool: str, volume: str) -> None:
-    with _pool(cluster, pool) as context:
-        try:
-            rbd.RBD().remove(context, volume)
-        except rbd.ImageNotFound:
-            return
-        except rbd.ImageHasSnapshots:
-            raise _Failed(f"volume {pool}/{volume} has snapshots: remove them first") from None
-        except rbd.ImageBusy:
-            raise _Failed(f"volume {pool}/{volume} is in use elsewhere: close it there first") from None
-
-
-@contextmanager
-def _pool(cluster: Any, name: str) -> Iterator[Any]:
-    try:
-        context = cluster.open_ioctx(name)
-    except rados.ObjectNotFound:
-        raise _Failed(f"pool {name} does not exist: create it, or name another") from None
-    with context:
-        yield context
 
 
 def main() -> None:
     """Answer one request, and end without Ceph's own goodbye, which waits for a cluster that does not answer."""
-    json.dump(answer(json.load(sys.stdin)), sys.stdout)
+    json.dump(answer(json.loads(sys.stdin.readline())), sys.stdout)
     sys.stdout.flush()
     os._exit(0)
 

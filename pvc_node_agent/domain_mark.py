@@ -13,6 +13,8 @@ from pvc_state.codec import Malformed, decode, encode
 from pvc_state.hardware_changes import HARDWARE
 from pvc_state.records import Vm
 
+from .pinning import unpin
+
 #: Namespace of the agent's element in a domain's metadata.
 NAMESPACE = "urn:pvc:node-agent:1"
 register_namespace("pvc", NAMESPACE)
@@ -28,6 +30,8 @@ class Mark:
         arriving: it was moved here while it ran, and has not run here yet. paused: and somebody had paused it before that.
         built: the hardware that it was started with. What can change while it runs is not to be read from it.
         applied: definition up to which it was changed while it ran, 0 for none; what then had to wait is ``pending``.
+        restart, reset, sizes: as in view.Domain.
+        held: how its guest is held for a snapshot: ``frozen`` or ``paused``; empty while it is not.
     """
 
     vm: str
@@ -38,11 +42,33 @@ class Mark:
     built: Vm | None = None
     applied: int = 0
     pending: tuple[str, ...] = ()
+    restart: int = 0
+    reset: int = 0
+    sizes: tuple[tuple[str, int], ...] = ()
+    held: str = ""
 
 
 def hardware(record: Vm) -> Vm:
     """A record with its virtual hardware and nothing else."""
     return Vm(uuid=record.uuid, **{field: getattr(record, field) for field in HARDWARE})
+
+
+def mark_of(vm: str, record: Vm, epoch: int) -> Mark:
+    """The mark of a domain that is being started: whatever was asked for before is done by that."""
+    return Mark(
+        vm,
+        epoch,
+        record.definition,
+        built=hardware(record),
+        restart=record.restart,
+        reset=record.reset,
+        sizes=sizes(record),
+    )
+
+
+def sizes(record: Vm) -> tuple[tuple[str, int], ...]:
+    """Bytes of the disks of which a record says how large they are."""
+    return tuple((f"{disk.pool}/{disk.volume}", disk.size) for disk in record.disks if disk.size is not None)
 
 
 def mark_element(mark: Mark) -> Element:
@@ -56,6 +82,12 @@ def mark_element(mark: Mark) -> Element:
     if mark.applied:
         element.set("applied", str(mark.applied))
         element.set("pending", json.dumps(mark.pending))
+    for name, value in (("restart", mark.restart), ("reset", mark.reset), ("held", mark.held)):
+        if value:
+            element.set(name, str(value))
+    if mark.sizes:
+        # neither a pool nor a volume has a space in its name
+        element.set("sizes", " ".join(f"{volume}={size}" for volume, size in mark.sizes))
     return element
 
 
@@ -67,8 +99,9 @@ def mark_xml(mark: Mark) -> str:
 
 
 def remarked(domain: str, mark: Mark) -> str:
-    """A domain's XML with another mark."""
+    """A domain's XML with another mark, for another node: bound to no processors."""
     element = fromstring(domain)  # noqa: S314 - libvirt's own words
+    unpin(element)
     metadata = element.find("metadata")
     if metadata is None:
         metadata = SubElement(element, "metadata")
@@ -92,6 +125,15 @@ def read_mark(metadata: str) -> Mark | None:
             built=decode(Vm, built.encode()) if built else None,
             applied=int(element.get("applied", "0")),
             pending=tuple(str(phrase) for phrase in pending),
+            restart=int(element.get("restart", "0")),
+            reset=int(element.get("reset", "0")),
+            sizes=_sizes(element.get("sizes", "")),
+            held=element.get("held", ""),
         )
     except (ParseError, KeyError, ValueError, TypeError, Malformed):
         return None
+
+
+def _sizes(text: str) -> tuple[tuple[str, int], ...]:
+    pairs = (item.rpartition("=") for item in text.split())
+    return tuple((volume, int(size)) for volume, _equals, size in pairs)

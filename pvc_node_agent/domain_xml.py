@@ -17,7 +17,7 @@ from pvc_state.vm_hardware_options import is_old
 
 from . import domain_devices as devices
 from .domain_devices import Ceph, text
-from .domain_mark import Mark, hardware, mark_element
+from .domain_mark import mark_element, mark_of
 from .domain_overlay import lay
 
 #: Ports for what every VM has beside its disks and interfaces, at most.
@@ -53,7 +53,7 @@ def domain_xml(vm: str, record: Vm, epoch: int, machine: Machine) -> str:
     if record.description:
         text(domain, "description", record.description)
     metadata = SubElement(domain, "metadata")
-    metadata.append(mark_element(Mark(vm, epoch, record.definition, built=hardware(record))))
+    metadata.append(mark_element(mark_of(vm, record, epoch)))
     text(domain, "memory", str(record.memory_limit), unit="MiB")
     text(domain, "currentMemory", str(record.memory), unit="MiB")
     _processors(domain, record, machine)

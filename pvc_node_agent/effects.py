@@ -118,6 +118,71 @@ class CancelMove:
 
 
 @dataclass(frozen=True)
+class ResetDomain:
+    """Reset the guest at once, as its user has asked for. serial: Vm.reset, which its domain is marked with then."""
+
+    vm: str
+    right: Right
+    uuid: str
+    serial: int
+
+
+@dataclass(frozen=True)
+class GrowDisks:
+    """Make disks of the running guest as large as they say; it sees that at once."""
+
+    vm: str
+    right: Right
+    uuid: str
+    disks: tuple[Disk, ...]
+
+
+@dataclass(frozen=True)
+class ArrangeSnapshots:
+    """Make the VM's snapshots be these and no others.
+
+    Attributes:
+        names: in the order in which they were asked for.
+        uuid: of the domain that runs, empty while none does: it is held while a snapshot is being made.
+        barrier: as in EnsureVolumes.
+    """
+
+    vm: str
+    right: Right
+    disks: tuple[Disk, ...]
+    names: tuple[str, ...]
+    uuid: str = ""
+    barrier: int = 0
+
+
+@dataclass(frozen=True)
+class ReleaseDomain:
+    """Let a guest go that an agent before this one has held for a snapshot."""
+
+    vm: str
+    right: Right
+    uuid: str
+
+
+@dataclass(frozen=True)
+class RollBack:
+    """Take the disks of a VM that does not run back to a snapshot.
+
+    Attributes:
+        owner: uuid of the VM. serial: Rollback.serial; the volumes are marked with both, so that none is taken back twice.
+        barrier: as in EnsureVolumes.
+    """
+
+    vm: str
+    right: Right
+    disks: tuple[Disk, ...]
+    owner: str
+    snapshot: str
+    serial: int
+    barrier: int = 0
+
+
+@dataclass(frozen=True)
 class AskUnasked:
     """Ask the guest to power off without asking the store, since the whole node is shutting down."""
 
@@ -211,6 +276,11 @@ VmEffect = (
     | DestroyDomain
     | ResumeDomain
     | ChangeDomain
+    | ResetDomain
+    | GrowDisks
+    | ArrangeSnapshots
+    | ReleaseDomain
+    | RollBack
     | MigrateDomain
     | CancelMove
     | AskUnasked

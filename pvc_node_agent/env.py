@@ -10,6 +10,7 @@ happens by itself arrives as events.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from pvc_state.records import Disk, FenceDevice, HostDevice, Migration, Vm
@@ -18,6 +19,8 @@ from .events import Event
 from .view import Sentence
 
 Post = Callable[[Event], None]
+#: Holds a guest still while a snapshot is being made.
+Hold = Callable[[], AbstractContextManager[None]]
 
 
 class EffectFailed(Exception):
@@ -52,6 +55,9 @@ class Hypervisor(Protocol):
         interface that is to be taken away; all else is done then. May be repeated, and goes on where it ended.
         """
 
+    def forget(self, vm: str, record: Vm) -> None:
+        """Remove what this node keeps of a VM that is deleted: variables of its firmware, content of its TPM. May fail silently."""
+
     def shutdown(self, vm: str, uuid: str) -> None:
         """Ask the guest to power off. A domain that is gone is fine."""
 
@@ -63,6 +69,22 @@ class Hypervisor(Protocol):
 
         Returns how it came here, in words, if it has been moved here and that is known.
         """
+
+    def reset(self, vm: str, uuid: str, serial: int) -> None:
+        """Reset the guest at once, and mark its domain with the serial. A domain that is gone is fine."""
+
+    def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        """Make disks of a running guest larger, and their volumes with them. A domain that is gone is fine."""
+
+    def hold(self, vm: str, uuid: str, several: bool) -> AbstractContextManager[None]:
+        """Within it, the guest writes nothing that a snapshot of its disks, one after the other, could tear apart.
+
+        Its file systems are frozen where its own agent answers; otherwise it is paused if it has several disks. At the end it
+        goes on, whatever has happened; raises EffectFailed if it has not been held all the time.
+        """
+
+    def release(self, vm: str, uuid: str) -> None:
+        """Let a guest go on that a process that has ended meanwhile has held."""
 
     def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
         """Move the guest to another node while it runs; returns when it is there and gone here. Has a deadline.
@@ -83,14 +105,25 @@ class Storage(Protocol):
     """The volumes of VMs."""
 
     def ensure(self, disks: Sequence[Disk], barrier: int) -> None:
-        """Make the volumes exist: create what is missing if the disk says how large, fail otherwise.
+        """Make the volumes exist, and be as large as they are to be.
+
+        What is missing is made a copy of its source or, without one, created if the disk says how large; it fails otherwise.
 
         Args:
             barrier: Ceph's osdmap epoch that must be known before a volume is opened; fails when it is not in time.
         """
 
     def remove(self, disks: Sequence[Disk]) -> None:
-        """Remove the volumes. One that is gone is fine."""
+        """Remove the volumes, and the snapshots that arrange() has made of them. One that is gone is fine."""
+
+    def arrange(self, disks: Sequence[Disk], names: Sequence[str], hold: Hold, barrier: int) -> None:
+        """Make the snapshots of the volumes be these and no others; those that others have made are left alone.
+
+        Each is made of all volumes within ``hold()``, or of none: what was left half made is removed first.
+        """
+
+    def roll_back(self, disks: Sequence[Disk], owner: str, snapshot: str, serial: int, barrier: int) -> None:
+        """Take the volumes back to a snapshot, each at most once for the same owner and serial. Nothing may use them."""
 
 
 class CephFence(Protocol):

@@ -92,10 +92,15 @@ class VmSeen:
 
 @dataclass(frozen=True)
 class HypervisorUp:
-    """libvirt answers, and these are the domains, and the processor that it finds."""
+    """libvirt answers, and these are the domains, and the processor that it finds.
+
+    Attributes:
+        left: VMs whose last domain here was moved away while it ran, as libvirt has noted it.
+    """
 
     domains: Mapping[str, Domain]
     processor: Processor | None = None
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def domain_of(connection: Any, uuid: str) -> tuple[str, Domain] | None:
     else:
         what = _STATES.get(state, DomainState.RUNNING)
     seen = Domain(uuid, what, mark.epoch, mark.definition, applied=mark.applied, pending=mark.pending, screen=shown)
+    seen = replace(seen, restart=mark.restart, reset=mark.reset, sizes=mark.sizes, held=bool(mark.held))
     return mark.vm, seen
 
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import libvirt
 
-from pvc_state.records import HostDevice, Migration, Vm
+from pvc_state.records import Devices, Disk, HostDevice, Migration, Vm
 
-from . import ceph_conf, host
+from . import ceph_conf, host, libvirt_guest, libvirt_log
 from .config import CephConfig, LibvirtConfig
 from .domain_devices import Ceph
 from .domain_xml import Machine, domain_xml
@@ -33,6 +33,7 @@ from .libvirt_domain import domain_of, domains, failed, mark_of, text_of
 from .libvirt_live import LibvirtDomain
 from .libvirt_load import usage
 from .libvirt_move import Moves, cancel
+from .libvirt_pins import Pinning
 from .libvirt_processor import Processors
 from .live_change import Change
 from .load_watch import Used
@@ -80,6 +81,7 @@ class LibvirtHypervisor:
         self._connection: Any = None
         self._processors = Processors(libvirt_config)
         self._moves = Moves()
+        self._pinning = Pinning()
 
     def begin(self) -> None:
         """Start the threads. Only once in a process: libvirt's event loop cannot be replaced."""
@@ -102,7 +104,9 @@ class LibvirtHypervisor:
             host_devices=host_devices,
         )
         try:
-            connection.createXML(domain_xml(vm, record, epoch, machine), libvirt.VIR_DOMAIN_START_VALIDATE)
+            with self._pinning.starting(connection, vm, record) as (own, shared):
+                xml = domain_xml(vm, record, epoch, replace(machine, own=own, shared=shared))
+                connection.createXML(xml, libvirt.VIR_DOMAIN_START_VALIDATE)
         except libvirt.libvirtError as err:
             raise failed(connection, "start it", err) from err
         finally:
@@ -110,7 +114,6 @@ class LibvirtHypervisor:
 
     def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
         connection = self._connected()
-        self._check_surroundings(record)
         try:
             domain = connection.lookupByUUIDString(uuid)
             mark = mark_of(domain)
@@ -122,19 +125,71 @@ class LibvirtHypervisor:
         finally:
             self._look(vm, uuid)
 
+    def forget(self, vm: str, record: Vm) -> None:
+        """libvirt removes such files of its own with a domain that is defined, and of no other."""
+        connection = self._connected()
+        machine = Machine(
+            domain_type=self._processors.domain_type(connection),
+            machine=self._config.machine,
+            cpu_model=self._processors.default(connection),
+            ceph=self._ceph_access(Vm(record.uuid, record.memory)),
+        )
+        bare = replace(record, disks=(), nics=(), xml="", devices=Devices(tpm=True))
+        with suppress(libvirt.libvirtError):
+            domain = connection.defineXML(domain_xml(vm, bare, 0, machine))
+            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_TPM)
+
     def _ceph_access(self, record: Vm) -> Ceph:
         monitors = ceph_conf.monitors(Path(self._ceph.conf)) if record.disks else ()
         return Ceph(monitors, self._ceph.user, self._ceph.secret_uuid)
 
     def shutdown(self, vm: str, uuid: str) -> None:
-        # libvirt asks the guest's own agent if there is one that answers, and presses the button otherwise
-        self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(0))
+        # the button: libvirt would wait a minute for a guest agent that hangs
+        button = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+        self._do(vm, uuid, "ask its guest to power off", lambda domain: domain.shutdownFlags(button))
 
     def destroy(self, vm: str, uuid: str) -> None:
         self._do(vm, uuid, "destroy it", lambda domain: domain.destroyFlags(0))
 
     def resume(self, vm: str, uuid: str) -> str:
-        return self._do(vm, uuid, "resume it", self._moves.resume) or ""
+        return self._do(vm, uuid, "resume it", self._resume) or ""
+
+    def _resume(self, domain: Any) -> str:
+        arrived = self._moves.resume(domain)
+        if arrived:
+            self._pinning.settle(domain.connect())
+        return arrived
+
+    def reset(self, vm: str, uuid: str, serial: int) -> None:
+        self._act(vm, uuid, "reset it", lambda domain: libvirt_guest.reset(domain, serial))
+
+    def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        self._act(vm, uuid, "make its disks larger", lambda domain: libvirt_guest.grow(domain, disks))
+
+    def release(self, vm: str, uuid: str) -> None:
+        self._act(vm, uuid, "let its guest go", libvirt_guest.release)
+
+    @contextmanager
+    def hold(self, vm: str, uuid: str, several: bool) -> Iterator[None]:
+        connection = self._connected()
+        try:
+            with libvirt_guest.held(connection.lookupByUUIDString(uuid), several):
+                yield
+        except libvirt.libvirtError as err:
+            raise failed(connection, "hold its guest still", err) from err
+        finally:
+            self._look(vm, uuid)
+
+    def _act(self, vm: str, uuid: str, what: str, call: Callable[[Any], None]) -> None:
+        """What is refused must not pass for done: only a domain that is gone needs nothing any more."""
+        connection = self._connected()
+        try:
+            call(connection.lookupByUUIDString(uuid))
+        except libvirt.libvirtError as err:
+            if err.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise failed(connection, what, err) from err
+        finally:
+            self._look(vm, uuid)
 
     def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
         connection = self._connected()
@@ -220,8 +275,11 @@ class LibvirtHypervisor:
         while True:
             try:
                 with self._opened() as connection:
-                    self._post(HypervisorUp(domains(connection), self._processors.look(connection)))
+                    # the log first: who leaves in between is seen to end
+                    left = libvirt_log.left()
+                    self._post(HypervisorUp(domains(connection), self._processors.look(connection), left))
                     self._connection = connection
+                    self._pinning.settle(connection)
                     self._answer_until_closed(connection)
                 reason = "the connection to libvirt has ended"
             except libvirt.libvirtError as err:
@@ -268,6 +326,7 @@ class LibvirtHypervisor:
             seen = domain_of(connection, request.uuid)
             if seen is None:
                 self._post(DomainGone(request.vm, request.cause))
+                self._pinning.ended(connection, request.vm)
             else:
                 self._post(DomainSeen(*seen))
         finally:

@@ -53,7 +53,7 @@ class Moves:
             else:
                 self._moved_away.discard(uuid)
             if event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED:
-                self._suspended.setdefault(uuid, time.monotonic())
+                self._suspended[uuid] = time.monotonic()
             else:
                 self._suspended.pop(uuid, None)
 

@@ -14,6 +14,7 @@ from pvc_state.vm_records import STUCK
 
 from .absorb import absorb
 from .effects import (
+    ArrangeSnapshots,
     AskUnasked,
     CancelMove,
     ChangeDomain,
@@ -24,11 +25,15 @@ from .effects import (
     DestroyUnasked,
     Effect,
     EnsureVolumes,
+    GrowDisks,
     HandOver,
     MigrateDomain,
     Publication,
+    ReleaseDomain,
     RemoveRecords,
+    ResetDomain,
     ResumeDomain,
+    RollBack,
     ShutdownDomain,
     StartDomain,
     VmEffect,
@@ -55,6 +60,11 @@ DEADLINES: dict[type, tuple[float, str]] = {
     MigrateDomain: (660.0, f"{STUCK} within 11 minutes"),
     ResumeDomain: (30.0, "libvirt has not resumed it within 30 s"),
     ChangeDomain: (120.0, "libvirt has not changed its hardware within 2 minutes"),
+    ResetDomain: (30.0, "libvirt has not reset it within 30 s"),
+    ReleaseDomain: (30.0, "libvirt has not let its guest go within 30 s"),
+    GrowDisks: (60.0, "libvirt has not made its disks larger within 60 s"),
+    ArrangeSnapshots: (120.0, "Ceph has not brought its snapshots into order within 120 s"),
+    RollBack: (600.0, "Ceph has not taken its disks back within 10 minutes"),
     EnsureVolumes: (60.0, "Ceph has not made its volumes ready within 60 s"),
     DeleteVolumes: (600.0, "Ceph has not removed its volumes within 10 minutes"),
     HandOver: (30.0, "the store has not taken the new claim within 30 s"),
@@ -93,7 +103,7 @@ class Pools:
             return self.urgent or self.hypervisor
         if isinstance(effect, (MigrateDomain, CancelMove)):
             return self.moves or self.hypervisor
-        if isinstance(effect, (EnsureVolumes, DeleteVolumes)):
+        if isinstance(effect, (EnsureVolumes, DeleteVolumes, ArrangeSnapshots, RollBack)):
             return self.storage
         if isinstance(effect, (Publication, HandOver, RemoveRecords)):
             return self.store

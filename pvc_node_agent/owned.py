@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from .answer import GIVEN_UP, Answer, names, times
+from .answer import GIVEN_UP, names, times
 from .case import Verdict, pause
 from .effects import (
+    ArrangeSnapshots,
     CancelMove,
     ChangeDomain,
     DeleteVolumes,
@@ -17,11 +18,13 @@ from .effects import (
     MigrateDomain,
     RemoveRecords,
     ResumeDomain,
+    RollBack,
     ShutdownDomain,
     StartDomain,
     VmEffect,
 )
 from .view import Domain, DomainState
+from .wishes import Wishes
 
 #: States in which a guest can travel: a paused one arrives paused.
 _MOVABLE = (DomainState.RUNNING, DomainState.PAUSED)
@@ -31,13 +34,16 @@ _MOVABLE = (DomainState.RUNNING, DomainState.PAUSED)
 _RUNS_ON = ("started", "ignored")
 
 
-class Owned(Answer):
+class Owned(Wishes):
     """One decision about what the user, or the leader, wants of the VM."""
 
     def decide(self) -> Verdict:
         case = self.case
         if case.hypervisor:
             return self._unknown()
+        if case.left and case.busy is None and self._would_go_live():
+            # an agent before this one has moved it, and did not come to hand it over
+            self._remember(moved=self.claim.to)
         if case.domain is None and self.memory.moved and not case.standing.fixed:
             # whatever is wanted of it by now
             return self._give_away(self.memory.moved, self._wherefore(self.memory.moved))
@@ -46,13 +52,21 @@ class Owned(Answer):
             return self._keep_running(case.domain)
         if self.record.state == "ignored":
             return self._ignored()
+        held = self._let_go(case.domain) if case.domain is not None else None
+        if held:
+            return held
         if case.domain is not None and self._is_called_off(case.domain):
             return self._call_off(case.domain)
         moves = self.claim.to not in ("", case.node) and self.record.state != "absent" and not case.standing.fixed
         if moves and not (case.domain is None and self._refused()):
             return self._move(self.claim.to)
         if self.record.state == "started":
-            return self._run() if case.domain is None else self._keep_running(case.domain)
+            if case.domain is None:
+                return self._run()
+            if self._wants_restart(case.domain):
+                self._remember(restarting=self.record.restart)
+                return self._stop(case.domain, "a restart was asked for")
+            return self._keep_running(case.domain)
         if case.domain is not None:
             return self._stop(case.domain)
         if self.record.state == "absent":
@@ -83,6 +97,9 @@ class Owned(Answer):
             return self._verdict("starting", self._old_generation(), "waits for its turn to be started")
         if self._volumes_missing():
             return self._ensure_volumes("starting")
+        back = self._take_back("starting")
+        if back:
+            return back
         again = self.memory.attempts > 0
         why = f"tried again after: {self.memory.reason}" if again else "wanted started, and it does not run"
         if again:
@@ -93,6 +110,8 @@ class Owned(Answer):
 
     def _note_end(self) -> None:
         """There is no domain; when it has ended by itself, that counts."""
+        if self.memory.restarting:
+            self._remember(ended="", restarting=0)
         if self.memory.ended:
             self._note_trouble(self.memory.ended)
             self._remember(failures=self.memory.failures + 1)
@@ -114,7 +133,7 @@ class Owned(Answer):
         since_long = since is not None and self.case.now - since >= self.case.settings.steady_after
         if since_long or self.memory.given_up:
             self._remember(failures=0, given_up="")
-        if self._is_changed(domain):
+        if self._is_changed(domain) and not self._grown(domain):
             self._remember(volumes=self.record.disks)
         if domain.state is DomainState.ARRIVED:
             return self._welcome(domain)
@@ -123,6 +142,9 @@ class Owned(Answer):
         self._remember(running_since=self.case.now if since is None else since)
         if domain.state in _MOVABLE and not self._is_changed(domain):
             return self._change()
+        attended = self._attend(domain)
+        if attended:
+            return attended
         self._remember(trouble="")
         return self._verdict("running", self._generation(domain), self._running_reason(domain))
 
@@ -244,6 +266,11 @@ class Owned(Answer):
             return f"its guest waits on {to}, and can be nowhere else"
         return f"is to move to {to}" + (f": {self.claim.why}" if self.claim.why else "")
 
+    def _would_go_live(self) -> bool:
+        """Whether it is to be elsewhere, and its guest would go there while it runs."""
+        started = self.record.state == "started" and not self.claim.cold
+        return started and self.claim.to not in ("", self.case.node) and not self.memory.moved
+
     def _is_called_off(self, domain: Domain) -> bool:
         """Whether its guest is on its way to where it is not to go any more."""
         if isinstance(self.case.busy, MigrateDomain):
@@ -328,7 +355,7 @@ class Owned(Answer):
         if bound:
             return bound
         if self.record.state == "disabled":
-            return self._verdict("stopped", self.record.generation, "disabled")
+            return self._tidy("stopped") or self._verdict("stopped", self.record.generation, "disabled")
         if case.busy is not None:
             return self._under_way(case.busy)
         if self._volumes_missing():
@@ -338,7 +365,7 @@ class Owned(Answer):
             if not case.spare:
                 return self._verdict("stopped", self._old_generation(), "waits until the volumes of others exist")
             return self._ensure_volumes("stopped")
-        return self._verdict("stopped", self.record.generation, "stopped, as wanted")
+        return self._tidy("stopped") or self._verdict("stopped", self.record.generation, "stopped, as wanted")
 
     def _remove(self) -> Verdict:
         """Wanted absent, and no domain."""
@@ -397,6 +424,8 @@ class Owned(Answer):
             StartDomain: ("starting", self._starting_reason()),
             DeleteVolumes: ("deleting", f"deleted together with its volumes {names(self.record.disks)}"),
             RemoveRecords: ("deleting", "its records are being removed"),
+            ArrangeSnapshots: ("stopped", "its snapshots are being brought into order"),
+            RollBack: ("stopped", "its disks are being taken back to a snapshot"),
         }.get(type(effect), ("stopping", "its domain has ended"))
         if self.record.state == "stopped" and state == "starting":
             state = "stopped"

@@ -10,6 +10,7 @@ ephemeral are still what the decision rested on. So neither a late watch nor a f
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from pvc_state import codec, paths
@@ -20,6 +21,7 @@ from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Refused, S
 from . import guarded
 from .decide import arriving
 from .effects import (
+    ArrangeSnapshots,
     AskUnasked,
     CancelMove,
     ChangeDomain,
@@ -30,12 +32,16 @@ from .effects import (
     DestroyUnasked,
     Effect,
     EnsureVolumes,
+    GrowDisks,
     HandOver,
     MigrateDomain,
     Publication,
+    ReleaseDomain,
     RemoveRecords,
+    ResetDomain,
     ResumeDomain,
     Right,
+    RollBack,
     ShutdownDomain,
     StartDomain,
     WriteHealth,
@@ -119,6 +125,21 @@ class Performer:
             case ChangeDomain():
                 self._confirm(effect.vm, effect.right)
                 self._hypervisor.change_hardware(effect.vm, effect.record.uuid, effect.record)
+            case ResetDomain():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.reset(effect.vm, effect.uuid, effect.serial)
+            case GrowDisks():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.grow(effect.vm, effect.uuid, effect.disks)
+            case ReleaseDomain():
+                self._confirm(effect.vm, effect.right)
+                self._hypervisor.release(effect.vm, effect.uuid)
+            case ArrangeSnapshots():
+                self._confirm(effect.vm, effect.right)
+                self._storage.arrange(effect.disks, effect.names, lambda: self._held_still(effect), effect.barrier)
+            case RollBack():
+                self._confirm(effect.vm, effect.right)
+                self._storage.roll_back(effect.disks, effect.owner, effect.snapshot, effect.serial, effect.barrier)
             case MigrateDomain():
                 self._migrate(effect)
             case CancelMove():
@@ -157,6 +178,11 @@ class Performer:
             if name not in declared:
                 raise EffectFailed(f"device {name} is not declared of this node: declare it, or take it from the VM")
         return tuple(declared[name] for name in record.devices.host)
+
+    def _held_still(self, effect: ArrangeSnapshots) -> AbstractContextManager[None]:
+        if not effect.uuid:
+            return nullcontext()
+        return self._hypervisor.hold(effect.vm, effect.uuid, len(effect.disks) > 1)
 
     def _own(self) -> Check:
         """This agent is enrolled: an ephemeral is never written again after its creation."""
@@ -233,6 +259,12 @@ class Performer:
     def _remove_records(self, effect: RemoveRecords) -> None:
         store = self._store()
         old = self._claim(store, effect.vm, effect.right)
+        znode = store.get(paths.vm(effect.vm))
+        record = codec.stored(Vm, znode).value if znode is not None else None
+        if record is not None and record.state == "absent" and (record.firmware == "uefi" or record.devices.tpm):
+            # a VM of the same name has the same id: it must not find the secrets of this one
+            self._confirm(effect.vm, effect.right)
+            self._hypervisor.forget(effect.vm, record)
         ops: list[Op] = [
             self._own(),
             Delete(paths.vm(effect.vm), effect.right.record_version),

@@ -83,6 +83,7 @@ def step(now: float, view: View) -> Outcome:
             standing=stand,
             published=published.get(vm),
             enrolment=view.link.enrolment,
+            left=vm in view.hypervisor.left,
         )
         before = view.decided.get(vm)
         verdict = before.verdict if before is not None and _still_so(before, case) else _decide(case, sentences)
@@ -214,6 +215,7 @@ def _still_so(before: Decided, case: Case) -> bool:
         and then.standing == case.standing
         and then.hypervisor == case.hypervisor
         and then.enrolment == case.enrolment
+        and then.left == case.left
         and (wake_at is None or case.now < wake_at)
     )
 

@@ -90,11 +90,16 @@ class Processor:
 
 @dataclass(frozen=True)
 class Hypervisor:
-    """Whether libvirt answers. While it does not, the domains and the processor are the last known ones."""
+    """Whether libvirt answers. While it does not, the domains and the processor are the last known ones.
+
+    Attributes:
+        left: VMs whose last domain here was moved away, when libvirt began to answer; not those seen here since.
+    """
 
     up: bool = False
     reason: str = "libvirt has not answered yet"
     processor: Processor | None = None
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,9 @@ class Domain:
         applied: definition up to which it was changed while it ran, 0 for none; of that, ``pending`` had to wait.
         screen: where its screen is reached on the node, empty for nowhere.
         leaving: whether libvirt was moving it away when it was seen.
+        restart: the record's ``restart`` when it was started, which fulfils all of those. reset: the last one that was done.
+        sizes: bytes of its disks (``POOL/VOLUME``) as the guest sees them, where the record says how large they are.
+        held: whether an agent holds the guest, or has left it so, for a snapshot.
     """
 
     uuid: str
@@ -164,6 +172,10 @@ class Domain:
     pending: tuple[str, ...] = ()
     screen: str = ""
     leaving: bool = False
+    restart: int = 0
+    reset: int = 0
+    sizes: tuple[tuple[str, int], ...] = ()
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -254,6 +266,9 @@ class Memory:
         unclaimed_since: since when a guest that has arrived here waits although it is not to be moved here any more.
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
+        restarting: Vm.restart for which its guest is being stopped, to be started again; 0 for none.
+        snapshots: those known to exist, None while that is not known here.
+        rollback: Rollback.serial that was carried out here.
         unchanged: why its hardware was not changed while it runs; change_tries: how often in a row; change_at: not before
             this is it tried again. Nothing else waits for that.
         overdue: what takes longer than it should.
@@ -284,6 +299,9 @@ class Memory:
     volumes: tuple[Disk, ...] = ()
     barrier: int = 0
     volumes_gone: bool = False
+    restarting: int = 0
+    snapshots: tuple[str, ...] | None = None
+    rollback: int = 0
     unchanged: str = ""
     change_tries: int = 0
     change_at: float = 0.0

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from ._module import fail, given, mebibytes
 from .pvc_state.errors import WaitTimeout
 from .pvc_state.host_devices import KINDS
-from .pvc_state.node_limits import EMPTY
+from .pvc_state.node_limits import EMPTY, why_down
 from .pvc_state.plan_node import STATES
 from .pvc_state.records import FENCE_DEVICES, FenceDevice, HostDevice
 from .pvc_state.requests import UNSET, DeadRequest, NodeRequest
@@ -145,12 +145,12 @@ def verify(module: AnsibleModule, store: Store, requests: list[NodeRequest], don
 
 def warn(module: AnsibleModule, requests: list[NodeRequest], done: Committed) -> None:
     """What whoever asks for a state should know: nodes that are down, and what another loss would cost meanwhile."""
-    from .pvc_state.drain_report import exposed
-    from .pvc_state.node_limits import why_down
-
     before = done.snapshot_before
-    if before is None:
+    if before is None or not any(one.state in (*EMPTY, "ready") for one in requests):
         return
+    # imported when it is needed: a call with nothing to do shall be quick
+    from .pvc_state.drain_report import exposed
+
     for one in requests:
         down = why_down(before, one.name) if one.name in before.nodes else ""
         if down and one.state in EMPTY:
@@ -161,11 +161,8 @@ def warn(module: AnsibleModule, requests: list[NodeRequest], done: Committed) ->
         change.name
         for change in done.plan.changes
         if change.kind == "node" and (change.after or {}).get("state") in EMPTY
-    }
-    lack = (
-        exposed(before, done.snapshot_after) if drained & {one.name for one in requests if one.state in EMPTY} else ""
-    )
-    if lack:
+    }.intersection(one.name for one in requests if one.state in EMPTY)
+    if drained and (lack := exposed(before, done.snapshot_after)):
         module.warn(f"While it takes no VMs: {lack}.")
 
 
@@ -177,12 +174,11 @@ def show(snapshot: Snapshot, requests: list[NodeRequest], gone: t.Sequence[Gone]
     from .pvc_state.drain_report import drain_view, drains
 
     found = drains(snapshot, nodes).nodes
-    moved = [{"vm": one.vm, "node": one.node, "to": one.to, "seconds": one.seconds} for one in gone]
     return {
         "drains": [
             {
                 **drain_view(found[node]),
-                "moved": [{key: one[key] for key in ("vm", "to", "seconds")} for one in moved if one["node"] == node],
+                "moved": [{"vm": one.vm, "to": one.to, "seconds": one.seconds} for one in gone if one.node == node],
             }
             for node in nodes
             if node in found

@@ -45,9 +45,9 @@ EXAMPLES = r"""
         vms: [worker3]
         nodes: [{name: node1, priority: 10}, {name: node2, priority: 5}]
 
-- name: The workers may share a node again
+- name: The workers may share a node again, and the licence is for all nodes
   pvc.cluster.rule:
-    name: workers
+    rules: [{name: workers}, {name: licence}]
     state: absent
 """
 

@@ -65,10 +65,7 @@ EXAMPLES = r"""
   pvc.cluster.vm:
     name: probe
     memory: 256
-    boot:
-      kernel: /srv/probe/vmlinuz
-      initrd: /srv/probe/initrd
-      cmdline: console=ttyS0
+    boot: {kernel: /srv/probe/vmlinuz, initrd: /srv/probe/initrd, cmdline: console=ttyS0}
 
 - name: Move it to another node while it runs, and keep it there
   pvc.cluster.vm:
@@ -112,18 +109,15 @@ EXAMPLES = r"""
         <memoryBacking><hugepages><page size="1" unit="GiB"/></hugepages></memoryBacking>
       </domain>
 
-- name: Restart it, so that it gets the hardware that was changed
+- name: Stop one, and restart another, which gets the hardware that was changed
   pvc.cluster.vm:
-    name: web1
-    state: restarted
+    vms: [{name: web1, state: stopped}, {name: worker1, state: restarted}]
 
-- name: Three copies of a snapshot
+- name: Two copies of the one that is stopped
   pvc.cluster.vm:
-    clone_from: {vm: golden, snapshot: v3}
-    vms:
-      - name: shop1
-      - name: shop2
-      - {name: shop3, memory: 8G}
+    clone_from: {vm: web1}
+    memory: 512
+    vms: [{name: web2, state: stopped}, {name: web3, memory: 256}]
 
 - name: A tag that other playbooks do not take away
   pvc.cluster.vm:
@@ -133,12 +127,12 @@ EXAMPLES = r"""
 
 - name: Another name
   pvc.cluster.vm:
-    name: web1
-    new_name: www1
+    name: web2
+    new_name: template
 
-- name: Delete a VM and all its data
+- name: Delete VMs and all their data
   pvc.cluster.vm:
-    name: web1
+    vms: [{name: web1}, {name: template}, {name: web3}]
     state: absent
     delete_volumes: true
 """

@@ -36,7 +36,7 @@ options:
     required: true
   name:
     description:
-      - Name of the snapshot, unique within a VM. It has 1 to 63 letters, digits, underscores, dots, colons and hyphens.
+      - Name of the snapshot, unique within a VM. It has 1 to 63 letters, digits, underscores, dots and hyphens.
     type: str
     required: true
   state:

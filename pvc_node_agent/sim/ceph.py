@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from pvc_state.records import Disk
 
-from ..env import EffectFailed
+from ..env import EffectFailed, Hold
 
 
 class SimulatedCeph:
@@ -19,7 +19,8 @@ class SimulatedCeph:
     as soon as a client that knows of that osdmap opens a volume. Until then the refused client writes on.
 
     Attributes:
-        volumes: those that exist. epoch: of the osdmap. blocklist: addresses whose clients are refused, with the epoch.
+        volumes: those that exist. sizes: their bytes. snapshots: of each.
+        epoch: of the osdmap. blocklist: addresses whose clients are refused, with the epoch.
         lag: seconds until the last OSD knows of a new osdmap.
         failing: why every operation on volumes fails; empty: none does.
         fence_failing: the same for what a leader asks.
@@ -30,6 +31,9 @@ class SimulatedCeph:
     def __init__(self, say: Callable[[str], None], now: Callable[[], float] = lambda: 0.0) -> None:
         self.say = say
         self.volumes: set[str] = set()
+        self.sizes: dict[str, int] = {}
+        self.snapshots: dict[str, set[str]] = {}
+        self.rolled_back: set[tuple[str, str, int]] = set()
         self.epoch = 1
         self.blocklist: dict[str, int] = {}
         self.lag = 0.0
@@ -80,11 +84,18 @@ class NodeStorage:
             if self.ceph.failing:
                 raise EffectFailed(self.ceph.failing)
             if name in self.ceph.volumes:
+                if (disk.size or 0) > self.ceph.sizes.get(name, disk.size or 0):
+                    self.ceph.say(f"resize {name} to {disk.size}")
+                    self.ceph.sizes[name] = disk.size or 0
                 continue
-            if disk.size is None:
+            if disk.source:
+                self._copy(disk)
+            elif disk.size is None:
                 raise EffectFailed(f"volume {name} does not exist: create it, or give the disk a size")
-            self.ceph.say(f"create {name}")
+            else:
+                self.ceph.say(f"create {name}")
             self.ceph.volumes.add(name)
+            self.ceph.sizes[name] = disk.size or 0
 
     def remove(self, disks: Sequence[Disk]) -> None:
         self._check()
@@ -93,6 +104,46 @@ class NodeStorage:
                 raise EffectFailed(self.ceph.failing)
             self.ceph.say(f"remove {disk.pool}/{disk.volume}")
             self.ceph.volumes.discard(f"{disk.pool}/{disk.volume}")
+            self.ceph.snapshots.pop(f"{disk.pool}/{disk.volume}", None)
+
+    def arrange(self, disks: Sequence[Disk], names: Sequence[str], hold: Hold, barrier: int = 0) -> None:
+        self._check()
+        self.ceph.opened(barrier)
+        volumes = [f"{disk.pool}/{disk.volume}" for disk in disks]
+        there = {name for volume in volumes for name in self.ceph.snapshots.get(volume, ())}
+        for name in names:
+            if name not in there:
+                with hold():
+                    if self.ceph.failing:
+                        raise EffectFailed(self.ceph.failing)
+                    self.ceph.say(f"snapshot {name} of {', '.join(volumes)}")
+                for volume in volumes:
+                    self.ceph.snapshots.setdefault(volume, set()).add(name)
+        for name in sorted(there - set(names)):
+            self.ceph.say(f"remove snapshot {name} of {', '.join(volumes)}")
+            for volume in volumes:
+                self.ceph.snapshots[volume].discard(name)
+
+    def roll_back(self, disks: Sequence[Disk], owner: str, snapshot: str, serial: int, barrier: int = 0) -> None:
+        self._check()
+        if self.ceph.failing:
+            raise EffectFailed(self.ceph.failing)
+        self.ceph.opened(barrier)
+        for disk in disks:
+            volume = f"{disk.pool}/{disk.volume}"
+            if (volume, owner, serial) not in self.ceph.rolled_back:
+                if snapshot not in self.ceph.snapshots.get(volume, ()):
+                    raise EffectFailed(f"volume {volume} has no snapshot {snapshot}")
+                self.ceph.say(f"roll back {volume} to {snapshot}")
+                self.ceph.rolled_back.add((volume, owner, serial))
+
+    def _copy(self, disk: Disk) -> None:
+        volume, _at, snapshot = disk.source.partition("@")
+        if volume not in self.ceph.volumes:
+            raise EffectFailed(f"volume {volume} does not exist")
+        if snapshot and snapshot.removeprefix("pvc.") not in self.ceph.snapshots.get(volume, ()):
+            raise EffectFailed(f"volume {volume} has no snapshot {snapshot}")
+        self.ceph.say(f"copy {disk.source} to {disk.pool}/{disk.volume}")
 
     def _check(self) -> None:
         if not self.reachable() or not self.ceph.quorate():

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from pvc_state.hardware_changes import compare, volume
-from pvc_state.records import HostDevice, Migration, Vm
+from pvc_state.records import Disk, HostDevice, Migration, Vm
 
+from ..domain_mark import mark_of
 from ..env import EffectFailed, NotAnswering
 from ..events import DomainGone, DomainSeen, Event, HypervisorDown, HypervisorUp
 from ..view import Domain, DomainState, Processor
@@ -31,6 +33,7 @@ class SimulatedHypervisor:
         built: the hardware that each domain has, by VM. devices: what of the node each was last started with.
         clinging: VMs whose guests do not let go of disks that are taken from them.
         leaving: VMs whose guests are on their way to other nodes. incoming: and those on their way here.
+        left: VMs whose last domain here was moved away.
         asleep: VMs that were moved here, and were paused by somebody before that.
         takes: called while something takes its time, with what it is: ``move``.
         starts: all that were started, with their epochs.
@@ -59,6 +62,7 @@ class SimulatedHypervisor:
         self.leaving: set[str] = set()
         self.incoming: set[str] = set()
         self.asleep: set[str] = set()
+        self.left: set[str] = set()
         self.takes: Callable[[str], None] = lambda _what: None
         self.processor = Processor("Model", ("Model", "Older"), "host-model")
         self.starts: list[tuple[str, int]] = []
@@ -81,7 +85,8 @@ class SimulatedHypervisor:
         assert vm not in self.domains, f"{vm} was started twice"
         self.say(f"start {vm} epoch {epoch}")
         self.starts.append((vm, epoch))
-        self.domains[vm] = Domain(record.uuid, DomainState.RUNNING, epoch, record.definition)
+        self.left.discard(vm)
+        self.domains[vm] = domain_of(vm, record, epoch)
         self.built[vm] = record
         self.devices[vm] = host_devices
         self.happened("start", vm)
@@ -115,6 +120,41 @@ class SimulatedHypervisor:
         self.change(vm, DomainState.PAUSED if asleep else DomainState.RUNNING)
         return "in 1.0 s; its guest stood still for 100 ms" if arrived else ""
 
+    def reset(self, vm: str, uuid: str, serial: int) -> None:
+        self.before("reset", vm)
+        self._check()
+        if self._is(vm, uuid):
+            self.say(f"reset {vm}")
+            self._mark(vm, reset=serial)
+
+    def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        self._check()
+        if self._is(vm, uuid):
+            sizes = dict(self.domains[vm].sizes)
+            for disk in disks:
+                self.say(f"grow {disk.pool}/{disk.volume} to {disk.size}")
+                sizes[f"{disk.pool}/{disk.volume}"] = disk.size or 0
+            self._mark(vm, sizes=tuple(sizes.items()))
+
+    @contextmanager
+    def hold(self, vm: str, uuid: str, several: bool) -> Iterator[None]:
+        self.before("hold", vm)
+        self._check()
+        if not self._is(vm, uuid):
+            raise EffectFailed("it does not run any more")
+        self.say(f"hold {vm}" if several else f"hold {vm}, which has one disk")
+        self._mark(vm, held=True)
+        try:
+            yield
+        finally:
+            self.release(vm, uuid)
+
+    def release(self, vm: str, uuid: str) -> None:
+        self._check()
+        if self._is(vm, uuid):
+            self.say(f"release {vm}")
+            self._mark(vm, held=False)
+
     def change_hardware(self, vm: str, uuid: str, record: Vm) -> None:
         self.before("change", vm)
         self._check()
@@ -136,6 +176,10 @@ class SimulatedHypervisor:
         else:
             self.domains[vm] = replace(domain, definition=definition, applied=0, pending=())
         self.tell(DomainSeen(vm, self.domains[vm]))
+
+    def forget(self, vm: str, _record: Vm) -> None:
+        self._check()
+        self.say(f"forget {vm}")
 
     def holds(self, vm: str) -> set[str]:
         """The volumes that a domain has open."""
@@ -162,6 +206,7 @@ class SimulatedHypervisor:
         if vm in self.built:
             target.built[vm] = self.built[vm]
         target.incoming.add(vm)
+        target.left.discard(vm)
         (target.asleep.add if domain.state is DomainState.PAUSED else target.asleep.discard)(vm)
         target.tell(DomainSeen(vm, there))
         self.leaving.add(vm)
@@ -187,6 +232,7 @@ class SimulatedHypervisor:
         if self.breaks:
             raise EffectFailed("the connection broke at the end of the move")
         self.domains.pop(vm)
+        self.left.add(vm)
         self.tell(DomainGone(vm, f"its guest was moved to {target.node}"))
 
     def _await_move(self, vm: str) -> None:
@@ -227,11 +273,15 @@ class SimulatedHypervisor:
 
     def _seen(self) -> HypervisorUp:
         domains = {vm: replace(domain, leaving=vm in self.leaving) for vm, domain in self.domains.items()}
-        return HypervisorUp(domains, self.processor)
+        return HypervisorUp(domains, self.processor, frozenset(self.left))
 
     def tell(self, event: Event) -> None:
         if self.up:
             self.post(event)
+
+    def _mark(self, vm: str, **changes: object) -> None:
+        self.domains[vm] = replace(self.domains[vm], **changes)  # type: ignore[arg-type]
+        self.tell(DomainSeen(vm, self.domains[vm]))
 
     def _is(self, vm: str, uuid: str) -> bool:
         """Whether the domain of that id runs here."""
@@ -244,3 +294,17 @@ class SimulatedHypervisor:
     def _check(self) -> None:
         if not self.up:
             raise NotAnswering("libvirt does not answer")
+
+
+def domain_of(vm: str, record: Vm, epoch: int) -> Domain:
+    """A domain that has just been started, with the marks that the real one has."""
+    mark = mark_of(vm, record, epoch)
+    return Domain(
+        record.uuid,
+        DomainState.RUNNING,
+        epoch,
+        mark.definition,
+        restart=mark.restart,
+        reset=mark.reset,
+        sizes=mark.sizes,
+    )

@@ -32,10 +32,10 @@ from ..lead.events import LeadEvent
 from ..lead.loop import LeadLoop, LeadPools
 from ..lead.view import LeadView
 from ..loop import Loop, Pools
-from ..view import Domain, DomainState, Facts, Observer, Sentence, Services, Settings, View
+from ..view import DomainState, Facts, Observer, Sentence, Services, Settings, View
 from .ceph import NodeStorage, SimulatedCephFence
 from .clock import MachineClock
-from .hypervisor import SimulatedHypervisor
+from .hypervisor import SimulatedHypervisor, domain_of
 from .jobs import Later
 from .parts import ClusterPerformer, Dies, FragileStore, NodePerformer, Orders
 from .turned import Turned
@@ -268,7 +268,7 @@ class Machine:
     def adopt(self, vm: str) -> None:
         """The VM runs here already, whoever started it."""
         record, claim = self.world.desired(vm)
-        self.hypervisor.domains[vm] = Domain(record.uuid, DomainState.RUNNING, claim.epoch, record.definition)
+        self.hypervisor.domains[vm] = domain_of(vm, record, claim.epoch)
         self.hypervisor.tell(DomainSeen(vm, self.hypervisor.domains[vm]))
 
     def release(self, vm: str, to: Machine) -> None:

@@ -69,13 +69,13 @@ def storage(program: str) -> RbdStorage:
 
 def test_a_call_carries_the_request(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
-    program = f"open({str(seen)!r}, 'w').write(sys.stdin.read()); print(json.dumps({{'result': None}}))"
+    program = f"open({str(seen)!r}, 'w').write(sys.stdin.readline()); print(json.dumps({{'result': None}}))"
     storage(program).ensure([Disk("vms", "a", 5), Disk("vms", "b")], barrier=7)
     assert json.loads(seen.read_text()) == {
         "conf": "/etc/ceph/ceph.conf",
         "user": "libvirt",
         "do": "ensure",
-        "items": [["vms", "a", 5], ["vms", "b", None]],
+        "items": [["vms", "a", 5, ""], ["vms", "b", None, ""]],
         "barrier": 7,
     }
 

@@ -26,6 +26,26 @@ BUGS = {
         "            Check(paths.vm(vm), right.record_version),\n        ]",
         "        ]",
     ),
+    "changes a guest without the store's word": (
+        "perform.py",
+        "                self._confirm(effect.vm, effect.right)\n                self._hypervisor.change_hardware(",
+        "                self._hypervisor.change_hardware(",
+    ),
+    "says that hardware has changed before it has": (
+        "answer.py",
+        "return self.record.definition in (domain.definition, domain.applied)",
+        "return True",
+    ),
+    "calls a change true that a guest clings to": (
+        "answer.py",
+        "return self.record.generation if self._is_changed(domain) else self._old_generation()",
+        "return self.record.generation",
+    ),
+    "attaches what does not exist": (
+        "owned.py",
+        '        if self._volumes_missing():\n            if not case.spare:\n                return self._verdict("running"',
+        '        if False:\n            if not case.spare:\n                return self._verdict("running"',
+    ),
     "decides while blind": (
         "step.py",
         "    if not view.link.sees and not stand.unasked:\n        until",

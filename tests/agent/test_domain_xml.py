@@ -61,7 +61,7 @@ def test_the_mark_survives_the_way_through_libvirt() -> None:
     element = build().find(f"metadata/{{{NAMESPACE}}}vm")
     assert element is not None
     assert read_mark(tostring(element, encoding="unicode")) == Mark(
-        "web1", epoch=3, definition=7, built=hardware(RECORD)
+        "web1", epoch=3, definition=7, built=hardware(RECORD), sizes=(("vms/web1-disk0", 1 << 30),)
     )
 
 
@@ -73,6 +73,8 @@ def test_a_mark_is_replaced_and_told_as_libvirt_wants_it() -> None:
     assert read_mark(tostring(element, encoding="unicode")) == arriving
     assert mark_xml(Mark("web1", 4, 7)) == '<vm name="web1" epoch="4" definition="7" />'
     assert read_mark(mark_xml(arriving)) == arriving
+    whole = Mark("web1", 4, 7, True, restart=2, reset=3, sizes=(("a/b.c=d", 5), ("e/f", 6)), held="frozen")
+    assert read_mark(mark_xml(whole)) == whole
 
 
 @pytest.mark.parametrize(

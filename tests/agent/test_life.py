@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pvc_node_agent.events import Enrolled, Event, LeaveSeen, StorageCutSeen, StorageSeen
+from pvc_node_agent.effects import ChangeDomain, Right
+from pvc_node_agent.events import Enrolled, Event, Failure, LeaveSeen, StorageCutSeen, StorageSeen
 from pvc_node_agent.feed import Superseded
 from pvc_node_agent.sim.faults import Faults
 from pvc_node_agent.view import DomainState
@@ -18,7 +19,7 @@ from pvc_state import codec, paths
 from pvc_state.commit import commit_nodes
 from pvc_state.errors import InvalidRequest
 from pvc_state.plan_node import plan_nodes
-from pvc_state.records import Claim, Ha, HostDevice, Migration, SignOff
+from pvc_state.records import Claim, Ha, HostDevice, Migration, SignOff, Vm
 from pvc_state.records import Settings as ClusterSettings
 from pvc_state.requests import DevicesRequest, DiskRequest, NodeRequest, VmRequest
 from pvc_state.store import Create, Set
@@ -173,11 +174,11 @@ def test_a_disk_that_is_not_let_go_of_is_asked_for_again_and_nobody_elses(world:
         "its guest does not let go of vms/web1-disk1: stop the VM to take it away; tried again"
     )
     thief = VmRequest("web2", memory=64, disks=[DiskRequest(volume="web1-disk1")])
-    with pytest.raises(InvalidRequest, match="volume vms/web1-disk1 is used by vm web1"):
+    with pytest.raises(InvalidRequest, match="vms/web1-disk1 was taken from vm web1, which has not let go"):
         world.want(thief)
     world["node1"].restart_agent()
     world.settle()
-    with pytest.raises(InvalidRequest, match="volume vms/web1-disk1 is used by vm web1"):
+    with pytest.raises(InvalidRequest, match="vms/web1-disk1 was taken from vm web1, which has not let go"):
         world.want(thief)
     hypervisor.clinging = set()
     world.advance(61)
@@ -200,6 +201,41 @@ def test_a_vm_that_stops_lets_go_of_everything(world: World) -> None:
     world.want(VmRequest("web2", memory=64, disks=[DiskRequest(volume="web1-disk1")]))
     world.settle()
     assert world.vm("web2").state == "running"
+
+
+def test_a_deleted_vm_leaves_no_secrets_behind(world: World) -> None:
+    world.want(VmRequest("web1", devices=DevicesRequest(tpm=True)), VmRequest("plain", node="node1", memory=64))
+    world.settle()
+    world.want(VmRequest("web1", state="absent"), VmRequest("plain", state="absent"))
+    world.settle()
+    assert [line for line in world.log if "forget" in line] == ["node1: forget web1"]
+    assert world.claim("web1") is None
+
+
+def test_nothing_is_changed_on_an_old_view(world: World) -> None:
+    claim, record = world.znode(paths.claim("web1")), world.znode(paths.vm("web1"))
+    assert claim is not None
+    assert record is not None
+    old = Right(1, claim.version, record.version, world["node1"].feed.enrolment())
+    world.want(VmRequest("web1", description="x"))
+    done = world["node1"].performer.perform(ChangeDomain("web1", old, codec.decode(Vm, record.data)))
+    assert done.failure is Failure.REFUSED
+    assert "node1: change web1" not in world.log
+
+
+def test_what_moves_before_it_was_changed_has_not_been(world: World) -> None:
+    """The guest arrives with what it had, and says so until its new node has changed it."""
+    world["node1"].hypervisor.clinging = world["node2"].hypervisor.clinging = {"web1"}
+    world.want(VmRequest("web1", disks=MORE))
+    world.settle()
+    world.want(VmRequest("web1", disks=MORE[:1]))
+    world.settle()
+    world.move("web1", "node2")
+    world.settle()
+    assert world["node2"].hypervisor.holds("web1") == {"vms/web1-disk0", "vms/web1-disk1"}
+    assert world.vm("web1").generation < 3
+    with pytest.raises(InvalidRequest, match="which has not let go of it yet"):
+        world.want(VmRequest("web2", memory=64, disks=[DiskRequest(volume="web1-disk1")]))
 
 
 def test_a_volume_that_is_missing_holds_a_change_back(world: World) -> None:
@@ -530,9 +566,20 @@ def test_an_agent_that_dies_between_the_guests_move_and_the_claims(world: World)
     assert world["node2"].hypervisor.domains["web1"].state is DomainState.ARRIVED
     world["node1"].start_agent()
     world.advance(2)
-    # it cannot know whether the guest that is gone had run on here after the move
-    moved = ["node1: migrate web1 to node2", "node2: destroy web1", "node2: start web1 epoch 2"]
-    assert world.log[2:] == moved
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
+
+
+def test_a_guest_that_ended_unseen_after_a_move_that_failed_starts_anew(world: World) -> None:
+    """Its agent cannot know what it has written since; libvirt has not noted that it was moved away."""
+    world.want_blindly("web1", node=None)
+    world["node1"].hypervisor.breaks = True
+    world.move("web1", "node2")
+    world.settle()
+    world["node1"].kill_agent()
+    world["node1"].hypervisor.end("web1", "its guest powered itself off")
+    world["node1"].start_agent()
+    world.advance(2)
+    assert world.log[2:] == ["node1: migrate web1 to node2", "node2: destroy web1", "node2: start web1 epoch 2"]
 
 
 def test_a_guest_that_ran_on_at_its_source_is_not_run_from_an_older_memory(world: World) -> None:

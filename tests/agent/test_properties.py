@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pvc_node_agent.view import DomainState
 from pvc_state import codec, paths
-from pvc_state.records import Claim, Fence, Vm
+from pvc_state.records import Claim, Fence, HostDevice, Vm
 from pvc_state.requests import DiskRequest, VmRequest
 from pvc_state.store import SessionState
 from tests.agent.world import Node, World
@@ -29,7 +29,8 @@ class Watched:
         self.node = node
         inner = node.hypervisor
         self.start, self.shutdown, self.destroy = inner.start, inner.shutdown, inner.destroy
-        self.resume = inner.resume
+        self.resume, self.change = inner.resume, inner.change_hardware
+        inner.change_hardware = self.checked_change  # type: ignore[method-assign]
         inner.resume = self.checked_resume  # type: ignore[method-assign]
         inner.start = self.checked_start  # type: ignore[method-assign]
         inner.shutdown = self.checked_shutdown  # type: ignore[method-assign]
@@ -47,7 +48,7 @@ class Watched:
             codec.decode(Vm, record.data) if record else None,
         )
 
-    def checked_start(self, vm: str, record: Vm, epoch: int) -> None:
+    def checked_start(self, vm: str, record: Vm, epoch: int, host_devices: tuple[HostDevice, ...] = ()) -> None:
         self.sees()
         claim, wanted = self.truth(vm)
         assert claim is not None
@@ -59,7 +60,16 @@ class Watched:
         assert wanted is not None
         assert wanted == record, f"{vm} was started from an old record"
         assert wanted.state == "started"
-        self.start(vm, record, epoch)
+        self.start(vm, record, epoch, host_devices)
+
+    def checked_change(self, vm: str, uuid: str, record: Vm) -> None:
+        self.sees()
+        claim, wanted = self.truth(vm)
+        domain = self.node.hypervisor.domains.get(vm)
+        assert claim is not None
+        assert domain is None or (claim.node, claim.epoch) == (self.node.name, domain.epoch), f"{vm} was changed"
+        assert wanted == record, f"{vm} was changed after an old record"
+        self.change(vm, uuid, record)
 
     def fence(self) -> str | None:
         znode = self.world.znode(paths.fence(self.node.name))
@@ -121,6 +131,31 @@ class Anything(RuleBasedStateMachine):
         if not self.world.is_down and self._known(vm) in (None, "started", "stopped", "disabled"):
             disks = [DiskRequest(size=1 << 20)]
             self.world.want_unless_refused(VmRequest(vm, state=state, memory=memory, disks=disks, shutdown_timeout=15))
+
+    @rule(vm=vms, shared=st.sets(st.sampled_from(("vol1", "vol2"))))
+    def disks(self, vm: str, shared: set[str]) -> None:
+        """Volumes come and go, and more than one VM wants them."""
+        if not self.world.is_down and self._known(vm) in ("started", "stopped", "disabled"):
+            disks = [DiskRequest(), *(DiskRequest(1 << 20, volume=volume) for volume in sorted(shared))]
+            self.world.want_unless_refused(VmRequest(vm, disks=disks))
+
+    @rule(vm=vms, other=vms, volume=st.sampled_from(("vol1", "vol2")), seconds=st.sampled_from((0.0, 2.0)))
+    def hand_on(self, vm: str, other: str, volume: str, seconds: float) -> None:
+        """A volume is given to one VM, taken from it although its guest clings to it, and given to another one."""
+        if vm == other or self.world.is_down or not {self._known(vm), self._known(other)} <= {"started", "stopped"}:
+            return
+        for node in self.world.nodes.values():
+            node.hypervisor.clinging.add(vm)
+        own, more = DiskRequest(), DiskRequest(1 << 20, volume=volume)
+        for name, disks in ((vm, [own, more]), (vm, [own]), (other, [own, more])):
+            self.world.want_unless_refused(VmRequest(name, disks=disks))
+            self.world.advance(seconds)
+
+    @rule(node=nodes, vm=vms, clings=st.booleans())
+    def cling(self, node: str, vm: str, clings: bool) -> None:
+        """A guest does not let go of its disks, or does."""
+        clinging = self.world[node].hypervisor.clinging
+        (clinging.add if clings else clinging.discard)(vm)
 
     @rule(vm=vms, delete_volumes=st.booleans())
     def remove(self, vm: str, delete_volumes: bool) -> None:
@@ -263,6 +298,15 @@ class Anything(RuleBasedStateMachine):
         running = [vm for node in self.world.nodes.values() for vm in node.running]
         assert len(running) == len(set(running)), f"running: {running}"
 
+    @invariant()
+    def no_volume_is_written_by_two(self) -> None:
+        users: dict[str, set[str]] = {}
+        for node in self.world.nodes.values():
+            for vm in node.hypervisor.domains:
+                for volume in node.hypervisor.holds(vm):
+                    users.setdefault(volume, set()).add(vm)
+        assert all(len(vms) == 1 for vms in users.values()), f"open: {users}"
+
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
@@ -275,6 +319,7 @@ class Anything(RuleBasedStateMachine):
             node.hypervisor.failing = ""
             node.hypervisor.obedient = True
             node.hypervisor.breaks = False
+            node.hypervisor.clinging.clear()
             if not node.hypervisor.up:
                 node.hypervisor.answer_again()
             if node.store is not None:

@@ -154,6 +154,16 @@ class Occupancy:
                 self._take(name, vm, node)
                 self._note(name, vm, node)
 
+    def change(self, name: str, before: Vm, after: Vm | None, node: str) -> None:
+        """A VM holds of a node what its new record says; none: nothing any more."""
+        self.hold(node, -before.memory, -before.vcpus)
+        for device in before.devices.host:
+            self._holders.get((device, node), set()).discard(name)
+        if after is not None:
+            self.hold(node, after.memory, after.vcpus)
+            for device in after.devices.host:
+                self._holders.setdefault((device, node), set()).add(name)
+
     def hold(self, node: str, memory: int, vcpus: int = 0) -> None:
         """Give away MiB and vCPUs of a node; negative gives them back."""
         if node in self.room:

@@ -128,6 +128,8 @@ class _Work:
             if not isinstance(found, Choice):
                 check.refuse("to", f"no other node can take it: {found.why}", "change what speaks against a node")
             to, chosen = found
+            # those of them that are there already stay
+            unit = {member: record for member, record in unit.items() if self._claim(member).node != to}
         self._allow(check, unit, to, against)
         self.placement.put(unit, to)
         for member in unit:

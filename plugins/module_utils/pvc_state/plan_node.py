@@ -17,6 +17,7 @@ from .errors import DamagedRecord
 from .node_limits import why_closed, why_down
 from .node_options import NodeChecker
 from .plan import Change, Plan, guard, sentence
+from .reasons import listed
 from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema, sign_off, surely_off
 from .requests import UNSET, NodeRequest
 from .snapshot import Snapshot, empty
@@ -100,11 +101,6 @@ def _leave_one(before: Snapshot, after: Snapshot) -> None:
 def _ready(snapshot: Snapshot, node: str) -> bool:
     stored = snapshot.nodes.get(node)
     return stored is not None and stored.value is not None and stored.value.state == "ready"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: the first five, and how many more."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 class _Work:
@@ -266,7 +262,7 @@ class _Work:
             or (stored.value is not None and stored.value.node == name)
         )
         if used:
-            check.refuse("state", f"it holds {listed(used)}", "delete them or move them away first")
+            check.refuse("state", f"it holds {listed(used, 5)}", "delete them or move them away first")
         if name in self.snapshot.alive:
             check.refuse("state", "its agent runs", "stop pvc-node-agent on it first")
         if fence is not None and not vouched:

@@ -30,8 +30,8 @@ STATES = ("present", "absent", "rolled_back")
 SNAPSHOTS = 128
 KEEP = range(SNAPSHOTS + 1)
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}")
-_RULE = "use 1 to 63 of letters, digits, _ . : and -, with a letter, digit or _ first"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+_RULE = "use 1 to 63 of letters, digits, _ . and -, with a letter, digit or _ first"
 
 
 def plan_snapshots(snapshot: Snapshot, requests: Sequence[SnapshotRequest]) -> Plan:

@@ -100,9 +100,15 @@ class _Work:
 
     def _create(self, check: VmChecker, request: VmRequest) -> None:
         name = request.name
+        if request.state is not UNSET and request.state in plan_vm_actions.ACTIONS:
+            plan_vm_actions.act(check, request.state, None)
         uuid = check.derived_uuid(self.users.uuids)
         if request.clone_from is not UNSET:
             vm = self._copy(check, request, uuid)
+        elif request.like is not UNSET:
+            base = dataclasses.replace(plan_vm_actions.as_defined(request.like), uuid=uuid, disks=(), nics=())
+            nics = plan_vm_actions.clone_nics(request.like.nics)
+            vm = _with_options(check, dataclasses.replace(request, nics=nics), base, new=True)
         elif request.memory is UNSET:
             check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
         else:

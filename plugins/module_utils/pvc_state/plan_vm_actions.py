@@ -147,6 +147,11 @@ def clone(check: VmChecker, snapshot: Snapshot, request: CloneRequest, uuid: str
     return dataclasses.replace(source.vm, uuid=uuid, **_OWN)
 
 
+def as_defined(vm: Vm) -> Vm:
+    """What a VM is, without what it shares with no other: what an export keeps of it."""
+    return dataclasses.replace(vm, uuid="", **{**_OWN, "nics": vm.nics, "disks": vm.disks})
+
+
 def _has_snapshot(check: VmChecker, source: Present, name: str) -> None:
     known = [one.name for one in source.vm.snapshots]
     if name not in known:
@@ -177,7 +182,7 @@ def clone_disks(check: VmChecker, request: CloneRequest, source: Vm, disks: Sequ
 
 def clone_nics(nics: Sequence[Nic]) -> list[NicRequest]:
     """The same interfaces with addresses of their own."""
-    return [NicRequest(nic.bridge, "", nic.model) for nic in nics]
+    return [NicRequest(nic.bridge, "", nic.model, nic.link) for nic in nics]
 
 
 # --- tags -------------------------------------------------------------------------------------------------------------
@@ -191,7 +196,7 @@ def tags(check: VmChecker, request: VmRequest, base: Vm) -> dict[str, Any]:
     protected = set(base.protected)
     if request.protected_tags is not UNSET:
         protected = set(check.tags(request.protected_tags, "protected_tags"))
-    found = set(base.tags) if request.tags is UNSET else set(check.tags(request.tags)) | set(base.protected)
+    found = set(base.tags) if request.tags is UNSET else set(check.tags(request.tags))
     both = removed & (protected if request.protected_tags is not UNSET else set())
     if both:
         check.refuse("remove_tags", f"tag {min(both)} is to be protected and removed", "leave it out of one of them")

@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from .records import Boot, DiskLimits, FenceDevice, HostDevice
+from .records import Boot, DiskLimits, FenceDevice, HostDevice, Vm
 
 
 class Unset(Enum):
@@ -127,7 +127,7 @@ class VmRequest:
         delete_volumes: only with state absent.
         force: admit it although no room is left for the loss of a node.
         protected_tags: the whole list; they are tags, too. remove_tags: taken away, protected or not.
-        clone_from: only looked at when the VM is created.
+        clone_from: only looked at when the VM is created. like: what a new VM begins with, disks aside.
         new_name: what the VM is to be called; given alone.
         ha, migration, cpu, devices: what is left out in them keeps its value, too.
         The others: as in records.Vm.
@@ -163,6 +163,7 @@ class VmRequest:
     autostart: bool | Unset = UNSET
     clone_from: CloneRequest | Unset = UNSET
     new_name: str | Unset = UNSET
+    like: Vm | Unset = UNSET
 
 
 @dataclass(frozen=True)

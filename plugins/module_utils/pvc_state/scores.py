@@ -166,14 +166,14 @@ class ConfiguredSize:
 class Balanced:
     """The lowest sum of the share of memory, the vCPUs for each processor and the number of VMs, once the VMs are there.
 
-    Each is taken in proportion to what the nodes have of it on average, so that none outweighs the others; the number
-    of VMs counts half, since it says the least of what a node has left.
+    Each is taken in proportion to what the nodes have of it on average, so that none outweighs the others by its unit.
+    Memory, which cannot be shared, counts twice, and the number of VMs half, since it says the least of what is left.
     """
 
     def __init__(self, snapshot: Snapshot, nodes: Sequence[str]) -> None:
         # with the weight of each
         self._parts = (
-            (1.0, Means(_memory(snapshot, nodes))),
+            (2.0, Means(_memory(snapshot, nodes))),
             (1.0, Means(_processors(snapshot, nodes))),
             (0.5, Means(dict.fromkeys(nodes, 1))),
         )

@@ -136,6 +136,8 @@ def settled(snapshot: Snapshot, name: str) -> bool:
     if vm.state == "ignored":
         return True
     if vm.state == "started":
+        if observed.restart < vm.restart or observed.reset < vm.reset:
+            return False
         return observed.state == "running" and reports_now(snapshot, snapshot.owner(name))
     return observed.state == "stopped"
 

@@ -34,6 +34,7 @@ class Users:
 
     def __init__(self, vms: Mapping[str, Stored[Vm]]) -> None:
         self._volumes: dict[tuple[str, str], str] = {}
+        self._parting: dict[tuple[str, str], str] = {}
         self._macs: dict[str, str] = {}
         self.uuids: set[str] = set()
         for name, stored in vms.items():
@@ -52,13 +53,17 @@ class Users:
         """Volumes (``POOL/VOLUME``) that are a VM's no more, and that it has not let go of."""
         for volume in volumes:
             pool, _, image = volume.partition("/")
-            self._volumes.setdefault((pool, image), name)
+            self._parting.setdefault((pool, image), name)
 
     def check(self, check: VmChecker, name: str, vm: Vm) -> None:
         """Nothing that the VM uses is used by another, or twice by itself."""
         volumes: set[tuple[str, str]] = set()
         for index, disk in enumerate(vm.disks):
             key = (disk.pool, disk.volume)
+            last = self._parting.get(key, name)
+            if last != name:
+                problem = f"volume {disk.pool}/{disk.volume} was taken from vm {last}, which has not let go of it yet"
+                check.refuse(f"disks[{index}].volume", problem, f"wait until it has, or stop {last}")
             user = self._volumes.get(key, name)
             if user != name or key in volumes:
                 whose = f"vm {user}" if user != name else "another disk of this VM"
@@ -215,11 +220,25 @@ def room(check: VmChecker, placement: Placement, before: Present, vm: Vm) -> Non
         if node in old and not node_limits.why_down(placement.snapshot, node):
             _to_itself(check, placement, node, before.name, vm)
     for node in new & old:
-        placement.hold(node, vm.memory - before.vm.memory)
+        _asks_more(check, placement, node, before.vm, vm)
+        placement.change(before.name, before.vm, vm, node)
     for node in old - new:
-        placement.hold(node, -before.vm.memory)
+        placement.change(before.name, before.vm, None, node)
     for node in new - old:
         placement.put({before.name: vm}, node)
+
+
+def _asks_more(check: VmChecker, placement: Placement, node: str, before: Vm, vm: Vm) -> None:
+    """A node that the VM stays on has the vCPUs and the CPU model that it newly asks for."""
+    more, left = vm.vcpus - before.vcpus, max(placement.vcpus.get(node, 0), 0)
+    if placement.vcpus and more > left:
+        ratio = placement.snapshot.policy.vcpu_ratio
+        problem = f"node {node} has {left} left of the vCPUs that vcpu_ratio {ratio:g} allows, {more} more are needed"
+        check.refuse("vcpus", problem, f"give at most {before.vcpus + left}, or move it to another node")
+    report = placement.snapshot.report(node)
+    if vm.cpu.model != before.cpu.model and report is not None and not node_limits.has_model(report, vm.cpu.model):
+        problem = f"node {node} cannot give guests the CPU model {vm.cpu.model}"
+        check.refuse("cpu.model", problem, "name another one, or move it to a node that can")
 
 
 def _grows(check: VmChecker, placement: Placement, node: str, before: Vm, vm: Vm) -> None:

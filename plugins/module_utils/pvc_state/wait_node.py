@@ -56,9 +56,8 @@ class _Departures:
     """Notes what leaves nodes, as it is seen."""
 
     def __init__(self, before: Snapshot, nodes: Collection[str], told: Progress, clock: Callable[[], float]) -> None:
-        self._there = {
-            (name, node) for name, stored in before.claims.items() for node in nodes if _touches(stored.value, node)
-        }
+        there = drains(before, nodes).nodes
+        self._there = {(one.vm, node) for node, drain in there.items() for one in drain.left}
         self._told = told
         self._clock = clock
         self._began = clock()

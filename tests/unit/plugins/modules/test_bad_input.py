@@ -24,13 +24,20 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     settings,
     settings_info,
     vm,
+    vm_console_info,
+    vm_export,
+    vm_import,
     vm_info,
+    vm_snapshot,
+    vm_snapshot_info,
 )
 
 from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster, Options, run
 
 WEB1 = {"name": "web1", "memory": 1024, "state": "stopped"}
+GOLDEN = {"name": "golden", "memory": 64}
+DISKS = {"name": "disks", "memory": 64, "state": "stopped", "disks": [{"size": "2G"}]}
 
 
 class Case(NamedTuple):
@@ -49,6 +56,12 @@ VM_CASES = {
     "no room": Case({"name": "new", "memory": "900G"}, "vm new", "", "node2 has 15360 MiB free, 921600 are needed"),
     "no room on that node": Case(
         {"name": "new", "memory": "900G", "node": "node2"}, "vm new", "node", "15360 MiB free"
+    ),
+    "no room for the loss of a node": Case(
+        {"vms": [{"name": "new1"}, {"name": "new2"}], "memory": "8G"},
+        "vms new1, new2",
+        "",
+        "no room would be left for the loss of node1: 8192 MiB of its VMs would fit nowhere: new1",
     ),
     "memory of zero": Case({"name": "new", "memory": 0}, "vm new", "memory", "0"),
     "negative memory": Case({"name": "new", "memory": -1}, "vm new", "memory", "-1"),
@@ -98,6 +111,39 @@ VM_CASES = {
     "another place for a VM that is left alone": Case(
         {"name": "web1", "state": "ignored", "node": "node2"}, "vm web1", "node", "its state is ignored"
     ),
+    "a reset of what does not run": Case({"name": "web1", "state": "reset"}, "vm web1", "state", "nothing to reset"),
+    "a reset of what does not exist": Case({"name": "new", "state": "reset"}, "vm new", "state", "nothing to reset"),
+    "a name that is used": Case({"name": "web1", "new_name": "golden"}, "vm web1", "new_name", "there is a VM golden"),
+    "a name that cannot be": Case({"name": "web1", "new_name": "Web"}, "vm web1", "new_name", "'Web'"),
+    "another name for what runs": Case(
+        {"name": "golden", "new_name": "new"}, "vm golden", "new_name", "is not stopped"
+    ),
+    "another name for what does not exist": Case({"name": "no", "new_name": "new"}, "vm no", "name", "nor new exists"),
+    "another name and more": Case({"name": "web1", "new_name": "new", "memory": 64}, "vm web1", "memory", "renamed"),
+    "a copy of what runs": Case(
+        {"name": "new", "clone_from": {"vm": "golden"}}, "vm new", "clone_from.snapshot", "name that, or stop the VM"
+    ),
+    "a copy of a snapshot that is not there": Case(
+        {"name": "new", "clone_from": {"vm": "golden", "snapshot": "v1"}},
+        "vm new",
+        "clone_from.snapshot",
+        "no snapshot v1",
+    ),
+    "a copy of nothing": Case({"name": "new", "clone_from": {"vm": "no"}}, "vm new", "clone_from.vm", "vm no does not"),
+    "a copy that is smaller": Case(
+        {"name": "new", "clone_from": {"vm": "disks"}, "disks": [{"size": "1G"}]},
+        "vm new",
+        "disks[0].size",
+        "give at least",
+    ),
+    "a copy of half of it": Case(
+        {"name": "new", "clone_from": {"vm": "disks"}, "disks": []}, "vm new", "disks", "vm disks has 1 disks"
+    ),
+    "a smaller disk": Case({"name": "disks", "disks": [{"size": "1G"}]}, "vm disks", "disks[0].size", "cannot shrink"),
+    "a tag that is kept and removed": Case(
+        {"name": "web1", "protected_tags": ["a"], "remove_tags": ["a"]}, "vm web1", "remove_tags", "tag a"
+    ),
+    "a key that cannot be": Case({"name": "web1", "metadata": {"a b": "c"}}, "vm web1", "metadata", "'a b'"),
     "impossible topology": Case(
         {"name": "new", "memory": 64, "vcpus": 4, "cpu": {"sockets": 3, "cores": 1, "threads": 1}},
         "vm new",
@@ -122,6 +168,31 @@ VM_CASES = {
         {"name": "web1", "cpu": {"features": {"vmx": "maybe"}}}, "vm web1", "cpu.features.vmx", "'maybe'"
     ),
     "volumes of a VM that stays": Case({"name": "web1", "delete_volumes": True}, "vm web1", "delete_volumes", "absent"),
+}
+
+SNAPSHOT_CASES = {
+    "of nothing": Case({"vms": ["no"], "name": "a"}, "snapshot a of vm no", "vm", "does not exist"),
+    "of a VM without disks": Case({"vms": ["web1"], "name": "a"}, "snapshot a of vm web1", "vm", "has no disks"),
+    "twice": Case({"vms": ["disks", "disks"], "name": "a"}, "snapshot a of vm disks", "name", "twice"),
+    "illegal name": Case({"vms": ["disks"], "name": "a@b"}, "snapshot a@b of vm disks", "name", "'a@b'"),
+    "back while it runs": Case(
+        {"vms": ["runs"], "name": "there", "state": "rolled_back"}, "vm runs", "state", "is not stopped"
+    ),
+    "back to what is not there": Case(
+        {"vms": ["disks"], "name": "no", "state": "rolled_back"}, "snapshot no of vm disks", "name", "give one of there"
+    ),
+    "kept without a series": Case(
+        {"vms": ["disks"], "name": "a", "keep": 2}, "snapshot a of vm disks", "keep", "series"
+    ),
+    "fewer than none": Case(
+        {"vms": ["disks"], "name": "a", "series": "s", "keep": -1}, "snapshot a of vm disks", "keep", "-1"
+    ),
+    "removal with a series": Case(
+        {"vms": ["disks"], "name": "there", "state": "absent", "series": "s"},
+        "snapshot there of vm disks",
+        "series",
+        "no sense",
+    ),
 }
 
 NODE_CASES = {
@@ -200,6 +271,11 @@ EVERY_MODULE: list[tuple[Any, Options]] = [
     (fence_info, {}),
     (failover_info, {}),
     (cluster_info, {}),
+    (vm_snapshot, {"vms": ["web1"], "name": "daily"}),
+    (vm_snapshot_info, {}),
+    (vm_console_info, {"name": "web1"}),
+    (vm_export, {"name": "web1", "dest": "/nowhere"}),
+    (vm_import, {"src": "/nowhere"}),
     (balance_info, {}),
     (balance, {}),
 ]
@@ -225,8 +301,18 @@ def refused(cluster: Cluster, module: Any, options: Options, case: Case) -> None
 @pytest.mark.parametrize("case", VM_CASES)
 def test_vm(cluster: Cluster, agents: Agents, case: str) -> None:
     with agents():
-        cluster.ok(vm, WEB1)
+        cluster.ok(vm, {"vms": [WEB1, GOLDEN, DISKS]})
         refused(cluster, vm, VM_CASES[case].options, VM_CASES[case])
+
+
+@pytest.mark.parametrize("case", SNAPSHOT_CASES)
+def test_vm_snapshot(cluster: Cluster, agents: Agents, case: str) -> None:
+    with agents():
+        cluster.ok(vm, {"vms": [WEB1, GOLDEN, DISKS]})
+        cluster.ok(vm_snapshot, {"vms": ["disks"], "name": "there"})
+        cluster.ok(vm, {"name": "runs", "memory": 64, "disks": [{"size": "1G"}]})
+        cluster.ok(vm_snapshot, {"vms": ["runs"], "name": "there"})
+        refused(cluster, vm_snapshot, SNAPSHOT_CASES[case].options, SNAPSHOT_CASES[case])
 
 
 @pytest.mark.parametrize("case", RULE_CASES)

@@ -96,6 +96,11 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
         node1 = cluster.ok(node_info, {"names": ["node1"]})["nodes"][0]
         assert node1["fence"]
         keys_agree(node1, documented(node_info.RETURN, "nodes"))
+        drained = cluster.ok(node, {"name": "node2", "state": "drained"}, check=True)
+        keys_agree(drained["drains"][0], documented(node.RETURN, "drains"))
+        cluster.ok(node, {"name": "node2", "state": "drained", "wait": False})
+        keys_agree(cluster.ok(node_info, {})["drains"][0], documented(node_info.RETURN, "drains"))
+        cluster.ok(node, {"name": "node2", "state": "ready", "wait": False})
         rules = cluster.ok(rule, PREFERS)
         keys_agree(rules["rule"], documented(rule.RETURN, "rule"))
         keys_agree(cluster.ok(settings, {})["settings"], documented(settings.RETURN, "settings"))

@@ -25,6 +25,9 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     settings,
     settings_info,
     vm,
+    vm_console_info,
+    vm_export,
+    vm_import,
     vm_info,
     vm_migrate,
     vm_snapshot,
@@ -134,6 +137,16 @@ LADDERS = {
         create={"memory": 512},
         change={"xml": "<domain><pm><suspend-to-mem enabled='no'/></pm></domain>"},
         reset={"xml": ""},
+    ),
+    "its score": Ladder(
+        module=vm,
+        info=vm_info,
+        objects=("vm", "vms"),
+        names=("web1",),
+        same={"name": "web1"},
+        create={"memory": 512, "state": "stopped", "placement": "balanced"},
+        change={"placement": "measured_load"},
+        reset={"placement": ""},
     ),
     "many vms": Ladder(
         module=vm,
@@ -367,6 +380,9 @@ def test_every_module_has_a_ladder() -> None:
         "fence_info",
         "settings",
         "settings_info",
+        "vm_console_info",
+        "vm_export",
+        "vm_import",
         "vm_migrate",
     }
     assert climbed | others == {path.stem for path in MODULES.glob("*.py")}
@@ -395,6 +411,9 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
         (vm_snapshot, {"vms": ["web1"], "name": "daily"}, True),
         (vm_snapshot, {"vms": ["web1"], "name": "daily", "state": "absent"}, False),
         (vm_snapshot_info, {}, False),
+        (vm_console_info, {"name": "web1"}, False),
+        (vm_export, {"name": "web1", "dest": "/nowhere"}, True),
+        (vm_import, {"src": "/nowhere"}, True),
     ]
     for module, options, changed in play:
         assert empty.ok(module, options, check=True)["changed"] == changed

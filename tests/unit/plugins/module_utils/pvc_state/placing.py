@@ -64,8 +64,9 @@ class Situation:
         printer.text(repr(self))
 
     def node(self, name: str, memory: int = 4096, cpus: int = 4, **options: Any) -> None:
-        """One more node. Options: of Node; pools, bridges: what it reaches; leaving: as in its status."""
-        of_status = {key: options.pop(key) for key in ("pools", "bridges", "leaving") if key in options}
+        """One more node. Options: of Node; pools, bridges, leaving, cpu_models, load, load_memory: as in its status."""
+        reported = ("pools", "bridges", "leaving", "cpu_models", "load", "load_memory")
+        of_status = {key: options.pop(key) for key in reported if key in options}
         self.nodes[name] = Stored(Node(memory_reserve=RESERVE, **options), 0)
         reach = {"pools": ("vms",), "bridges": ("br0",), **of_status}
         self.status[name] = Stored(NodeStatus("0", "boot", memory, cpus, **reach), 0)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pvc_state.placement import Choice, NoPlace, Placement
-from pvc_state.records import Disk, Nic, Settings, Vm
+from pvc_state.records import PLACEMENTS, Cpu, Devices, Disk, HostDevice, Nic, Settings, Vm
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, nic, situation, ssd
 
 
@@ -95,6 +95,73 @@ def test_the_reasons_of_many_nodes_are_counted() -> None:
     assert isinstance(choice, Choice)
     full = "has 0 MiB free, 512 are needed"
     assert choice.why.endswith(f"not node1 {full}, node10 {full}, node11 {full}, nor 16 more")
+
+
+# --- what a VM has for itself ---------------------------------------------------------------------------------------
+
+
+def test_no_more_vcpus_than_the_settings_allow() -> None:
+    made = situation(2)  # of four processors each
+    made.settings = Settings(placement="fewest_vms", vcpu_ratio=1.5)
+    made.vm("a", "node1", vcpus=3, state="stopped")
+    made.vm("b", "node2", vcpus=2)
+    choice = Placement(made.snapshot).find({"new": Vm("new", 64, vcpus=4)})
+    assert choice == Choice(
+        "node2",
+        "1 VM to run there, the only node that fits; "
+        "not node1 has 3 left of the 6 vCPUs that vcpu_ratio 1.5 allows, 4 are needed",
+    )
+    assert chosen(made, "a").node == "node1", "what is there needs none"
+    made.settings = Settings()
+    assert Placement(made.snapshot).why_not({"new": Vm("new", 64, vcpus=400)}, "node1") == ""
+
+
+def test_vcpus_that_a_pass_has_given_are_gone() -> None:
+    made = situation(1)
+    made.settings = Settings(vcpu_ratio=1)
+    one = Placement(made.snapshot)
+    one.put({"x": Vm("x", 64, vcpus=3)}, "node1")
+    assert "has 1 left of the 4 vCPUs" in one.why_not({"y": Vm("y", 64, vcpus=2)}, "node1")
+
+
+GPU = HostDevice("gpu", "pci", "0000:65:00.0")
+
+
+def test_a_device_of_a_node_is_for_one_vm_at_a_time() -> None:
+    made = situation(1)
+    made.node("node2", devices=(GPU,))
+    made.node("node3", devices=(GPU,))
+    made.vm("a", "node2", devices=Devices(host=("gpu",)), state="stopped")
+    wants = {"new": Vm("new", 64, devices=Devices(host=("gpu",)))}
+    one = Placement(made.snapshot)
+    assert one.find(wants) == Choice(
+        "node3",
+        "no VMs to run there, the only node that fits; not node1 has no device gpu, node2 has given its gpu to a",
+    )
+    assert chosen(made, "a").node == "node2", "its own is no other's"
+    one.put(wants, "node3")
+    other = one.find({"other": Vm("other", 64, devices=Devices(host=("gpu",)))})
+    assert isinstance(other, NoPlace)
+    assert other.against["node3"] == "has given its gpu to new"
+
+
+def test_a_cpu_model_is_had_where_the_node_knows_it_or_says_nothing() -> None:
+    made = situation(1)
+    made.node("node2", cpu_models=("EPYC", "qemu64"))
+    made.node("node3", cpu_models=("EPYC", "EPYC-Milan"))
+    one = Placement(made.snapshot)
+    milan = {"new": Vm("new", 64, cpu=Cpu("EPYC-Milan"))}
+    assert one.why_not(milan, "node2") == "cannot give guests the CPU model EPYC-Milan"
+    assert (one.why_not(milan, "node1"), one.why_not(milan, "node3")) == ("", "")
+    for model in ("", "host-model", "host-passthrough"):
+        assert one.why_not({"new": Vm("new", 64, cpu=Cpu(model))}, "node2") == ""
+
+
+def test_a_deletion_needs_nothing_but_its_volumes() -> None:
+    made = situation(1, cpu_models=("qemu64",))
+    made.settings = Settings(vcpu_ratio=1)
+    gone = Vm("gone", 1 << 20, state="absent", vcpus=99, cpu=Cpu("EPYC"), devices=Devices(host=("gpu",)))
+    assert Placement(made.snapshot).why_not({"gone": gone}, "node1") == ""
 
 
 # --- rules ----------------------------------------------------------------------------------------------------------
@@ -290,7 +357,7 @@ def test_memory_weighs_more_than_processors() -> None:
     assert choice.node == "node2"
 
 
-@pytest.mark.parametrize("placement", ["free_memory", "fewest_vms", "configured_size"])
+@pytest.mark.parametrize("placement", PLACEMENTS)
 def test_what_a_pass_has_placed_counts_for_the_rest(placement: str) -> None:
     made = situation()
     made.settings = Settings(placement=placement)

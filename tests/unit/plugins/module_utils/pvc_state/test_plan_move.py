@@ -47,6 +47,16 @@ def test_a_move_is_written_into_the_claim(cluster: Cluster) -> None:
     assert again.plan.why == {"web1": "it is on its way to node2 already"}
 
 
+def test_who_is_where_the_others_go_stays_there() -> None:
+    made = situation(nodes=2)
+    made.vm("a", "node1")
+    made.vm("b", "node2")
+    made.rule("beside", "together", "a b")
+    plan = plan_move(made.snapshot, [MoveRequest("a")])
+    assert list(plan.why) == ["a"]
+    assert "/assigned/node2/b" not in [op.path for op in plan.ops]
+
+
 def test_the_plan_holds_on_to_the_state_that_it_was_decided_on() -> None:
     made = situation()
     made.vm("a", "node1", home="node3", tried=("node3",))

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from pvc_state.errors import InvalidRequest
+from pvc_state.placement import Placement
 from pvc_state.plan import Plan
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Cpu, Devices, HostDevice, Settings
+from pvc_state.records import Cpu, Devices, HostDevice, Settings, Vm
 from pvc_state.requests import VmRequest
 from pvc_state.spare import lacks
 from tests.unit.plugins.module_utils.pvc_state.placing import Situation, situation
@@ -195,3 +196,13 @@ def test_a_trial_leaves_no_trace() -> None:
     assert first == lacks(made.snapshot)
     turned = replace(made.snapshot, vms=dict(reversed(list(made.vms.items()))))
     assert lacks(turned) == first
+
+
+def test_a_trial_gives_devices_back() -> None:
+    made = situation(2, devices=(HostDevice("gpu", "pci", "0000:01:00.0"),))
+    placement = Placement(made.snapshot)
+    vm = Vm("renders", 512, devices=Devices(host=("gpu",)))
+    with placement.trial({"node1": "is lost"}):
+        placement.put({"renders": vm}, "node2")
+        assert placement.holders("gpu", "node2") == {"renders"}
+    assert placement.holders("gpu", "node2") == set()

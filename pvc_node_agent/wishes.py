@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the PVC cluster authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a user has done to a VM beside having it run: resets, larger disks, snapshots and the way back to them. Pure.
+
+What is done is known from what it was done to, so that no restart of an agent and no move does it again: a domain is marked
+with its last restart and reset and with the sizes of its disks, a volume with its last rollback.
+"""
+
+from __future__ import annotations
+
+from pvc_state.records import Disk
+
+from .answer import Answer, names
+from .case import Verdict
+from .effects import (
+    ArrangeSnapshots,
+    GrowDisks,
+    ReleaseDomain,
+    ResetDomain,
+    RollBack,
+    VmEffect,
+)
+from .view import Domain, DomainState
+
+#: What is said while an effect is under way.
+_DOING: dict[type, str] = {
+    ArrangeSnapshots: "its snapshots are being brought into order",
+    GrowDisks: "its disks are being made larger",
+    ReleaseDomain: "its guest was held for a snapshot, and is let go",
+    ResetDomain: "its guest is being reset",
+    RollBack: "its disks are being taken back to a snapshot",
+}
+
+
+class Wishes(Answer):
+    """The parts of a decision that carry out single requests."""
+
+    def _wants_restart(self, domain: Domain) -> bool:
+        """Whether the guest runs since before a restart that was asked for. Where nothing is started, none is stopped for it."""
+        late = domain.restart < self.record.restart and domain.state is not DomainState.ARRIVED
+        return late and not self.case.standing.halt
+
+    def _let_go(self, domain: Domain) -> Verdict | None:
+        """An agent that ended while it held the guest has left it so: nothing else is more urgent."""
+        if not domain.held or self.case.busy is not None or self.case.standing.fixed:
+            return None
+        waiting = self._pause("running")
+        if waiting:
+            return waiting
+        why = _DOING[ReleaseDomain]
+        effect = ReleaseDomain(self.case.vm, self.right, domain.uuid)
+        return self._verdict("running", self._old_generation(), why, effect, "let go", why)
+
+    def _attend(self, domain: Domain) -> Verdict | None:
+        """What is to be done to a guest that runs; None when there is nothing."""
+        return self._do("running", self._wish(domain))
+
+    def _tidy(self, state: str) -> Verdict | None:
+        """What is to be done to the disks of a VM that does not run."""
+        return self._do(state, self._back() or self._snapshots())
+
+    def _take_back(self, state: str) -> Verdict | None:
+        """What must be done to its disks before it is started."""
+        return self._do(state, self._back())
+
+    def _do(self, state: str, wish: tuple[VmEffect, str] | None) -> Verdict | None:
+        busy = self.case.busy
+        if busy is not None:
+            doing = _DOING.get(type(busy))
+            return self._verdict(state, self._old_generation(), self.memory.overdue or doing) if doing else None
+        if wish is None:
+            return None
+        if self.case.standing.halt:
+            doing = _DOING[type(wish[0])]
+            return self._verdict(state, self._old_generation(), f"{self.case.standing.halt}; later: {doing}")
+        waiting = self._pause(state)
+        if waiting:
+            return waiting
+        effect, why = wish
+        return self._verdict(state, self._old_generation(), _DOING[type(effect)], effect, _word(effect), why)
+
+    def _wish(self, domain: Domain) -> tuple[VmEffect, str] | None:
+        vm, right = self.case.vm, self.right
+        if domain.reset < self.record.reset:
+            return ResetDomain(vm, right, domain.uuid, self.record.reset), "its user has asked for it"
+        disks = self._grown(domain)
+        if disks:
+            return GrowDisks(vm, right, domain.uuid, disks), f"{names(disks)}: a larger size is wanted"
+        return self._snapshots(domain.uuid)
+
+    def _grown(self, domain: Domain) -> tuple[Disk, ...]:
+        """Disks that are to be larger than the guest sees them."""
+        sizes = dict(domain.sizes)
+        return tuple(
+            disk
+            for disk in self.record.disks
+            if disk.size is not None and 0 < sizes.get(f"{disk.pool}/{disk.volume}", 0) < disk.size
+        )
+
+    def _snapshots(self, uuid: str = "") -> tuple[VmEffect, str] | None:
+        wanted, known = tuple(one.name for one in self.record.snapshots), self._known_snapshots()
+        # what was wanted of an owner before this one is only looked for while there is something to look for
+        if set(known or ()) == set(wanted):
+            return None
+        new, old = sorted(set(wanted) - set(known or ())), sorted(set(known or ()) - set(wanted))
+        parts = [f"wanted: {', '.join(new)}" if new else "", f"not wanted any more: {', '.join(old)}" if old else ""]
+        effect = ArrangeSnapshots(self.case.vm, self.right, self.record.disks, wanted, uuid, self.claim.barrier)
+        return effect, "; ".join(part for part in parts if part)
+
+    def _back(self) -> tuple[VmEffect, str] | None:
+        back = self.record.rollback
+        if back is None or self._rolled_back() >= back.serial:
+            return None
+        uuid, barrier = self.record.uuid, self.claim.barrier
+        effect = RollBack(self.case.vm, self.right, self.record.disks, uuid, back.snapshot, back.serial, barrier)
+        return effect, f"its user wants it as it was in snapshot {back.snapshot}"
+
+
+def _word(effect: VmEffect) -> str:
+    words: dict[type, str] = {
+        ArrangeSnapshots: "arrange snapshots",
+        GrowDisks: "grow disks",
+        ResetDomain: "reset",
+        RollBack: "roll back",
+    }
+    return words[type(effect)]
