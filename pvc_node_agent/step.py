@@ -95,7 +95,7 @@ def step(now: float, view: View) -> Outcome:
         elif verdict.memory is remembered:
             decided[vm] = Decided(case, verdict)
         if verdict.status is not None:
-            statuses[vm] = _loaded(view, vm, verdict.status)
+            statuses[vm] = with_load(view, vm, verdict.status)
         if verdict.memory is not None:
             memory[vm] = verdict.memory
         if verdict.wake_at is not None:
@@ -260,7 +260,7 @@ def node_status(view: View, vms: dict[str, VmStatus]) -> NodeStatus | None:
     )
 
 
-def _loaded(view: View, vm: str, status: VmStatus) -> VmStatus:
+def with_load(view: View, vm: str, status: VmStatus) -> VmStatus:
     """A VM's status with what its guest uses, as far as that was measured here."""
     load, memory = view.loads.get(vm, (None, None)) if vm in view.domains else (None, None)
     if (status.load, status.load_memory) == (load, memory):

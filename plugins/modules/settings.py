@@ -110,11 +110,13 @@ options:
     type: int
   rebalance:
     description:
-      - Whether the cluster moves VMs by itself to spread them better. The default is V(false).
+      - Whether the cluster moves VMs by itself to spread them better, slowly, and only while nothing else goes on. What even means
+        follows from O(placement). The default is V(false).
     type: bool
   rebalance_threshold:
     description:
-      - How much of the present imbalance a move must take away for that, from 0.001 to 1. The default is 0.1.
+      - The share of the spread that such moves must gain together, from 0.001 to 1. With two nodes each single move must gain as much;
+        with more nodes, the share of two of them. The default is 0.1. M(pvc.cluster.balance_info) shows the spread.
     type: float
 seealso:
   - module: pvc.cluster.settings_info
@@ -193,7 +195,7 @@ settings:
       description: Whether the cluster moves VMs by itself to spread them better.
       type: bool
     rebalance_threshold:
-      description: How much of the present imbalance a move must take away for that.
+      description: The share of the spread that such moves must gain together.
       type: float
     ha_budget:
       description: Seconds that it takes at worst from the power cut of a node that led nothing until its first VM runs elsewhere.

@@ -80,7 +80,7 @@ settings:
       description: Whether the cluster moves VMs by itself to spread them better.
       type: bool
     rebalance_threshold:
-      description: How much of the present imbalance a move must take away for that.
+      description: The share of the spread that such moves must gain together.
       type: float
     ha_budget:
       description: Seconds that it takes at worst from the power cut of a node that led nothing until its first VM runs elsewhere.

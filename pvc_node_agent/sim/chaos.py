@@ -63,6 +63,8 @@ class Chaos:
             **self._devices(),
             storm_limit=self.dice.choice((0, 0, 1, 5)),
             early_suspicion=self.dice.random() < 0.3,
+            rebalance=seed % 3 == 0,
+            rebalance_threshold=0.05,
         )
 
     def _devices(self) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from pvc_node_agent.env import NotAnswering
 from pvc_node_agent.events import Event, LoadsSeen
 from pvc_node_agent.load_watch import INTERVAL, LoadWatch, Meter, Used
 from pvc_node_agent.sim.clock import VirtualClock
+from pvc_node_agent.step import with_load
+from pvc_node_agent.view import View
+from pvc_state.records import VmStatus
 
 
 def test_a_load_is_what_was_used_between_two_looks() -> None:
@@ -66,3 +69,9 @@ def test_only_what_has_changed_is_posted() -> None:
     used.clear()
     watch.look()
     assert len(posted) == 1
+
+
+def test_what_does_not_run_here_uses_nothing_here() -> None:
+    view = View("node1", loads={"gone": (2.0, 512)})
+    status = VmStatus("stopped", 1, 1, load=2.0, load_memory=512)
+    assert with_load(view, "gone", status) == VmStatus("stopped", 1, 1)

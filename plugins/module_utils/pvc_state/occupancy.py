@@ -18,7 +18,7 @@ from .records import Vm
 from .rule_book import RuleBook
 from .scores import Scores, Size
 from .snapshot import Snapshot
-from .views import LIVE
+from .views import LIVE, vm_status
 
 #: Processors of a node that no VM can have to itself: they are left to the others, and to the node.
 SHARED = 1
@@ -128,6 +128,24 @@ class Occupancy:
             and all(node in self.devices.get(device, ()) for device in needs.devices)
         )
 
+    def size(self, unit: Mapping[str, Vm], sign: int = 1) -> Size:
+        """What those of these VMs that are to run weigh; with sign -1 what is taken away with them."""
+        total = Size()
+        for name, vm in unit.items():
+            if vm.state == "started":
+                seen = vm_status(self.snapshot, name)
+                load, used = (seen.load, seen.load_memory) if seen is not None else (None, None)
+                total.grow(
+                    Size(
+                        sign,
+                        sign * vm.vcpus,
+                        sign * vm.memory,
+                        None if load is None else sign * load,
+                        None if used is None else sign * used,
+                    )
+                )
+        return total
+
     def put(self, unit: Mapping[str, Vm], node: str) -> None:
         """VMs are to run on a node from now on; where they were before counts as long as the snapshot lasts."""
         for name, vm in unit.items():
@@ -202,7 +220,7 @@ class Occupancy:
         places, spot = self._places.get(name), self._spots.get(name)
         new: list[str] = []
         if vm.state == "started":
-            self.scores.add(node, Size(1, vm.vcpus, vm.memory), measured=measured)
+            self.scores.add(node, self.size({name: vm}), measured=measured)
         if vm.state not in OFF:
             if node not in (places or ()):
                 self._places[name] = (*(places or ()), node)
@@ -223,7 +241,7 @@ class Occupancy:
         self.hold(node, -vm.memory, -vm.vcpus)
         self._leave(name, vm, node)
         if vm.state == "started":
-            self.scores.add(node, Size(-1, -vm.vcpus, -vm.memory))
+            self.scores.add(node, self.size({name: vm}, -1))
         _restore(self._places, name, places)
         _restore(self._spots, name, spot)
         for rule in rules:

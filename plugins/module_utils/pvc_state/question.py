@@ -13,7 +13,7 @@ from .occupancy import Occupancy
 from .reasons import NAMED, grouped
 from .records import Vm
 from .rule_book import Preference
-from .scores import Score, Size
+from .scores import Score
 
 
 class Question:
@@ -31,8 +31,7 @@ class Question:
         self.yielding = occupancy.stopped() if past_stopped else set()
         self.unit = unit
         self.against = against
-        started = [vm for vm in unit.values() if vm.state == "started"]
-        self.size = Size(len(started), sum(vm.vcpus for vm in started), sum(vm.memory for vm in started))
+        self.size = occupancy.size(unit)
         # a deletion is finished wherever its volumes are in reach: it needs no room, and no rule is about it
         self.ruled = {name: vm for name, vm in unit.items() if vm.state != "absent"}
         self.memory = sum(vm.memory for vm in self.ruled.values())

@@ -199,7 +199,8 @@ class Settings:
             unless it is forced.
         parallel_moves: how many VMs the leader has on their way to other nodes at the same time.
         rebalance: whether the leader moves VMs by itself to spread them better.
-        rebalance_threshold: the share of the spread (0 to 1) that a move must gain for that.
+        rebalance_threshold: the share of the spread (0 to 1) that such moves must gain together; a single one gains the
+            share of two nodes of it.
         generation: number of changes by users.
     """
 

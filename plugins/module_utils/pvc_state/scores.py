@@ -16,23 +16,37 @@ from types import MappingProxyType
 from typing import Protocol
 
 from .node_limits import capacity
+from .records import NodeStatus
 from .shares import Means, Shares
 from .snapshot import Snapshot
 
 
 class Size:
-    """What a VM, or several that are placed together, weigh."""
+    """What a VM, or several that are placed together, weigh.
 
-    def __init__(self, vms: int = 0, cpus: int = 0, memory: int = 0) -> None:
+    Attributes:
+        load: processors that those use that were measured. guessed: vCPUs of the others.
+        used: MiB that they use; as much as they have where they were not measured.
+    """
+
+    def __init__(
+        self, vms: int = 0, cpus: int = 0, memory: int = 0, load: float | None = None, used: int | None = None
+    ) -> None:
         self.vms = vms
         self.cpus = cpus
         self.memory = memory
+        self.load = load or 0.0
+        self.guessed = cpus if load is None else 0
+        self.used = memory if used is None else used
 
     def grow(self, more: Size) -> None:
         """Add another size to this one."""
         self.vms += more.vms
         self.cpus += more.cpus
         self.memory += more.memory
+        self.load += more.load
+        self.guessed += more.guessed
+        self.used += more.used
 
 
 class Score(Protocol):
@@ -187,15 +201,15 @@ class Balanced:
 class MeasuredLoad:
     """The least that VMs really use, of processors or of memory, whichever is the scarcer on the node.
 
-    A VM that the node has not measured yet counts with all of its memory, and with as much of a processor for each vCPU
-    as the others use on average.
+    A VM that is to come counts with what it used where it is. One that was not measured anywhere counts with all of its
+    memory, and with as much of a processor for each vCPU as the others use on average.
     """
 
     def __init__(self, snapshot: Snapshot, nodes: Sequence[str]) -> None:
         self._cpus = _processors(snapshot, nodes)
         self._memory = _memory(snapshot, nodes)
         reports = {node: snapshot.report(node) for node in nodes}
-        self._used = {node: report.load if report else 0 for node, report in reports.items()}
+        self._used = {node: _load(report) if report else 0.0 for node, report in reports.items()}
         self._used_memory = {node: report.load_memory if report else 0 for node, report in reports.items()}
         self._loaded = sum(self._used.values())
         self._measured = 0
@@ -207,16 +221,17 @@ class MeasuredLoad:
         if measured:
             self._measured += size.cpus
         else:
-            self._vcpus[node] += size.cpus
-            self._used_memory[node] += size.memory
+            self._vcpus[node] += size.guessed
+            self._used[node] += size.load
+            self._used_memory[node] += size.used
 
     def best(self, nodes: Sequence[str], size: Size) -> str:
         rate, cpus, memory = self._rate(), self._cpus, self._memory
         used, vcpus, used_memory = self._used, self._vcpus, self._used_memory
         best, least = nodes[0], (inf, inf)
         for node in nodes:
-            one = (used[node] + rate * (vcpus[node] + size.cpus)) / cpus[node]
-            other = (used_memory[node] + size.memory) / memory[node]
+            one = (used[node] + size.load + rate * (vcpus[node] + size.guessed)) / cpus[node]
+            other = (used_memory[node] + size.used) / memory[node]
             load = (one, other) if one > other else (other, one)
             if load < least:
                 best, least = node, load
@@ -230,6 +245,11 @@ class MeasuredLoad:
     def _rate(self) -> float:
         """Processors that a vCPU uses, at most a whole one."""
         return min(self._loaded / self._measured, 1.0) if self._measured else 1.0
+
+
+def _load(report: NodeStatus) -> float:
+    """Processors in use on a node: more exactly by its VMs, where it has measured each."""
+    return sum(status.load or 0.0 for status in report.vms.values()) or float(report.load)
 
 
 class Scores:

@@ -14,7 +14,7 @@ from pvc_node_agent.lead.effects import ChangeClaim
 from pvc_node_agent.lead.events import TreeSeen, Written
 from pvc_node_agent.lead.rebalancing import HOLD, PAUSE
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, Fence, Node, Rule, VmStatus
+from pvc_state.records import Claim, Evidence, Fence, Node, Rule, VmStatus
 from pvc_state.snapshot import Snapshot
 from tests.agent.lead.builders import NODES, Led, cluster, fenced, policy, with_vms
 
@@ -38,6 +38,15 @@ def seen(snapshot: Snapshot, load: float | None = None) -> Snapshot:
         }
         status[node] = Stored(replace(stored.value, vms=vms), stored.version)
     return replace(snapshot, status=status)
+
+
+def unmeasured(snapshot: Snapshot, vm: str) -> Snapshot:
+    """One VM has just begun to run on node1."""
+    stored = snapshot.status["node1"]
+    assert stored.value is not None
+    vms = {**stored.value.vms, vm: replace(stored.value.vms[vm], load=None)}
+    status = Stored(replace(stored.value, vms=vms), stored.version)
+    return replace(snapshot, status={**snapshot.status, "node1": status})
 
 
 def begun(led: Led) -> list[ChangeClaim]:
@@ -103,7 +112,11 @@ QUIET: dict[str, Callable[[], Snapshot]] = {
     "the cluster is in maintenance": lambda: running(maintenance=True),
     "the nodes are even": lambda: running({"a": "node1", "b": "node2", "c": "node3"}),
     "they are even enough": lambda: running({f"vm{number}": NODES[number % 3] for number in range(11)}),
-    "a fence stands": lambda: fenced(running(), "node3", Fence("node3-1-1", "held", "gone")),
+    "a fence stands": lambda: fenced(
+        replace(running(), alive={name: one for name, one in cluster().alive.items() if name != "node3"}),
+        "node3",
+        Fence("node3-1-1", "proven", "gone", evidence=(Evidence("powered_off", "proven"),), proven_by="powered_off"),
+    ),
     "a node is gone": lambda: replace(
         running({**ON_NODE1, "b": "node3"}),
         alive={name: one for name, one in cluster().alive.items() if name != "node3"},
@@ -117,13 +130,23 @@ QUIET: dict[str, Callable[[], Snapshot]] = {
         vms={**made.vms, "old": Stored(replace(made.vms["old"].value, state="ignored"), 2)},  # type: ignore[type-var]
     ),
     "no moves gain enough": lambda: running(dict.fromkeys(("a", "b"), "node1"), rebalance_threshold=1.0),
-    "not all was measured": lambda: running(placement="measured_load"),
+    "not all was measured": lambda: unmeasured(running(load=1.0, placement="measured_load"), "vm0"),
 }
 
 
 @pytest.mark.parametrize("case", QUIET)
 def test_nothing_is_begun_while(case: str) -> None:
     led = Led(QUIET[case](), sighted=NODES)
+    for _turn in range(4):
+        assert begun(led) == []
+        led.now += PAUSE
+
+
+def test_nothing_is_begun_while_a_node_with_vms_may_be_booting() -> None:
+    alive = {name: one for name, one in cluster().alive.items() if name != "node3"}
+    led = Led(
+        replace(running({**ON_NODE1, "b": "node3"}, boot_grace=10 * PAUSE), alive=alive), sighted=("node1", "node2")
+    )
     for _turn in range(4):
         assert begun(led) == []
         led.now += PAUSE

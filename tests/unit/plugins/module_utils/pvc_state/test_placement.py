@@ -382,3 +382,20 @@ def test_what_a_changed_record_needs_no_more_is_free_for_others_of_the_same_plan
     one.change("had", had, replace(had, devices=Devices(), memory=256), "node1")
     assert one.why_not(wants, "node1") == ""
     assert one.room["node1"] == 3072 - 256
+
+
+def test_what_a_vm_has_used_where_it_was_counts_where_it_goes() -> None:
+    made = situation(3, cpus=8)
+    made.settings = Settings(placement="measured_load")
+    for name, node, load in (("calm", "node1", 0.5), ("busy", "node2", 6.0), ("quiet", "node3", 0.0)):
+        made.vm(name, node, vcpus=8)
+        made.observe(name, "running", load=load, load_memory=100)
+    assert chosen(made, "calm").node == "node1", "it stays where it is"
+    placement = Placement(made.snapshot, {"node2": "is dead"})
+    found = placement.find(unit(made, "busy"))
+    assert isinstance(found, Choice)
+    assert found.node == "node3"
+    placement.put(unit(made, "busy"), found.node)
+    found = placement.find({"new": Vm("new", 64)})
+    assert isinstance(found, Choice)
+    assert (found.node, found.why[:20]) == ("node1", "6% of its processors")

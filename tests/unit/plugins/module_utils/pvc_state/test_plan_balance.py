@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from statistics import fmean, pstdev
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+from pvc_state.codec import Stored
 from pvc_state.plan_balance import Balance, plan_balance
 from pvc_state.records import Migration, Settings
 from pvc_state.snapshot import Snapshot
@@ -134,8 +137,11 @@ def test_those_that_are_kept_together_move_as_one() -> None:
     assert not broken(after(made.snapshot, plan))
 
 
-def test_nobody_goes_where_a_rule_prefers_another_node() -> None:
-    made = lopsided(4, 2)
+@pytest.mark.parametrize("failback", [True, False])
+def test_nobody_goes_where_a_rule_prefers_another_node(failback: bool) -> None:
+    made = situation(2, memory=8192)
+    for number in range(4):
+        running(made, f"vm{number}", "node1", failback=failback)
     made.rule("home", "node_preference", "vm0 vm1 vm2 vm3", {"node1": 1})
     assert plan_balance(made.snapshot).moves == ()
 
@@ -176,17 +182,32 @@ def test_a_move_that_needs_the_room_of_another_waits_for_it() -> None:
         running(made, name, node, memory)
     plan = plan_balance(made.snapshot, even=0.0)
     assert plan.moves
-    now = made.snapshot
-    for stage in sorted({move.stage for move in plan.moves}):
-        both = dict(now.reserved)
-        for move in plan.moves:
-            if move.stage == stage:
-                for name in move.vms:
-                    vm = now.vms[name].value
-                    assert vm is not None
-                    both[move.to] = both.get(move.to, 0) + vm.memory
-        assert all(memory <= 4096 for memory in both.values())
-        now = moved(now, {name: move.to for move in plan.moves if move.stage == stage for name in move.vms})
+    for under_way in both_ends(made.snapshot, plan):
+        assert overcommitted(under_way) == {}
+
+
+def test_a_stage_ends_where_a_node_would_be_given_too_much() -> None:
+    made = situation(2, memory=1024 + 4096)
+    made.settings = Settings(placement="free_memory", spare_nodes=0)
+    for number, memory in enumerate((512, 1024, 512, 768)):
+        running(made, f"vm{number}", "node1", memory)
+    for number in (4, 5):
+        running(made, f"vm{number}", "node2", 1536)
+    plan = plan_balance(made.snapshot, even=0.0)
+    assert len({move.stage for move in plan.moves}) > 1
+    for under_way in both_ends(made.snapshot, plan):
+        assert overcommitted(under_way) == {}
+
+
+def test_what_a_rule_forbids_is_not_even_thought_of() -> None:
+    made = situation(2)
+    for name in ("a", "b", "c"):
+        running(made, name, "node1")
+    running(made, "e", "node2")
+    made.rule("pair", "apart", "a e")
+    plan = plan_balance(made.snapshot)
+    assert goes(plan) == {"b": "node2"}
+    assert plan.after == pytest.approx(0.0, abs=1e-6)
 
 
 def test_what_is_measured_counts_where_the_settings_say_so() -> None:
@@ -221,6 +242,27 @@ def test_no_move_takes_the_room_for_the_loss_of_a_node() -> None:
     assert plan.after == pytest.approx(plan.moves[-1].spread if plan.moves else plan.before)
 
 
+def test_no_guest_goes_where_it_would_not_find_its_processor() -> None:
+    made = lopsided(4, 3)
+    for node, model in (("node1", "Skylake"), ("node2", "EPYC"), ("node3", "Skylake")):
+        status = made.status[node].value
+        assert status is not None
+        made.status[node] = Stored(replace(status, cpu_model=model, cpu_default="host-passthrough"), 0)
+    assert set(goes(plan_balance(made.snapshot)).values()) == {"node3"}
+
+
+def both_ends(snapshot: Snapshot, plan: Balance) -> Iterator[Snapshot]:
+    """Each stage, with all of its VMs on their way."""
+    for stage in sorted({move.stage for move in plan.moves}):
+        moves = {name: move.to for move in plan.moves if move.stage == stage for name in move.vms}
+        claims = {
+            name: Stored(replace(claim.value, to=moves[name]), 0) if name in moves and claim.value else claim
+            for name, claim in snapshot.claims.items()
+        }
+        yield replace(snapshot, claims=claims)
+        snapshot = moved(snapshot, moves)
+
+
 # --- properties -------------------------------------------------------------------------------------------------------
 
 
@@ -235,6 +277,8 @@ def test_a_plan_keeps_its_promises(made: Situation) -> None:
     then = after(before, plan)
     assert broken(then) <= broken(before)
     assert all(lack <= overcommitted(before).get(node, 0) for node, lack in overcommitted(then).items())
+    for under_way in both_ends(before, plan):
+        assert all(lack <= overcommitted(before).get(node, 0) for node, lack in overcommitted(under_way).items())
     assert worse(before, then) is None
     assert len(goes(plan)) == sum(len(move.vms) for move in plan.moves)
     values = [plan.before, *(move.spread for move in plan.moves)]
