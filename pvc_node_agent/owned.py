@@ -139,6 +139,11 @@ class Owned(Wishes):
             return self._welcome(domain)
         if domain.state is DomainState.IO_ERROR:
             return self._resume(domain)
+        if isinstance(self.case.busy, ResumeDomain) and self.claim.with_guest == self.epoch and not self.memory.journey:
+            # libvirt's word of how it came is about to be told, too
+            return self._verdict(
+                "moving", self.record.generation, self.memory.overdue or "has arrived here, and runs on"
+            )
         self._remember(running_since=self.case.now if since is None else since)
         if domain.state in _MOVABLE and not self._is_changed(domain):
             return self._change()

@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from pvc_node_agent.absorb import absorb
+from pvc_node_agent.effects import WriteStatus
+from pvc_node_agent.events import DomainSeen
 from pvc_node_agent.sim.faults import Faults
-from pvc_node_agent.view import DomainState
+from pvc_node_agent.step import step
+from pvc_node_agent.view import Domain, DomainState
 from pvc_state import paths
 from pvc_state.records import Claim, Migration
 from pvc_state.requests import DiskRequest, VmRequest
@@ -251,3 +257,24 @@ def test_a_cold_move_to_a_node_that_has_gone_meanwhile_is_given_up(world: World)
     world.advance(120)
     assert (world.claim("web1"), world.vm("web1").refused) == (Claim("node1", 1, to="node2", why="test"), "node2")
     assert world["node1"].running == {"web1"}, "it is started again where it was"
+
+
+def test_a_guest_that_has_arrived_runs_no_sooner_than_how_it_came_is_told(world: World) -> None:
+    world.orders.clear()
+    resume, told = world["node2"].hypervisor.resume, []
+
+    def slowly(vm: str, uuid: str) -> str:
+        came = resume(vm, uuid)
+        view = replace(world["node2"].view, writing=False)
+        told.append(
+            step(world["node2"].clock.now(), absorb(0.0, view, DomainSeen(vm, Domain(uuid, DomainState.RUNNING, 2, 1))))
+        )
+        return came
+
+    world["node2"].hypervisor.resume = slowly  # type: ignore[method-assign]
+    world.move("web1", "node2")
+    world.settle()
+    (outcome,) = told
+    states = {effect.status.vms["web1"].state for effect in outcome.effects if isinstance(effect, WriteStatus)}
+    assert "running" not in states
+    assert world.vm("web1").moved
