@@ -48,12 +48,7 @@ class LibvirtDomain:
 
     def set_vcpus(self, vcpus: int) -> None:
         with self._may_refuse():
-            try:
-                self._domain.setVcpusFlags(vcpus, _LIVE)
-            except libvirt.libvirtError as err:
-                # the guest was asked, and libvirt has not waited for it any longer
-                if err.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT:
-                    raise
+            self._domain.setVcpusFlags(vcpus, _LIVE)
 
     def add_thread(self) -> int:
         with self._may_refuse():

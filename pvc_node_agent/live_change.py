@@ -136,14 +136,10 @@ class Change:
                 self._change_nic(step)
             case steps.SetMemory():
                 self.domain.set_memory(step.memory)
-                self._followed(_FOLLOWS_WITHIN, lambda: abs(self._running().vm.memory - step.memory) <= 1)
+                if not self.within(_FOLLOWS_WITHIN, lambda: abs(self._running().vm.memory - step.memory) <= 1):
+                    raise Refused("its guest does not follow")
             case steps.SetVcpus():
                 self.domain.set_vcpus(step.vcpus)
-                self._followed(_LETS_GO_WITHIN, lambda: self._running().vm.vcpus == step.vcpus)
-
-    def _followed(self, seconds: float, holds: Callable[[], bool]) -> None:
-        if not self.within(seconds, holds):
-            raise Refused("its guest does not follow")
 
     def _attach_disk(self, step: steps.AttachDisk) -> None:
         domain = self._xml()

@@ -230,7 +230,7 @@ options:
       vcpus_max: &vcpus_max
         description:
           - Up to how many O(vcpus) can grow while the VM runs. V(0), the default, is for not beyond what it was started with. A new limit
-            holds from the next start on.
+            holds from the next start on, and so do fewer O(vcpus).
         type: int
       cpu: &cpu
         description: The processor that the guest sees, in libvirt's terms. What is left out of it keeps its value.

@@ -115,7 +115,7 @@ class SetMemory:
 
 @dataclass(frozen=True)
 class SetVcpus:
-    """The guest has more or fewer vCPUs."""
+    """The guest gets more vCPUs."""
 
     before: int
     vcpus: int
@@ -171,8 +171,10 @@ def compare(has: Vm, wants: Vm, memory_limit: int | None = None, vcpus_limit: in
         # what is given to a device of the node stays where it is
         _put(memory, fits and not has.devices.host, now, later)
     if has.vcpus != wants.vcpus:
-        fits = wants.vcpus <= (has.vcpus_limit if vcpus_limit is None else vcpus_limit)
-        _put(SetVcpus(has.vcpus, wants.vcpus), fits and not has.cpu.dedicated, now, later)
+        most = has.vcpus_limit if vcpus_limit is None else vcpus_limit
+        # fewer never at once: guests answer late or not at all, and QEMU 7.2 was seen to crash after it
+        grows = has.vcpus < wants.vcpus <= most
+        _put(SetVcpus(has.vcpus, wants.vcpus), grows and not has.cpu.dedicated, now, later)
     later += _fixed(has, wants)
     now.sort(key=lambda step: isinstance(step, (DetachDisk, DetachNic)))
     return Changes(tuple(now), tuple(later))

@@ -47,5 +47,8 @@ def parting(check: Checker, snapshot: Snapshot, name: str, old: Vm, new: Vm) -> 
 
 
 def _may_run(snapshot: Snapshot, name: str, vm: Vm) -> bool:
+    """Whether a QEMU of it may run, or be about to: only its agent's word on this very record says that none does."""
     observed = vm_status(snapshot, name)
-    return vm.state in ("started", "ignored") or (observed is not None and observed.state != "stopped")
+    if vm.state in ("started", "ignored") or observed is None:
+        return True
+    return observed.state != "stopped" or observed.generation < vm.generation

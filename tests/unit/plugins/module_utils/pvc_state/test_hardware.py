@@ -308,6 +308,19 @@ def test_a_vm_that_does_not_run_lets_go_at_once(running: Cluster) -> None:
     running.apply(THIEF)
 
 
+def test_what_was_said_of_an_older_record_is_no_proof(running: Cluster) -> None:
+    """It was off, is started and at once stopped again: a start may be under way that its agent has yet to tell of."""
+    agent = running.agents["node1"]
+    running.apply(VmRequest("web1", state="stopped"))
+    agent.observe("web1", "stopped")
+    running.apply(VmRequest("web1", state="started"))
+    running.apply(VmRequest("web1", state="stopped"))
+    running.apply(VmRequest("web1", disks=TWO[:1]))
+    assert HELD in refused(running, THIEF)
+    agent.observe("web1", "stopped")
+    running.apply(THIEF)
+
+
 def test_one_plan_gives_a_volume_to_nobody_else(running: Cluster) -> None:
     assert "is used by vm web1" in refused(running, VmRequest("web1", disks=TWO[:1]), THIEF)
 

@@ -244,6 +244,7 @@ def test_a_volume_has_one_user(cluster: Cluster) -> None:
 
 def test_a_volume_given_up_is_free_only_in_the_next_plan(cluster: Cluster) -> None:
     cluster.apply(request("a", state="stopped"))
+    cluster.agents["node1"].observe("a", "stopped")
     drop = VmRequest("a", disks=[DiskRequest(GIB, volume="other")])
     take = request("b", disks=[DiskRequest(volume="a-disk0")])
     assert "used by vm a" in refused(cluster, drop, take)
