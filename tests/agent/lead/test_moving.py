@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from pvc_node_agent.lead.effects import ChangeClaim
 from pvc_node_agent.lead.events import TreeSeen, Written
+from pvc_state import paths
 from pvc_state.codec import Stored
-from pvc_state.records import Node, VmStatus
+from pvc_state.records import Node, Rule, VmStatus
 from pvc_state.snapshot import Snapshot
 from pvc_state.vm_records import STUCK
 from tests.agent.lead.builders import Led, cluster, policy, with_vms
@@ -70,3 +71,21 @@ def test_a_move_that_libvirt_does_not_end_keeps_nobody_waiting() -> None:
     told = replace(snapshot.status["node1"].value, vms=hung)  # type: ignore[type-var]
     led.see(TreeSeen(replace(snapshot, status={**snapshot.status, "node1": Stored(told, 9)})))
     assert len(begun(led)) == 2
+
+
+def test_who_goes_past_what_is_off_is_moved_only_while_that_is_off() -> None:
+    made = with_vms(cluster(alive=NODES[:2], nodes=NODES[:2]), {"off": "node1", "runs": "node2"})
+    off = made.vms["off"]
+    assert off.value
+    rules = {
+        "pair": Rule("apart", ("off", "runs")),
+        "only": Rule("node_preference", ("runs",), {"node1": 1}, strict=True),
+    }
+    made = replace(
+        made,
+        vms={**made.vms, "off": replace(off, value=replace(off.value, state="stopped"))},
+        rules={name: Stored(rule, 0) for name, rule in rules.items()},
+    )
+    (move,) = begun(Led(made, sighted=NODES[:2]))
+    assert (move.vm, move.claim.to) == ("runs", "node1")
+    assert (paths.vm("off"), off.version) in move.rests_on
