@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -369,3 +370,15 @@ def test_what_a_pass_has_placed_counts_for_the_rest(placement: str) -> None:
         nodes.append(found.node)
         one.put({name: Vm(name, 512)}, found.node)
     assert nodes == ["node1", "node2", "node3"]
+
+
+def test_what_a_changed_record_needs_no_more_is_free_for_others_of_the_same_plan() -> None:
+    made = situation(1, devices=(GPU,))
+    had = Vm("had", 512, 2, devices=Devices(host=("gpu",)))
+    one = Placement(made.snapshot)
+    one.put({"had": had}, "node1")
+    wants = {"wants": Vm("wants", 64, devices=Devices(host=("gpu",)))}
+    assert one.why_not(wants, "node1") == "has given its gpu to had"
+    one.change("had", had, replace(had, devices=Devices(), memory=256), "node1")
+    assert one.why_not(wants, "node1") == ""
+    assert one.room["node1"] == 3072 - 256
