@@ -61,6 +61,7 @@ class _Work:
         self.grown: dict[str, bool] = {}
         self.rivals: set[str] = set()
         self.rules = dict(snapshot.rules)
+        self.removed: dict[str, VmChecker] = {}
         self.changes: list[Change] = []
         self.groups: list[tuple[Op, ...]] = []
         self.why: dict[str, str] = {}
@@ -93,6 +94,7 @@ class _Work:
             claims=MappingProxyType(self.claims),
             rules=MappingProxyType(self.rules),
         )
+        plan_vm_actions.sources_stay(self.vms, self.removed)
         admission.admit(self.snapshot, after, self.grown, self.why)
         stay = [Check(paths.claim(name), self.snapshot.claims[name].version) for name in sorted(self.rivals)]
         basis = (*guard(self.snapshot), *stay)
@@ -217,6 +219,8 @@ class _Work:
             self.why[request.name] = f"the agent of {before.owner} is deleting it already"
             return
         vm_rules.owned(check, self.snapshot, before)
+        if delete:
+            self.removed[before.name] = check
         vm = dataclasses.replace(old, state="absent", delete_volumes=delete, generation=old.generation + 1)
         volumes = ", ".join(f"{disk.pool}/{disk.volume}" for disk in old.disks)
         fate = f"; volumes {'removed' if delete else 'kept'}: {volumes}" if volumes else ""

@@ -185,6 +185,26 @@ def clone_nics(nics: Sequence[Nic]) -> list[NicRequest]:
     return [NicRequest(nic.bridge, "", nic.model, nic.link) for nic in nics]
 
 
+def sources_stay(vms: Mapping[str, Stored[Vm]], removed: Mapping[str, VmChecker]) -> None:
+    """No volume is removed that a copy rests on, unless the copy goes, too. removed: VMs that go with their volumes."""
+    gone = {
+        f"{disk.pool}/{disk.volume}": check
+        for name, check in removed.items()
+        if (vm := vms[name].value) is not None
+        for disk in vm.disks
+    }
+    if not gone:
+        return
+    for name, stored in vms.items():
+        if stored.value is None or (stored.value.state == "absent" and stored.value.delete_volumes):
+            continue
+        for disk in stored.value.disks:
+            origin = disk.source.partition("@")[0]
+            if origin in gone:
+                problem = f"{disk.pool}/{disk.volume} of vm {name} is a copy that rests on its volume {origin}"
+                gone[origin].refuse("delete_volumes", problem, f"delete vm {name} first, or keep the volumes")
+
+
 # --- tags -------------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import pytest
 from pvc_state import paths
 from pvc_state.codec import encode
 from pvc_state.commit import commit, commit_nodes
+from pvc_state.errors import InvalidRequest
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_snapshots import plan_snapshots
 from pvc_state.records import DiskSnapshot, Rollback, Rule
@@ -96,6 +97,19 @@ def test_a_copy_keeps_its_source_when_its_disks_are_listed(cluster: Cluster) -> 
     cluster.apply(VmRequest("web2", clone_from=CloneRequest("web1")))
     cluster.apply(VmRequest("web2", disks=[DiskRequest(2 * GIB)]))
     assert cluster.vm("web2").disks[0].source == "vms/web1-disk0"
+
+
+def test_a_volume_stays_while_a_copy_rests_on_it(cluster: Cluster) -> None:
+    at_rest(cluster)
+    cluster.apply(VmRequest("web2", clone_from=CloneRequest("web1")))
+    gone = VmRequest("web1", state="absent", delete_volumes=True)
+    words = "vms/web2-disk0 of vm web2 is a copy that rests on its volume vms/web1-disk0; delete vm web2 first"
+    with pytest.raises(InvalidRequest, match=words):
+        cluster.apply(gone)
+    with pytest.raises(InvalidRequest, match=words):
+        cluster.apply(gone, VmRequest("web2", state="absent"))
+    cluster.apply(gone, VmRequest("web2", state="absent", delete_volumes=True))
+    assert cluster.vm("web1").delete_volumes
 
 
 # --- other names ------------------------------------------------------------------------------------------------------
