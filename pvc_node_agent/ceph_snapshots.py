@@ -37,6 +37,7 @@ def arrange(cluster: Any, volumes: Sequence[Sequence[str]], names: Sequence[str]
         known = {name for image in images for name in _ours(image)}
         for name in names:
             if name not in known:
+                _make_ready(images)
                 agree("hold")
                 for image in images:
                     image.create_snap(_UNFINISHED + name)
@@ -71,6 +72,15 @@ def roll_back(cluster: Any, volumes: Sequence[Sequence[Any]], snapshot: str, own
     for name, volume, size in volumes:
         with pool(cluster, name) as context:
             grow(context, volume, size)
+
+
+def _make_ready(images: Sequence[Any]) -> None:
+    """The lock of each image is there to be had: one whose owner has died is free after half a minute only.
+
+    The guest is not to be held for that long. A volume that gets the size that it has is changed in nothing but its lock.
+    """
+    for image in images:
+        image.resize(image.size())
 
 
 def _finish(images: Sequence[Any]) -> None:

@@ -10,7 +10,7 @@ that ends in between leaves a state from which the next one goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 from xml.etree.ElementTree import Element, fromstring, tostring
@@ -30,7 +30,7 @@ _FOLLOWS_WITHIN = 10.0
 _LOOK_AGAIN = 0.25
 
 _UNKNOWN = "its hardware was changed, and it was started by an agent that did not keep what it had"
-_GOING = (steps.DetachDisk, steps.DetachNic)
+_Going = steps.DetachDisk | steps.DetachNic
 
 
 class Refused(Exception):
@@ -106,20 +106,17 @@ class Change:
 
     def _apply(self) -> tuple[list[str], list[str]]:
         """What has to wait, and what its guest does not let go of."""
-        built = self.mark.built
         running = self._running()
         changes = steps.compare(running.vm, self.record, running.memory_limit, running.vcpus_limit)
-        later = list(changes.later) if built is not None else [_UNKNOWN]
-        clinging = []
+        later = list(changes.later) if self.mark.built is not None else [_UNKNOWN]
         for step in changes.now:
-            try:
-                self._do(step)
-            except Refused as err:
-                if isinstance(step, _GOING):
-                    clinging.append(f"{_name(step)} ({err})")
-                else:
+            if not isinstance(step, (steps.DetachDisk, steps.DetachNic)):
+                try:
+                    self._do(step)
+                except Refused as err:
                     later.append(f"{step}: {err}")
-        return later, clinging
+        going = [step for step in changes.now if isinstance(step, (steps.DetachDisk, steps.DetachNic))]
+        return later, self._let_go(going)
 
     def _xml(self) -> Element:
         return fromstring(self.domain.xml())  # noqa: S314 - libvirt's own words
@@ -131,14 +128,10 @@ class Change:
         match step:
             case steps.AttachDisk():
                 self._attach_disk(step)
-            case steps.DetachDisk():
-                self._detach(step, domain_read.disks, domain_read.volume_of)
             case steps.LimitDisk():
                 self._limit(step)
             case steps.AttachNic():
                 self.domain.attach(_text(devices.nic_element(step.nic)))
-            case steps.DetachNic():
-                self._detach(step, domain_read.nics, domain_read.mac_of)
             case steps.ChangeNic():
                 self._change_nic(step)
             case steps.SetMemory():
@@ -162,29 +155,27 @@ class Change:
         thread = self.domain.add_thread() if step.disk.iothread else 0
         self.domain.attach(_text(devices.disk_element(step.disk, index, self.ceph, thread)))
 
-    def _detach(
-        self,
-        step: steps.DetachDisk | steps.DetachNic,
-        listed: Callable[[Element], Iterable[Element]],
-        named: Callable[[Element], str],
-    ) -> None:
-        """Ask the guest to let go, and wait until it has."""
-        name = _name(step)
+    def _let_go(self, going: Sequence[_Going]) -> list[str]:
+        """Ask the guest to let go of everything at once, and wait once; returns what it still has then, and why."""
+        asked: dict[str, str] = {}
+        for step in going:
+            for element in self._there(step):
+                try:
+                    self.domain.detach(domain_read.alias_of(element))
+                    asked[_name(step)] = "asked"
+                except Refused as err:
+                    # asked already, maybe, by an agent before this one or in an attempt before this, and it may yet answer
+                    asked[_name(step)] = str(err)
+        if not asked or self.within(_LETS_GO_WITHIN, lambda: not any(map(self._there, going))):
+            return []
+        return [f"{_name(step)} ({asked.get(_name(step), 'asked')})" for step in going if self._there(step)]
 
-        def there() -> Element | None:
-            return next((element for element in listed(self._xml()) if named(element) == name), None)
-
-        element = there()
-        if element is None:
-            return
-        why = "asked"
-        try:
-            self.domain.detach(domain_read.alias_of(element))
-        except Refused as err:
-            # it may have been asked already, by an agent before this one or in an attempt before this, and yet answer
-            why = str(err)
-        if not self.within(_LETS_GO_WITHIN, lambda: there() is None):
-            raise Refused(why)
+    def _there(self, step: _Going) -> list[Element]:
+        """The device that is to go, if it is there."""
+        domain, name = self._xml(), _name(step)
+        if isinstance(step, steps.DetachDisk):
+            return [element for element in domain_read.disks(domain) if domain_read.volume_of(element) == name]
+        return [element for element in domain_read.nics(domain) if domain_read.mac_of(element) == name]
 
     def _limit(self, step: steps.LimitDisk) -> None:
         limits = {name: getattr(step.disk.limits, field) for field, name in devices.LIMITS.items()}
@@ -207,7 +198,7 @@ class Change:
             self.domain.update(_text(element))
 
 
-def _name(step: steps.DetachDisk | steps.DetachNic) -> str:
+def _name(step: _Going) -> str:
     return steps.volume(step.disk) if isinstance(step, steps.DetachDisk) else step.nic.mac
 
 

@@ -26,7 +26,7 @@ from .env import EffectFailed, Hold
 #: Seconds that a call may take. Removing a volume takes the longer the more is on it.
 _DEADLINES = {"pools": 30.0, "ensure": 60.0, "remove": 3600.0, "arrange": 300.0, "roll_back": 3600.0}
 #: Seconds that a guest may stand still while a snapshot is made.
-_HELD_WITHIN = 15.0
+_HELD_WITHIN = 8.0
 
 
 class RbdStorage:

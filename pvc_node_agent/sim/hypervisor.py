@@ -128,6 +128,7 @@ class SimulatedHypervisor:
             self._mark(vm, reset=serial)
 
     def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
+        self.before("grow", vm)
         self._check()
         if self._is(vm, uuid):
             sizes = dict(self.domains[vm].sizes)

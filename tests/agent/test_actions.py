@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from pvc_node_agent.env import EffectFailed
 from pvc_state import paths
 from pvc_state.codec import encode
 from pvc_state.commit import commit
@@ -75,6 +76,17 @@ def test_what_changes_during_a_restart_neither_prolongs_nor_repeats_it(world: Wo
     world.advance(5)
     assert world.log[-2:] == ["node1: destroy web1", "node1: start web1 epoch 1"]
     assert world.log.count("node1: start web1 epoch 1") == 1
+
+
+def test_an_end_that_was_asked_for_is_no_crash_whatever_else_has_changed(world: World) -> None:
+    world["node1"].hypervisor.obedient = False
+    world.want(VmRequest("web1", state="restarted"))
+    world.settle()
+    world["node1"].hypervisor.end("web1", "its guest powered itself off")
+    world.want(VmRequest("web1", description="meanwhile"))
+    world.settle()
+    assert world.log == ["node1: shutdown web1", "node1: start web1 epoch 1"]
+    assert world.vm("web1").restarts == 0
 
 
 def test_a_restart_of_a_stopped_vm_starts_it(world: World) -> None:
@@ -185,6 +197,21 @@ def test_a_disk_that_was_to_grow_does_so_before_the_next_start_at_the_latest(wor
     world["node1"].start_agent()
     world.settle()
     assert world.log == [f"resize vms/web1-disk1 to {2 * GIB}", "node1: start web1 epoch 1"]
+
+
+def test_a_disk_that_did_not_grow_in_its_guest_does_so_afterwards(world: World) -> None:
+    def refuse(what: str, _vm: str) -> None:
+        if what == "grow":
+            raise EffectFailed("QEMU does not want to")
+
+    world["node1"].hypervisor.before = refuse
+    world.want(VmRequest("web1", disks=[DiskRequest(size=GIB), DiskRequest(size=2 * GIB)]))
+    world.settle()
+    assert (world.vm("web1").state, is_settled(world)) == ("running", False)
+    assert world.vm("web1").reason == "QEMU does not want to; tried again after 1 s"
+    world.want(VmRequest("web1", state="restarted"))
+    world.settle()
+    assert world.log == ["node1: shutdown web1", f"resize vms/web1-disk1 to {2 * GIB}", "node1: start web1 epoch 1"]
 
 
 def test_a_copy_is_made_from_a_snapshot_of_a_guest_that_runs(world: World) -> None:

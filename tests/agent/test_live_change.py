@@ -282,6 +282,15 @@ def test_a_guest_that_does_not_let_go_is_no_success() -> None:
     assert same(domain, record)
 
 
+def test_a_guest_is_asked_for_everything_at_once() -> None:
+    domain = Domain()
+    domain.clinging = {"vda", "vdb"}
+    with pytest.raises(EffectFailed, match=r"does not let go of vms/a \(asked\), vms/b \(asked\): stop"):
+        domain.change(wanted(disks=(), nics=()))
+    assert domain.calls == ["detach"] * 3
+    assert domain.now.nics == ()
+
+
 def test_a_guest_that_does_not_follow_gets_it_at_its_next_start() -> None:
     domain = Domain()
     domain.deaf = True

@@ -157,12 +157,10 @@ class Occupancy:
     def change(self, name: str, before: Vm, after: Vm | None, node: str) -> None:
         """A VM holds of a node what its new record says; none: nothing any more."""
         self.hold(node, -before.memory, -before.vcpus)
-        for device in before.devices.host:
-            self._holders.get((device, node), set()).discard(name)
+        self._leave(name, before, node)
         if after is not None:
             self.hold(node, after.memory, after.vcpus)
-            for device in after.devices.host:
-                self._holders.setdefault((device, node), set()).add(name)
+            self._take(name, after, node)
 
     def hold(self, node: str, memory: int, vcpus: int = 0) -> None:
         """Give away MiB and vCPUs of a node; negative gives them back."""
@@ -206,6 +204,12 @@ class Occupancy:
         if vm.cpu.dedicated:
             self._own.setdefault(node, {})[name] = vm.vcpus_limit
 
+    def _leave(self, name: str, vm: Vm, node: str) -> None:
+        """A VM has nothing for itself on a node any more."""
+        for device in vm.devices.host:
+            self._holders.get((device, node), set()).discard(name)
+        self._own.get(node, {}).pop(name, None)
+
     def _measured(self, name: str, node: str) -> bool:
         """Whether what a VM uses is part of what the node reports to be used."""
         report = self.snapshot.report(node)
@@ -235,9 +239,7 @@ class Occupancy:
     ) -> None:
         """Take back what ``put`` has done with one VM."""
         self.hold(node, -vm.memory, -vm.vcpus)
-        for device in vm.devices.host:
-            self._holders[device, node].discard(name)
-        self._own.get(node, {}).pop(name, None)
+        self._leave(name, vm, node)
         if vm.state == "started":
             self.scores.add(node, self.size({name: vm}, -1))
         _restore(self._places, name, places)

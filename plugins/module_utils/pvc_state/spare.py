@@ -146,7 +146,7 @@ class _Losses:
         nodes: set[str] | None = None
         last: list[str] | None = None
         for name, vm in vms.items():
-            if rules.apart(name) or name in rules.groups or vm.devices.host:
+            if rules.apart(name) or name in rules.groups or vm.devices.host or vm.cpu.dedicated:
                 return False
             if any(rule.strict for rule in rules.preferences(name)):
                 return False

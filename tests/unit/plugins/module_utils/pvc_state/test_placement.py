@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -386,3 +387,15 @@ def test_what_a_vm_has_used_where_it_was_counts_where_it_goes() -> None:
     found = placement.find({"new": Vm("new", 64)})
     assert isinstance(found, Choice)
     assert (found.node, found.why[:20]) == ("node1", "6% of its processors")
+
+
+def test_what_a_changed_record_needs_no_more_is_free_for_others_of_the_same_plan() -> None:
+    made = situation(1, devices=(GPU,))
+    had = Vm("had", 512, 2, devices=Devices(host=("gpu",)))
+    one = Placement(made.snapshot)
+    one.put({"had": had}, "node1")
+    wants = {"wants": Vm("wants", 64, devices=Devices(host=("gpu",)))}
+    assert one.why_not(wants, "node1") == "has given its gpu to had"
+    one.change("had", had, replace(had, devices=Devices(), memory=256), "node1")
+    assert one.why_not(wants, "node1") == ""
+    assert one.room["node1"] == 3072 - 256

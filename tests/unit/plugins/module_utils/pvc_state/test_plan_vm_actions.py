@@ -153,8 +153,9 @@ def test_protected_tags_are_only_taken_away_by_name(
 # --- autostart --------------------------------------------------------------------------------------------------------
 
 
-def change_node(cluster: Cluster, state: str) -> str:
-    done = commit_nodes(cluster.store, lambda found: plan_nodes(found, [NodeRequest("node1", state)], "lab"))
+def change_node(cluster: Cluster, state: str, **options: int) -> str:
+    requests = [NodeRequest("node1", state, **options)]
+    done = commit_nodes(cluster.store, lambda found: plan_nodes(found, requests, "lab"))
     return done.plan.why["node1"]
 
 
@@ -173,7 +174,7 @@ def test_vms_start_once_when_their_node_gets_ready_again(cluster: Cluster) -> No
         "disabled",
     ]
     cluster.apply(VmRequest("auto", state="stopped"))
-    assert change_node(cluster, "ready") == "nothing to change"
+    assert change_node(cluster, "ready", memory_reserve=512) == "memory_reserve 1024 -> 512"
     assert cluster.vm("auto").state == "stopped"
 
 
