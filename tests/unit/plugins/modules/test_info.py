@@ -71,7 +71,8 @@ def test_what_is_shown_of_a_vm(cluster: Cluster, agents: Agents) -> None:
         (shown,) = cluster.ok(vm_info, {})["vms"]
     assert shown["damaged"] == ""
     assert shown["memory"] == 1024
-    assert shown["disks"] == [{"pool": "vms", "volume": "web1-disk0", "size": 1 << 30}]
+    (disk,) = shown["disks"]
+    assert (disk["pool"], disk["volume"], disk["size"], disk["bus"]) == ("vms", "web1-disk0", 1 << 30, "virtio")
     assert shown["claim"] == {"node": "node1", "epoch": 1, "to": None, "why": "", "home": None}
     assert shown["waiting"] is None
     assert shown["observed"]["state"] == "running"

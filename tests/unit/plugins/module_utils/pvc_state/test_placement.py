@@ -372,18 +372,6 @@ def test_what_a_pass_has_placed_counts_for_the_rest(placement: str) -> None:
     assert nodes == ["node1", "node2", "node3"]
 
 
-def test_what_a_changed_record_needs_no_more_is_free_for_others_of_the_same_plan() -> None:
-    made = situation(1, devices=(GPU,))
-    had = Vm("had", 512, 2, devices=Devices(host=("gpu",)))
-    one = Placement(made.snapshot)
-    one.put({"had": had}, "node1")
-    wants = {"wants": Vm("wants", 64, devices=Devices(host=("gpu",)))}
-    assert one.why_not(wants, "node1") == "has given its gpu to had"
-    one.change("had", had, replace(had, devices=Devices(), memory=256), "node1")
-    assert one.why_not(wants, "node1") == ""
-    assert one.room["node1"] == 3072 - 256
-
-
 def test_what_a_vm_has_used_where_it_was_counts_where_it_goes() -> None:
     made = situation(3, cpus=8)
     made.settings = Settings(placement="measured_load")
@@ -399,3 +387,15 @@ def test_what_a_vm_has_used_where_it_was_counts_where_it_goes() -> None:
     found = placement.find({"new": Vm("new", 64)})
     assert isinstance(found, Choice)
     assert (found.node, found.why[:20]) == ("node1", "6% of its processors")
+
+
+def test_what_a_changed_record_needs_no_more_is_free_for_others_of_the_same_plan() -> None:
+    made = situation(1, devices=(GPU,))
+    had = Vm("had", 512, 2, devices=Devices(host=("gpu",)))
+    one = Placement(made.snapshot)
+    one.put({"had": had}, "node1")
+    wants = {"wants": Vm("wants", 64, devices=Devices(host=("gpu",)))}
+    assert one.why_not(wants, "node1") == "has given its gpu to had"
+    one.change("had", had, replace(had, devices=Devices(), memory=256), "node1")
+    assert one.why_not(wants, "node1") == ""
+    assert one.room["node1"] == 3072 - 256
