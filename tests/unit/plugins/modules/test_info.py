@@ -73,7 +73,7 @@ def test_what_is_shown_of_a_vm(cluster: Cluster, agents: Agents) -> None:
     assert shown["memory"] == 1024
     (disk,) = shown["disks"]
     assert (disk["pool"], disk["volume"], disk["size"], disk["bus"]) == ("vms", "web1-disk0", 1 << 30, "virtio")
-    assert shown["claim"] == {"node": "node1", "epoch": 1, "to": None, "why": "", "home": None}
+    assert shown["claim"] == {"node": "node1", "epoch": 1, "to": None, "why": "", "home": None, "away": False}
     assert shown["waiting"] is None
     assert shown["observed"]["state"] == "running"
     assert shown["observed"]["reason"] == "started, as wanted"
