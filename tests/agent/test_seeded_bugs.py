@@ -92,7 +92,10 @@ BUGS: dict[str, list[tuple[str, str, str]]] = {
         (f"{AGENT}/lead/absorb.py", "known = before.known | alive", "known = alive"),
         (f"{AGENT}/lead/gone.py", "    if work.now >= until:\n        return False\n", ""),
     ],
-    "takes a guest on its way for a stray": [(f"{AGENT}/decide.py", "epoch == claim.epoch + 1", "False")],
+    "takes a guest on its way for a stray": [
+        (f"{AGENT}/decide.py", "epoch == claim.epoch + 1", "False"),
+        (f"{AGENT}/decide.py", "case.domain.epoch - 1 == claim.value.epoch", "False"),
+    ],
     "does not restore the storage of a node that is back": [
         (f"{AGENT}/lead/lifting.py", "if fenced.fence.cut and not _restored(fenced):", "if False:"),
     ],
