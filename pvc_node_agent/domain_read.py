@@ -81,7 +81,7 @@ def screen(domain: Element) -> str:
 
 
 def _disk(element: Element) -> Disk:
-    pool, _, image = volume_of(element).partition("/")
+    pool, _slash, image = volume_of(element).partition("/")
     limits = {field: int(element.findtext(f"iotune/{name}", "0")) for field, name in LIMITS.items()}
     return Disk(
         pool,

@@ -104,8 +104,8 @@ class _Call:
             except OSError as err:
                 raise EffectFailed(f"{self._command[0]} cannot be started: {err}") from err
             stack.callback(self._process.kill)
-            stack.callback(lambda: self._timer.cancel())
             self._start_timer()
+            stack.callback(self._stop_timer)
             self._stack = stack.pop_all()
         return self
 
@@ -139,6 +139,9 @@ class _Call:
             last = self._process.stderr.read().strip().rpartition("\n")[2] or "nothing was said"
             raise EffectFailed(f"the call of Ceph's library ended with code {code}: {last}") from None
         return answer
+
+    def _stop_timer(self) -> None:
+        self._timer.cancel()
 
     def _start_timer(self) -> None:
         self._timer = threading.Timer(self._seconds, self._end)

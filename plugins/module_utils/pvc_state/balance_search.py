@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from .codec import Stored
 from .cpu_fit import misfits
@@ -255,8 +255,8 @@ def arrived(snapshot: Snapshot, to: Mapping[str, str]) -> Snapshot:
     claims = dict(snapshot.claims)
     for name, node in to.items():
         stored = claims[name]
-        assert stored.value is not None
-        claims[name] = Stored(dataclasses.replace(stored.value, node=node, to=""), stored.version)
+        claim = dataclasses.replace(cast(Claim, stored.value), node=node, to="")  # only sound ones are moved
+        claims[name] = Stored(claim, stored.version)
     return dataclasses.replace(snapshot, claims=MappingProxyType(claims))
 
 

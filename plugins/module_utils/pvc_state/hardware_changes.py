@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 from .records import Disk, Nic, Vm
 
@@ -124,7 +124,8 @@ class SetVcpus:
         return f"vcpus {self.before} -> {self.vcpus}"
 
 
-Step = AttachDisk | DetachDisk | LimitDisk | AttachNic | DetachNic | ChangeNic | SetMemory | SetVcpus
+# not "|": a module may be imported by a Python that does not know it between classes
+Step = Union[AttachDisk, DetachDisk, LimitDisk, AttachNic, DetachNic, ChangeNic, SetMemory, SetVcpus]
 
 
 @dataclass(frozen=True)

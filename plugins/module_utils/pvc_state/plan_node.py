@@ -9,7 +9,7 @@ import dataclasses
 import uuid
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from . import host_devices, paths, plan_autostart
 from .codec import Stored, encode
@@ -18,7 +18,7 @@ from .node_limits import why_closed, why_down
 from .node_options import NodeChecker
 from .plan import Change, Plan, guard, sentence
 from .reasons import listed
-from .records import NODE_STATES, SCHEMA_VERSION, Declaration, Node, Schema, sign_off, surely_off
+from .records import NODE_STATES, SCHEMA_VERSION, Claim, Declaration, Node, Schema, sign_off, surely_off
 from .requests import UNSET, NodeRequest
 from .snapshot import Snapshot, empty
 from .store import Check, Create, Delete, Op, Set, absent
@@ -184,8 +184,7 @@ class _Work:
         kept = [vm for vm, stored in sorted(self.claims.items()) if stored.value and stored.value.home == name]
         for vm in kept:
             stored = self.claims[vm]
-            assert stored.value is not None  # it has a home
-            claim = dataclasses.replace(stored.value, home="", away=False)
+            claim = dataclasses.replace(cast(Claim, stored.value), home="", away=False)  # a sound one: it has a home
             self.claims[vm] = Stored(claim, stored.version + 1)
             views = ({"claim": {"home": name}}, {"claim": {"home": None}})
             self.changes.append(Change("vm", vm, *views, f"it stays where it is, and does not return to {name}"))

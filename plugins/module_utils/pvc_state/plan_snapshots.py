@@ -12,7 +12,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from . import paths, vm_rules
 from .codec import Stored, encode
@@ -72,8 +72,7 @@ class _Work:
                 if getattr(request, option) is not UNSET:
                     check.refuse(option, f"it makes no sense with state {state}", "leave it out")
         self.before[vm] = before
-        now = self.vms[vm].value
-        assert now is not None
+        now = cast(Vm, self.vms[vm].value)
         {"present": self._make, "absent": self._remove, "rolled_back": self._roll_back}[state](check, request, now)
 
     def plan(self) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from . import (
     admission,
@@ -24,7 +24,7 @@ from . import (
 from .codec import Stored, encode
 from .plan import Change, Plan, guard
 from .records import PLACEMENTS, Claim, Vm
-from .requests import UNSET, VmRequest
+from .requests import UNSET, CloneRequest, VmRequest
 from .snapshot import Snapshot
 from .store import Check, Create, Op, Set
 from .views import LIVE, desired_vm, vm_status
@@ -178,11 +178,9 @@ class _Work:
 
     def _copy(self, check: VmChecker, request: VmRequest, uuid: str) -> Vm:
         """A new VM that begins as a copy of another one; what is asked for beside that comes on top."""
-        origin = request.clone_from
-        assert origin is not UNSET
+        origin = cast(CloneRequest, request.clone_from)
         base = plan_vm_actions.clone(check, self.snapshot, origin, uuid)
-        source = self.snapshot.vms[origin.vm].value
-        assert source is not None
+        source = cast(Vm, self.snapshot.vms[origin.vm].value)
         asked = None if request.disks is UNSET else request.disks
         disks = tuple(plan_vm_actions.clone_disks(check, origin, source, asked))
         nics = plan_vm_actions.clone_nics(source.nics) if request.nics is UNSET else request.nics

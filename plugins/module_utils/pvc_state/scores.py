@@ -193,7 +193,7 @@ class Balanced:
         return nodes[cost.index(min(cost))]
 
     def why(self, node: str) -> tuple[str, str]:
-        (_, memory), (_, cpus), (_, vms) = self._parts
+        memory, cpus, vms = (shares for _weight, shares in self._parts)
         has = f"{memory.amounts[node] / memory.sizes[node]:.0%} of its memory and {cpus.amounts[node]} vCPUs for its"
         return f"{has} {cpus.sizes[node]} processors given to {counted(vms.amounts[node])}", "the best balance"
 

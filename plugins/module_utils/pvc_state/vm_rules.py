@@ -52,7 +52,7 @@ class Users:
     def hold(self, name: str, volumes: Iterable[str]) -> None:
         """Volumes (``POOL/VOLUME``) that are a VM's no more, and that it has not let go of."""
         for volume in volumes:
-            pool, _, image = volume.partition("/")
+            pool, _slash, image = volume.partition("/")
             self._parting.setdefault((pool, image), name)
 
     def check(self, check: VmChecker, name: str, vm: Vm) -> None:

@@ -33,7 +33,7 @@ def test_every_placement_has_a_score_of_its_own() -> None:
     of = [type(scores.of(name)) for name in PLACEMENTS]
     assert len(set(of)) == len(PLACEMENTS)
     assert SCORES.keys() < PLACEMENTS.keys()
-    assert type(scores.of("unheard of")) is FreeMemory
+    assert isinstance(scores.of("unheard of"), FreeMemory)
 
 
 def test_the_share_of_free_memory_is_what_is_left_with_the_vm() -> None:
