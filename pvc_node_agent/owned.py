@@ -360,6 +360,9 @@ class Owned(Wishes):
         if bound:
             return bound
         if self.record.state == "disabled":
+            if case.busy is not None:
+                # there may be a domain in a moment: until then nobody may believe that its disks are free
+                return self._tidy("stopped") or self._under_way(case.busy)
             return self._tidy("stopped") or self._verdict("stopped", self.record.generation, "disabled")
         if case.busy is not None:
             return self._under_way(case.busy)
@@ -432,7 +435,7 @@ class Owned(Wishes):
             ArrangeSnapshots: ("stopped", "its snapshots are being brought into order"),
             RollBack: ("stopped", "its disks are being taken back to a snapshot"),
         }.get(type(effect), ("stopping", "its domain has ended"))
-        if self.record.state == "stopped" and state == "starting":
+        if self.record.state in ("stopped", "disabled") and state == "starting":
             state = "stopped"
         return self._verdict(state, self._old_generation(), self.memory.overdue or reason)
 

@@ -557,6 +557,11 @@ def test_the_pools_known_last_are_kept_until_ceph_answers() -> None:
         (view(wanted("stopped"), facts=FACTS, remembered=KNOWN), ("stopped", 5, "stopped, as wanted")),
         (view(wanted("disabled"), facts=FACTS), ("stopped", 5, "disabled")),
         (
+            # a domain may be there in a moment: nobody is told yet that its disks are free
+            view(wanted("disabled"), facts=FACTS, remembered=KNOWN, busy={"web1": START}),
+            ("stopped", 0, "is being started"),
+        ),
+        (
             view(record=None, facts=FACTS),
             ("failed", 0, "there is a claim for it but no record: nothing is started or stopped"),
         ),
@@ -637,6 +642,15 @@ def test_a_move_that_the_end_of_its_domain_cuts_short_ends_nothing_else() -> Non
 def test_only_the_vms_own_failures_count(failure: Failure, counts: int) -> None:
     after = absorb(NOW, view(remembered=KNOWN, busy={"web1": START}), Done(START, failure, "x"))
     assert after.memory["web1"].failures == counts
+
+
+def test_a_guest_that_has_arrived_outlives_a_libvirt_that_was_away() -> None:
+    resume = ResumeDomain("web1", RIGHT, UUID)
+    claim = replace(CLAIM, with_guest=CLAIM.epoch)
+    arrived = view(domain=state(DomainState.ARRIVED), claim=claim, remembered=KNOWN, busy={"web1": resume})
+    later = absorb(NOW, arrived, Done(resume, Failure.AWAY, "libvirt is away"))
+    assert step(NOW, later).effects == ()
+    assert step(NOW + 5, later).effects == (resume,)
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
