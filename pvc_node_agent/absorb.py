@@ -199,6 +199,10 @@ def _done(now: float, view: View, event: Done) -> View:
         case Failure.AWAY if isinstance(effect, ResumeDomain):
             # its guest waits, and nothing is wrong with it
             return _remember(view, vm, retry_at=now + view.settings.first_pause)
+        case Failure.FAILED | Failure.AWAY if isinstance(effect, ReleaseDomain):
+            tries = view.memory.get(vm, Memory()).release_tries + 1
+            until = now + pause(view.settings, tries)
+            return _remember(view, vm, unreleased=event.reason, release_tries=tries, release_at=until)
         case Failure.FAILED | Failure.AWAY:
             if isinstance(effect, StartDomain) and event.failure is Failure.FAILED:
                 view = _remember(view, vm, failures=view.memory.get(vm, Memory()).failures + 1)

@@ -79,6 +79,12 @@ class Answer:
         shown = self._old_generation() if generation is None else generation
         return self._verdict(state, shown, reason, None, "wait", reason, wake_at)
 
+    def _by(self, at: float, verdict: Verdict) -> Verdict:
+        """The verdict, with the VM looked at again at that time at the latest, should it be yet to come."""
+        if at <= self.case.now:
+            return verdict
+        return verdict._replace(wake_at=at if verdict.wake_at is None else min(at, verdict.wake_at))
+
     def _remember(self, **changes: Any) -> None:
         # most decisions change nothing, and a copy is what they would cost most
         if any(getattr(self.memory, name) != value for name, value in changes.items()):

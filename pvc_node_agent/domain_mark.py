@@ -28,7 +28,8 @@ class Mark:
     Attributes:
         definition: of the record that it has wholly.
         arriving: it was moved here while it ran, and has not run here yet. paused: and somebody had paused it before that.
-        built: the hardware that it was started with. What can change while it runs is not to be read from it.
+        built: the hardware that it was started with, None while that is not known. What can change while it runs is not to
+            be read from it.
         applied: definition up to which it was changed while it ran, 0 for none; what then had to wait is ``pending``.
         restart, reset, sizes: as in view.Domain.
         held: how its guest is held for a snapshot: ``frozen`` or ``paused``; empty while it is not.
@@ -115,14 +116,14 @@ def read_mark(metadata: str) -> Mark | None:
     """The mark in a domain's metadata element, None if it is none of ours or damaged."""
     try:
         element = fromstring(metadata)  # noqa: S314 - written by this agent, handed over by libvirt
-        built, pending = element.get("built"), json.loads(element.get("pending", "[]"))
+        pending = json.loads(element.get("pending", "[]"))
         return Mark(
             vm=element.attrib["name"],
             epoch=int(element.attrib["epoch"]),
             definition=int(element.attrib["definition"]),
             arriving=element.get("arriving") == "yes",
             paused=element.get("paused") == "yes",
-            built=decode(Vm, built.encode()) if built else None,
+            built=_built(element.get("built", "")),
             applied=int(element.get("applied", "0")),
             pending=tuple(str(phrase) for phrase in pending),
             restart=int(element.get("restart", "0")),
@@ -130,7 +131,15 @@ def read_mark(metadata: str) -> Mark | None:
             sizes=_sizes(element.get("sizes", "")),
             held=element.get("held", ""),
         )
-    except (ParseError, KeyError, ValueError, TypeError, Malformed):
+    except (ParseError, KeyError, ValueError, TypeError):
+        return None
+
+
+def _built(text: str) -> Vm | None:
+    """None also for what another version of the agent has written: a domain is no less ours for that."""
+    try:
+        return decode(Vm, text.encode()) if text else None
+    except Malformed:
         return None
 
 

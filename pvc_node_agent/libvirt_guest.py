@@ -44,7 +44,8 @@ def reset(domain: Any, serial: int) -> None:
     known = _marked(domain)
     if known.reset < serial:
         domain.reset(0)
-        set_mark(domain, replace(known, reset=serial))
+        # what was frozen is no more; what was paused still is
+        set_mark(domain, replace(known, reset=serial, held="" if known.held == FROZEN else known.held))
 
 
 def grow(domain: Any, disks: Sequence[Disk]) -> None:

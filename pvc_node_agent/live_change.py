@@ -21,7 +21,7 @@ from pvc_state.records import Vm
 from . import domain_devices as devices
 from . import domain_read
 from .domain_devices import Ceph
-from .domain_mark import Mark, hardware, mark_xml
+from .domain_mark import Mark, hardware, mark_xml, sizes
 from .env import EffectFailed
 
 #: Seconds that a guest gets to let go of a device, or to follow a change; and between two looks.
@@ -94,14 +94,18 @@ class Change:
 
     def carry_out(self) -> None:
         """Do what can be done, and mark the domain with what has to wait. Raises EffectFailed while a device clings."""
+        before = self._volumes()
         later, clinging = self._apply()
+        known = replace(self.mark, sizes=self._sizes(before))
         if clinging:
+            if known != self.mark:
+                self.domain.mark(mark_xml(known))
             raise EffectFailed(f"its guest does not let go of {', '.join(clinging)}: stop the VM to take it away")
         definition = self.record.definition
         if later:
-            mark = replace(self.mark, applied=definition, pending=tuple(later))
+            mark = replace(known, applied=definition, pending=tuple(later))
         else:
-            mark = replace(self.mark, definition=definition, built=hardware(self.record), applied=0, pending=())
+            mark = replace(known, definition=definition, built=hardware(self.record), applied=0, pending=())
         self.domain.mark(mark_xml(mark))
 
     def _apply(self) -> tuple[list[str], list[str]]:
@@ -117,6 +121,16 @@ class Change:
                     later.append(f"{step}: {err}")
         going = [step for step in changes.now if isinstance(step, (steps.DetachDisk, steps.DetachNic))]
         return later, self._let_go(going)
+
+    def _volumes(self) -> set[str]:
+        return set(map(domain_read.volume_of, domain_read.disks(self._xml())))
+
+    def _sizes(self, before: set[str]) -> tuple[tuple[str, int], ...]:
+        """Bytes of the disks as its guest sees them: those that it had are as large as they were, however large they are wanted."""
+        there = self._volumes()
+        kept = {volume: size for volume, size in self.mark.sizes if volume in before & there}
+        new = {volume: size for volume, size in sizes(self.record) if volume in there and volume not in kept}
+        return tuple({**kept, **new}.items())
 
     def _xml(self) -> Element:
         return fromstring(self.domain.xml())  # noqa: S314 - libvirt's own words

@@ -50,11 +50,16 @@ class Owned(Wishes):
         if case.domain is not None and case.domain.state is DomainState.ARRIVED and self.record.state in _RUNS_ON:
             # wherever it is to go next, it runs on here first
             return self._keep_running(case.domain)
+        held = self._let_go(case.domain) if case.domain is not None else None
+        if held and (held.effect is not None or self.record.state != "ignored"):
+            return held
+        return self._by(self.memory.release_at, self._go_on())
+
+    def _go_on(self) -> Verdict:
+        """What is wanted of it, once its guest is as it was left to itself."""
+        case = self.case
         if self.record.state == "ignored":
             return self._ignored()
-        held = self._let_go(case.domain) if case.domain is not None else None
-        if held:
-            return held
         if case.domain is not None and self._is_called_off(case.domain):
             return self._call_off(case.domain)
         moves = self.claim.to not in ("", case.node) and self.record.state != "absent" and not case.standing.fixed
@@ -146,16 +151,25 @@ class Owned(Wishes):
             )
         self._remember(running_since=self.case.now if since is None else since)
         if domain.state in _MOVABLE and not self._is_changed(domain):
-            return self._change()
+            return self._change(domain)
         attended = self._attend(domain)
         if attended:
             return attended
         self._remember(trouble="")
         return self._verdict("running", self._generation(domain), self._running_reason(domain))
 
-    def _change(self) -> Verdict:
-        """Its record has other hardware than the guest: it gets what it can get while it runs."""
+    def _change(self, domain: Domain) -> Verdict:
+        """Its record has other hardware than the guest: it gets what it can get while it runs.
+
+        A reset comes first: a guest that hangs lets go of nothing. All else that is wanted of it need not wait for one that
+        clings to something.
+        """
         case, generation = self.case, self._old_generation()
+        waits = case.now < self.memory.change_at and not case.standing.halt
+        if case.busy is not None or waits or self._wants_reset(domain):
+            attended = self._attend(domain)
+            if attended:
+                return self._by(self.memory.change_at, attended)
         if case.busy is not None:
             return self._verdict("running", generation, self.memory.overdue or "its hardware is being changed")
         if case.standing.fixed:
@@ -218,6 +232,8 @@ class Owned(Wishes):
         )
 
     def _running_reason(self, domain: Domain) -> str:
+        if domain.held and self.memory.unreleased:
+            return self.memory.unreleased
         if domain.state is DomainState.PAUSED:
             return "its guest is paused, and not by the agent"
         if domain.state is DomainState.POWERING_OFF:

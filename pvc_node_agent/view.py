@@ -271,6 +271,8 @@ class Memory:
         rollback: Rollback.serial that was carried out here.
         unchanged: why its hardware was not changed while it runs; change_tries: how often in a row; change_at: not before
             this is it tried again. Nothing else waits for that.
+        unreleased: why a guest that is held was not let go; release_tries: how often in a row; release_at: not before this is
+            it tried again.
         overdue: what takes longer than it should.
         swept: why all domains of the node had to end, when it was last decided on; empty when they had not to.
         said: the last sentence, so that it is not repeated.
@@ -305,6 +307,9 @@ class Memory:
     unchanged: str = ""
     change_tries: int = 0
     change_at: float = 0.0
+    unreleased: str = ""
+    release_tries: int = 0
+    release_at: float = 0.0
     overdue: str = ""
     swept: str = ""
     said: str = ""

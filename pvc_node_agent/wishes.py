@@ -12,7 +12,7 @@ from __future__ import annotations
 from pvc_state.records import Disk
 
 from .answer import Answer, names
-from .case import Verdict
+from .case import Verdict, pause
 from .effects import (
     ArrangeSnapshots,
     GrowDisks,
@@ -32,6 +32,10 @@ _DOING: dict[type, str] = {
     RollBack: "its disks are being taken back to a snapshot",
 }
 
+#: Attempts to let a guest go for which everything else waits. One that is to be off is only to hear of that.
+_RELEASE_TRIES = 3
+_RELEASE_TRIES_TO_STOP = 1
+
 
 class Wishes(Answer):
     """The parts of a decision that carry out single requests."""
@@ -42,15 +46,35 @@ class Wishes(Answer):
         return late and not self.case.standing.halt
 
     def _let_go(self, domain: Domain) -> Verdict | None:
-        """An agent that ended while it held the guest has left it so: nothing else is more urgent."""
-        if not domain.held or self.case.busy is not None or self.case.standing.fixed:
+        """An agent that ended while it held the guest has left it so: nothing is more urgent, as long as that may help."""
+        if not domain.held:
+            self._remember(unreleased="", release_tries=0, release_at=0.0)
             return None
-        waiting = self._pause("running")
-        if waiting:
-            return waiting
-        why = _DOING[ReleaseDomain]
-        effect = ReleaseDomain(self.case.vm, self.right, domain.uuid)
-        return self._verdict("running", self._old_generation(), why, effect, "let go", why)
+        case, memory, generation, why = self.case, self.memory, self._old_generation(), _DOING[ReleaseDomain]
+        if isinstance(case.busy, ReleaseDomain):
+            return self._verdict("running", generation, memory.overdue or why)
+        if case.busy is not None or case.standing.fixed or self._cannot_answer(domain):
+            return None
+        stops = self.record.state not in ("started", "ignored") or memory.stopping_since is not None
+        stops = stops or (self.record.state == "started" and self._wants_restart(domain))
+        if stops and memory.release_tries >= _RELEASE_TRIES_TO_STOP:
+            return None
+        if case.now < memory.release_at:
+            if memory.release_tries >= _RELEASE_TRIES:
+                return None
+            waits = f"{memory.unreleased}; tried again after {pause(case.settings, memory.release_tries):g} s"
+            return self._verdict("running", generation, waits, None, "wait", waits, memory.release_at)
+        effect = ReleaseDomain(case.vm, self.right, domain.uuid)
+        return self._verdict("running", generation, why, effect, "let go", why)
+
+    def _cannot_answer(self, domain: Domain) -> bool:
+        """Whether something else must be done to a guest before it can be let go: it stands still, or is to be reset."""
+        stands = domain.state in (DomainState.IO_ERROR, DomainState.ARRIVED)
+        return stands or (self.record.state == "started" and self._wants_reset(domain))
+
+    def _wants_reset(self, domain: Domain) -> bool:
+        """Whether a reset was asked for that is not done, and may be."""
+        return domain.reset < self.record.reset and not self.case.standing.halt
 
     def _attend(self, domain: Domain) -> Verdict | None:
         """What is to be done to a guest that runs; None when there is nothing."""
@@ -87,7 +111,8 @@ class Wishes(Answer):
         disks = self._grown(domain)
         if disks:
             return GrowDisks(vm, right, domain.uuid, disks), f"{names(disks)}: a larger size is wanted"
-        return self._snapshots(domain.uuid)
+        # one that is still held for the last snapshot would be taken for one that can be let go after the next
+        return None if domain.held else self._snapshots(domain.uuid)
 
     def _grown(self, domain: Domain) -> tuple[Disk, ...]:
         """Disks that are to be larger than the guest sees them."""

@@ -125,7 +125,7 @@ class SimulatedHypervisor:
         self._check()
         if self._is(vm, uuid):
             self.say(f"reset {vm}")
-            self._mark(vm, reset=serial)
+            self._mark(vm, reset=serial, held=False)
 
     def grow(self, vm: str, uuid: str, disks: Sequence[Disk]) -> None:
         self.before("grow", vm)
@@ -168,6 +168,10 @@ class SimulatedHypervisor:
         later = compare(built, record).later
         self.built[vm] = replace(built if later else record, disks=(*record.disks, *kept), nics=record.nics)
         self.happened("change", vm)
+        known = dict(self.domains[vm].sizes)
+        there = {volume(disk): known.get(volume(disk), disk.size) for disk in (*record.disks, *kept)}
+        sizes = tuple((name, size) for name, size in there.items() if size is not None)
+        self.domains[vm] = replace(self.domains[vm], sizes=sizes)
         if kept:
             names = ", ".join(map(volume, kept))
             raise EffectFailed(f"its guest does not let go of {names}: stop the VM to take it away")

@@ -182,6 +182,26 @@ def test_a_disk_grows_while_its_guest_runs(world: World) -> None:
     assert len(world.log) == 1
 
 
+def test_a_disk_that_came_while_the_guest_runs_grows(world: World) -> None:
+    disks = [DiskRequest(size=GIB), DiskRequest(size=GIB), DiskRequest(size=GIB)]
+    world.want(VmRequest("web1", disks=disks))
+    world.settle()
+    world.want(VmRequest("web1", disks=[*disks[:2], DiskRequest(size=2 * GIB)]))
+    world.settle()
+    assert world.log[-1] == f"node1: grow vms/web1-disk2 to {2 * GIB}"
+
+
+def test_a_guest_that_clings_to_a_disk_is_reset(world: World) -> None:
+    world["node1"].hypervisor.clinging = {"web1"}
+    world.want(VmRequest("web1", disks=[DiskRequest(size=GIB)]))
+    world.settle()
+    world.log.clear()
+    world.want(VmRequest("web1", state="reset"))
+    world.settle()
+    assert world.log[0] == "node1: reset web1"
+    assert world.vm("web1").reset == 1
+
+
 def test_a_disk_grows_while_nothing_runs(world: World) -> None:
     world.want(VmRequest("web1", state="stopped"))
     world.settle()
@@ -298,6 +318,59 @@ def test_a_guest_that_was_left_held_is_let_go(world: World) -> None:
     node.start_agent()
     world.settle()
     assert world.log == ["node1: release web1"]
+
+
+@pytest.fixture
+def clinging(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """web1 was left held, and its own agent answers no more."""
+
+    def refuse(_vm: str, _uuid: str) -> None:
+        raise EffectFailed("it does not thaw")
+
+    node = world["node1"]
+    node.kill_agent()
+    node.hypervisor.domains["web1"] = replace(node.hypervisor.domains["web1"], held=True)
+    monkeypatch.setattr(node.hypervisor, "release", refuse)
+    node.start_agent()
+    return world
+
+
+def test_a_guest_that_cannot_be_let_go_can_be_stopped(clinging: World) -> None:
+    clinging["node1"].hypervisor.obedient = False
+    clinging.want(VmRequest("web1", state="stopped", shutdown_timeout=20))
+    clinging.advance(25)
+    assert (clinging.log[0], clinging.log[-1]) == ("node1: shutdown web1", "node1: destroy web1")
+
+
+def test_a_guest_that_cannot_be_let_go_can_move_and_is_let_go_there(clinging: World) -> None:
+    clinging.move("web1", "node2")
+    clinging.advance(15)
+    assert clinging.log == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2", "node2: release web1"]
+
+
+def test_a_guest_that_cannot_be_let_go_can_be_reset(clinging: World) -> None:
+    clinging.want(VmRequest("web1", state="reset"))
+    clinging.settle()
+    assert clinging.log == ["node1: reset web1"]
+
+
+def test_a_guest_that_cannot_be_let_go_says_so_and_grows(clinging: World) -> None:
+    snap(clinging, SnapshotRequest("web1", "a"))
+    clinging.want(VmRequest("web1", disks=[DiskRequest(size=2 * GIB), DiskRequest(size=GIB)]))
+    clinging.advance(15)
+    assert clinging.log == [f"node1: grow vms/web1-disk0 to {2 * GIB}"]
+    assert clinging.vm("web1").reason.startswith("it does not thaw")
+
+
+def test_an_ignored_guest_is_let_go(world: World) -> None:
+    node = world["node1"]
+    node.kill_agent()
+    node.hypervisor.domains["web1"] = replace(node.hypervisor.domains["web1"], held=True)
+    world.want(VmRequest("web1", state="ignored"))
+    node.start_agent()
+    world.settle()
+    assert world.log == ["node1: release web1"]
+    assert world.vm("web1").reason.startswith("ignored: ")
 
 
 # --- rollback ---------------------------------------------------------------------------------------------------------

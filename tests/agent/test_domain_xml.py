@@ -85,12 +85,17 @@ def test_a_mark_is_replaced_and_told_as_libvirt_wants_it() -> None:
         "<vm name='web1'/>",
         "<vm name='web1' epoch='x' definition='1'/>",
         "<other/>",
-        "<vm name='web1' epoch='1' definition='1' built='{'/>",
         "<vm name='web1' epoch='1' definition='1' pending='1'/>",
     ],
 )
 def test_a_damaged_mark_is_none(damaged: str) -> None:
     assert read_mark(damaged) is None
+
+
+@pytest.mark.parametrize("built", ["{", "[]", '{"uuid": "u", "memory": 512, "from_tomorrow": 1}'])
+def test_hardware_that_is_not_understood_hides_no_domain(built: str) -> None:
+    text = f"<vm name='web1' epoch='4' definition='7' built='{built}' held='frozen'/>"
+    assert read_mark(text) == Mark("web1", 4, 7, held="frozen")
 
 
 def test_disks_are_volumes_that_stop_the_guest_on_errors() -> None:

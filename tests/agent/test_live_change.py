@@ -316,3 +316,37 @@ def test_a_domain_of_an_agent_that_kept_less_gets_what_it_can() -> None:
 def test_memory_of_a_vm_with_devices_of_its_node_does_not_move() -> None:
     record = replace(RECORD, devices=Devices(host=("gpu",)))
     assert Domain(record).change(replace(record, definition=5, memory=1024)).pending == ("memory 512 -> 1024",)
+
+
+def sized(disk: Disk, size: int) -> Disk:
+    return replace(disk, size=size)
+
+
+def test_the_sizes_of_disks_that_come_and_go_are_kept() -> None:
+    domain = Domain()
+    domain.marked = replace(domain.marked, sizes=(("vms/a", 5), ("vms/b", 6)))
+    mark = domain.change(wanted(disks=(sized(A, 9), sized(C, 7))))
+    assert mark.sizes == (("vms/a", 5), ("vms/c", 7)), "a grows later; the guest has what was attached"
+
+
+def test_the_size_of_a_disk_that_comes_back_is_new() -> None:
+    domain = Domain(replace(RECORD, disks=(A,)))
+    domain.marked = replace(domain.marked, sizes=(("vms/b", 6),))
+    assert domain.change(wanted(disks=(A, sized(B, 3)))).sizes == (("vms/b", 3),)
+
+
+def test_a_disk_that_libvirt_refuses_has_no_size() -> None:
+    domain = Domain()
+    domain.refuses = {"disk": "no more PCI slots"}
+    assert domain.change(wanted(disks=(A, B, sized(C, 7)))).sizes == ()
+
+
+def test_the_size_of_what_was_attached_is_kept_although_the_guest_clings_to_something() -> None:
+    domain = Domain()
+    domain.clinging = {"vdb"}
+    with pytest.raises(EffectFailed):
+        domain.change(wanted(disks=(A, sized(C, 7))))
+    assert (domain.marked.sizes, domain.marked.definition) == ((("vms/c", 7),), 4)
+    with pytest.raises(EffectFailed):
+        domain.change(replace(wanted(disks=(A, sized(C, 8))), definition=6))
+    assert domain.marked.sizes == (("vms/c", 7),)

@@ -19,9 +19,12 @@ from pvc_node_agent.effects import (
     DestroyUnasked,
     Effect,
     EnsureVolumes,
+    GrowDisks,
     HandOver,
     MigrateDomain,
+    ReleaseDomain,
     RemoveRecords,
+    ResetDomain,
     ResumeDomain,
     Right,
     ShutdownDomain,
@@ -32,7 +35,7 @@ from pvc_node_agent.events import Blinded, DomainGone, Done, Failure
 from pvc_node_agent.step import step
 from pvc_node_agent.view import Domain, DomainState, Facts, Hypervisor, Link, Memory, Seen, Storage, View
 from pvc_state.codec import Stored
-from pvc_state.records import Claim, Disk, Fence, Ha, Migration, NodeStatus, Vm, VmStatus
+from pvc_state.records import Claim, Disk, DiskSnapshot, Fence, Ha, Migration, NodeStatus, Vm, VmStatus
 
 NOW = 1000.0
 UUID = "4f0a9c56-40c2-4a1e-9f5e-1f5b0a1f7c11"
@@ -84,6 +87,12 @@ DESTROY = DestroyUnasked("web1", UUID)
 CUT = Storage(cut="Ceph has blocklisted 10.0.2.1")
 STOPPING = {"stopping_since": NOW - 10, "press_at": NOW + 1}
 KNOWN = {"volumes": DISKS}
+HELD = replace(RUNS, held=True)
+RELEASE = ReleaseDomain("web1", RIGHT, UUID)
+LET_GO = "web1: let go: its guest was held for a snapshot, and is let go"
+CLINGS = {"unreleased": "its agent is silent", "release_at": NOW + 4}
+RESET = replace(RECORD, reset=1)
+UNCHANGED = {"unchanged": "it clings", "change_tries": 3, "change_at": NOW + 4}
 
 #: story: (view, effect, sentence)
 TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
@@ -129,6 +138,80 @@ TABLE: dict[str, tuple[View, Effect | None, str | None]] = {
         view(domain=state(DomainState.IO_ERROR)),
         ResumeDomain("web1", RIGHT, UUID),
         "web1: resume: its storage failed before this agent started",
+    ),
+    "held by an agent that has ended": (view(domain=HELD), RELEASE, LET_GO),
+    "held, and to be off: it is to hear of that": (view(wanted("stopped"), HELD), RELEASE, LET_GO),
+    "held, and ignored": (view(wanted("ignored"), HELD), RELEASE, LET_GO),
+    "held, ignored, and not let go": (
+        view(wanted("ignored"), HELD, remembered={**CLINGS, "release_tries": 1}),
+        None,
+        None,
+    ),
+    "held, and not let go at once": (
+        view(domain=HELD, claim=MOVES, remembered={**CLINGS, "release_tries": 2}),
+        None,
+        "web1: wait: its agent is silent; tried again after 2 s",
+    ),
+    "held, not let go, and to move": (
+        view(domain=HELD, claim=MOVES, remembered={**CLINGS, "release_tries": 3}),
+        MIGRATE,
+        "web1: move: is to move to node2: node1 is drained",
+    ),
+    "held, not let go, and tried again": (
+        view(domain=HELD, remembered={**CLINGS, "release_tries": 3, "release_at": NOW}),
+        RELEASE,
+        LET_GO,
+    ),
+    "held, not let go, and to be off": (
+        view(wanted("stopped"), HELD, remembered={**CLINGS, "release_tries": 1}),
+        ShutdownDomain("web1", RIGHT, UUID),
+        "web1: shut down: wanted stopped",
+    ),
+    "held, not let go, and to be off for long": (
+        view(
+            wanted("absent"),
+            HELD,
+            remembered={**CLINGS, "release_tries": 1, "stopping_since": NOW - 30, "release_at": 0},
+        ),
+        DestroyDomain("web1", RIGHT, UUID),
+        "web1: destroy: wanted absent, and the guest did not power off within 30 s",
+    ),
+    "held, not let go, and to be restarted": (
+        view(wanted("started", restart=1), HELD, remembered={**CLINGS, "release_tries": 1}),
+        ShutdownDomain("web1", RIGHT, UUID),
+        "web1: shut down: a restart was asked for",
+    ),
+    "held, and to be reset": (
+        view(RESET, HELD),
+        ResetDomain("web1", RIGHT, UUID, 1),
+        "web1: reset: its user has asked for it",
+    ),
+    "held, and paused by its storage: its agent can say nothing": (
+        view(domain=replace(HELD, state=DomainState.IO_ERROR)),
+        ResumeDomain("web1", RIGHT, UUID),
+        "web1: resume: its storage failed before this agent started",
+    ),
+    "held, not let go, and no snapshot is made of it": (
+        view(replace(RECORD, snapshots=(DiskSnapshot("a"),)), HELD, remembered={**CLINGS, "release_tries": 3}),
+        None,
+        None,
+    ),
+    "a reset comes before other hardware": (
+        view(RESET, replace(RUNS, definition=2), remembered=KNOWN),
+        ResetDomain("web1", RIGHT, UUID, 1),
+        "web1: reset: its user has asked for it",
+    ),
+    "a reset does not wait for other hardware": (
+        view(RESET, replace(RUNS, definition=2), remembered={**KNOWN, **UNCHANGED}),
+        ResetDomain("web1", RIGHT, UUID, 1),
+        "web1: reset: its user has asked for it",
+    ),
+    "nor does a larger disk": (
+        view(
+            domain=replace(RUNS, definition=2, sizes=(("vms/web1-disk0", 1 << 29),)), remembered={**KNOWN, **UNCHANGED}
+        ),
+        GrowDisks("web1", RIGHT, UUID, DISKS),
+        "web1: grow disks: vms/web1-disk0: a larger size is wanted",
     ),
     "its record has other hardware": (
         view(domain=replace(RUNS, definition=2), remembered=KNOWN),
@@ -705,3 +788,26 @@ def test_nothing_starts_before_the_store_shows_where_its_clients_come_from() -> 
     known = replace(TOLD, addresses=facts.addresses, storage_address="10.0.3.11")
     told = view(facts=facts, published=known, storage=seen, remembered=KNOWN)
     assert any(isinstance(effect, StartDomain) for effect in step(NOW, told).effects)
+
+
+def test_other_hardware_is_tried_again_in_time_whatever_else_waits() -> None:
+    sick = {**KNOWN, **UNCHANGED, "reason": "x", "attempts": 9, "retry_at": NOW + 60}
+    before = view(RESET, replace(RUNS, definition=2), remembered=sick)
+    outcome = step(NOW, before)
+    assert (outcome.effects, outcome.wake_at) == ((), NOW + 4)
+
+
+def test_a_guest_that_is_not_let_go_is_tried_again_in_time() -> None:
+    remembered = {**CLINGS, "release_tries": 3}
+    for state in ("started", "ignored"):
+        assert step(NOW, view(wanted(state), HELD, remembered=remembered)).wake_at == NOW + 4
+
+
+def test_a_guest_that_was_not_let_go_is_a_matter_of_its_own() -> None:
+    before = view(domain=HELD, remembered={}, busy={"web1": RELEASE})
+    after = absorb(NOW, before, Done(RELEASE, Failure.FAILED, "silent"))
+    memory = after.memory["web1"]
+    assert (memory.unreleased, memory.release_tries, memory.release_at) == ("silent", 1, NOW + 1)
+    assert (memory.trouble, memory.attempts) == ("", 0)
+    free = step(NOW, replace(after, domains={"web1": RUNS})).memory["web1"]
+    assert (free.unreleased, free.release_tries, free.release_at) == ("", 0, 0.0)
