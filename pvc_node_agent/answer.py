@@ -145,7 +145,7 @@ class Answer:
             refused=self.claim.to if self._refused() else "",
             restart=self._restarted(),
             reset=self._was_reset(),
-            snapshots=self._known_snapshots() or (),
+            snapshots=self._known_snapshots(),
             rollback=self._rolled_back(),
             pending=domain.pending if domain is not None and domain.applied == self.record.definition else (),
             screen=domain.screen if domain is not None else "",
@@ -164,15 +164,27 @@ class Answer:
             return self.case.domain.reset
         return self._old().reset if self.record.state == "started" else self.record.reset
 
-    def _known_snapshots(self) -> tuple[str, ...] | None:
-        """Snapshots that exist; None while this agent does not know."""
+    def _known_snapshots(self) -> tuple[str, ...]:
+        """Snapshots that exist. What has the name of a wanted one, and may be an older one, is not told."""
+        made = self._made()
+        wanted = {one.name: one.id for one in self.record.snapshots}
+        if made is None:
+            return tuple(name for name in self._old().snapshots if not wanted.get(name))
+        return tuple(name for name, identity in made if wanted.get(name, identity) == identity)
+
+    def _made(self) -> tuple[tuple[str, str], ...] | None:
+        """Name and identity of the snapshots that exist; None while this agent does not know."""
         if self.memory.snapshots is not None:
             return self.memory.snapshots
-        published = self.case.published
-        return published.snapshots if published is not None and published.epoch == self.epoch else None
+        old, wanted = self._old(), self.record.snapshots
+        # an agent before this one has told of this very record that all is made
+        made = old.state in ("running", "stopped") and old.generation == self.record.generation
+        if made and wanted and set(old.snapshots) == {one.name for one in wanted}:
+            return tuple((one.name, one.id) for one in wanted)
+        return None
 
     def _rolled_back(self) -> int:
-        return max(self.memory.rollback, self._old().rollback)
+        return self.memory.rollback or self._old().rollback
 
     def _old(self) -> VmStatus:
         """What was published under this claim."""

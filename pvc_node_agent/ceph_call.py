@@ -9,8 +9,9 @@
 - ``pools``: none.
 - ``ensure``: ``[pool, volume, size or null, source]`` for each volume.
 - ``remove``: ``[pool, volume]`` for each.
-- ``arrange``: ``[pool, volume]`` for each, and the snapshots' ``names``; it asks for the guest to be held, see ceph_snapshots.
-- ``roll_back``: ``[pool, volume, size or null]`` for each, with ``snapshot``, ``owner`` and ``serial``.
+- ``arrange``: ``[pool, volume]`` for each, and ``snapshots``: name, identity and volumes of each; it asks for the guest to be held,
+  see ceph_snapshots.
+- ``roll_back``: ``[pool, volume, size or null]`` for each, with ``snapshot`` (name and identity), ``owner`` and ``mark``.
 
 Every call may be repeated: what is done already is left as it is. With a barrier, no volume is opened before every monitor
 knows an osdmap of that epoch.
@@ -72,10 +73,9 @@ def _do(cluster: Any, request: dict[str, Any]) -> None:
             for item in items:
                 ceph_volumes.remove(cluster, *item)
         case "arrange":
-            ceph_snapshots.arrange(cluster, items, request["names"], _agree)
+            ceph_snapshots.arrange(cluster, items, request["snapshots"], _agree)
         case "roll_back":
-            mark = (request["owner"], request["serial"])
-            ceph_snapshots.roll_back(cluster, items, request["snapshot"], *mark)
+            ceph_snapshots.roll_back(cluster, items, request["snapshot"], request["owner"], request["mark"])
 
 
 def _agree(word: str) -> None:

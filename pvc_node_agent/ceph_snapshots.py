@@ -20,75 +20,96 @@ from .ceph_volumes import Failed, grow, pool
 
 _OURS = "pvc."
 _UNFINISHED = "pvc-new."
+#: Which of all that have ever had a name a volume's snapshot is: set before that is made.
+_IDENTITY = "pvc.snapshot."
 #: How a volume knows that it has been taken back, by the VM's uuid.
 _TAKEN_BACK = "pvc.rollback."
 
 
-def arrange(cluster: Any, volumes: Sequence[Sequence[str]], names: Sequence[str], agree: Callable[[str], None]) -> None:
+def arrange(
+    cluster: Any, volumes: Sequence[Sequence[str]], wanted: Sequence[Sequence[Any]], agree: Callable[[str], None]
+) -> None:
     """Make the snapshots of the volumes be these.
 
     Args:
         volumes: pool and image of each.
+        wanted: name, identity and volumes (``POOL/VOLUME``) of each snapshot.
         agree: called with ``hold`` before a snapshot is made, ``made`` when it is made of all volumes, which ends the hold;
             returns once the guest is held, or has been held all the time.
     """
+    labels = [f"{name}/{volume}" for name, volume in volumes]
+    identities = {name: identity for name, identity, _disks in wanted}
     with _opened(cluster, volumes) as images:
         _finish(images)
+        # what has a wanted one's name, but is another one, must be gone before that is made
+        for image, label in zip(images, labels, strict=True):
+            for name, identity in _made(image).items():
+                if identities.get(name, identity) != identity:
+                    _remove(image, label, name)
         known = {name for image in images for name in _ours(image)}
-        for name in names:
+        for name, identity, _disks in wanted:
             if name not in known:
-                _make_ready(images)
+                _make_ready(images, name, identity)
                 agree("hold")
                 for image in images:
                     image.create_snap(_UNFINISHED + name)
                 agree("made")
                 for image in images:
                     image.rename_snap(_UNFINISHED + name, _OURS + name)
-        for image in images:
-            for name in _ours(image) - set(names):
-                image.remove_snap(_OURS + name)
+        for image, label in zip(images, labels, strict=True):
+            for name in _ours(image) - set(identities):
+                _remove(image, label, name)
+        for name, _identity, disks in wanted:
+            for image, label in zip(images, labels, strict=True):
+                if label in disks and name not in _ours(image):
+                    raise Failed(f"volume {label} has lost snapshot {name}: remove that from the VM")
 
 
-def roll_back(cluster: Any, volumes: Sequence[Sequence[Any]], snapshot: str, owner: str, serial: int) -> None:
-    """Take the volumes back to a snapshot; those that the VM has got since it was made are left as they are.
+def roll_back(cluster: Any, volumes: Sequence[Sequence[Any]], snapshot: Sequence[str], owner: str, mark: str) -> None:
+    """Take the volumes back to a snapshot, all of which must have it.
 
     Args:
         volumes: pool, image and size of each. A snapshot may be smaller than the volume is to be.
+        snapshot: its name and identity.
+        mark: what tells this rollback from every other of the owner.
     """
+    name, identity = snapshot
     key = _TAKEN_BACK + owner
     with _opened(cluster, [volume[:2] for volume in volumes]) as images:
         _finish(images)
-        done = [_number(image, key) >= serial for image in images]
-        have = [snapshot in _ours(image) for image in images]
+        done = [_word(image, key) == mark for image in images]
+        have = [_made(image).get(name) == identity for image in images]
         missing = [f"{volume[0]}/{volume[1]}" for volume, has in zip(volumes, have, strict=True) if not has]
         if missing and not any(done):
             raise Failed(
-                f"volume {missing[0]} has no snapshot {snapshot}: it was added later; take it away from the VM, or choose another"
+                f"volume {missing[0]} has no snapshot {name}, or only an older one of that name: take the volume away from the VM, "
+                f"choose another snapshot, or remove {name} to call this off"
             )
         for image, over, has in zip(images, done, have, strict=True):
             if has and not over:
-                image.rollback_to_snap(_OURS + snapshot)
-                image.metadata_set(key, str(serial))
-    for name, volume, size in volumes:
-        with pool(cluster, name) as context:
+                image.rollback_to_snap(_OURS + name)
+                image.metadata_set(key, mark)
+    for pool_name, volume, size in volumes:
+        with pool(cluster, pool_name) as context:
             grow(context, volume, size)
 
 
-def _make_ready(images: Sequence[Any]) -> None:
-    """The lock of each image is there to be had: one whose owner has died is free after half a minute only.
+def _make_ready(images: Sequence[Any], name: str, identity: str) -> None:
+    """Each knows the identity of the snapshot, and its lock is there to be had: a dead owner's is free after half a minute only.
 
     The guest is not to be held for that long. A volume that gets the size that it has is changed in nothing but its lock.
     """
     for image in images:
         image.resize(image.size())
+        _identify(image, name, identity)
 
 
 def _finish(images: Sequence[Any]) -> None:
     """End what an agent before this one has begun."""
-    made = {name for image in images for name in _ours(image)}
+    made = {one for image in images for one in _made(image).items()}
     for image in images:
         for name in _named(image, _UNFINISHED):
-            if name in made:
+            if (name, _word(image, _IDENTITY + name)) in made and name not in _ours(image):
                 image.rename_snap(_UNFINISHED + name, _OURS + name)
             else:
                 image.remove_snap(_UNFINISHED + name)
@@ -102,11 +123,32 @@ def _named(image: Any, prefix: str) -> set[str]:
     return {one["name"][len(prefix) :] for one in image.list_snaps() if one["name"].startswith(prefix)}
 
 
-def _number(image: Any, key: str) -> int:
+def _made(image: Any) -> dict[str, str]:
+    """The snapshots of an image, each with its identity: empty for one that was made before there were any."""
+    return {name: _word(image, _IDENTITY + name) for name in _ours(image)}
+
+
+def _remove(image: Any, label: str, name: str) -> None:
     try:
-        return int(image.metadata_get(key))
-    except (KeyError, ValueError):
-        return 0
+        image.remove_snap(_OURS + name)
+    except rbd.ImageBusy:
+        raise Failed(f"snapshot {name} of volume {label} is needed by a clone of it: flatten that first") from None
+    _identify(image, name, "")
+
+
+def _identify(image: Any, name: str, identity: str) -> None:
+    """Say which snapshot it is that has, or is about to have, a name."""
+    if identity:
+        image.metadata_set(_IDENTITY + name, identity)
+    elif _word(image, _IDENTITY + name):
+        image.metadata_remove(_IDENTITY + name)
+
+
+def _word(image: Any, key: str) -> str:
+    try:
+        return str(image.metadata_get(key))
+    except KeyError:
+        return ""
 
 
 @contextmanager

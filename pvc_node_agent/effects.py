@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvc_state.records import Disk, Health, Migration, NodeStatus, Vm
+from pvc_state.records import Disk, DiskSnapshot, Health, Migration, NodeStatus, Rollback, Vm
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class ArrangeSnapshots:
     """Make the VM's snapshots be these and no others.
 
     Attributes:
-        names: in the order in which they were asked for.
+        snapshots: in the order in which they were asked for.
         uuid: of the domain that runs, empty while none does: it is held while a snapshot is being made.
         barrier: as in EnsureVolumes.
     """
@@ -150,9 +150,14 @@ class ArrangeSnapshots:
     vm: str
     right: Right
     disks: tuple[Disk, ...]
-    names: tuple[str, ...]
+    snapshots: tuple[DiskSnapshot, ...]
     uuid: str = ""
     barrier: int = 0
+
+    @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """Name and identity of each: what exists when this is done."""
+        return tuple((one.name, one.id) for one in self.snapshots)
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ class RollBack:
     """Take the disks of a VM that does not run back to a snapshot.
 
     Attributes:
-        owner: uuid of the VM. serial: Rollback.serial; the volumes are marked with both, so that none is taken back twice.
+        owner: uuid of the VM. back: the volumes are marked with both, so that none is taken back twice.
         barrier: as in EnsureVolumes.
     """
 
@@ -177,9 +182,13 @@ class RollBack:
     right: Right
     disks: tuple[Disk, ...]
     owner: str
-    snapshot: str
-    serial: int
+    snapshot: DiskSnapshot
+    back: Rollback
     barrier: int = 0
+
+    @property
+    def serial(self) -> int:
+        return self.back.serial
 
 
 @dataclass(frozen=True)

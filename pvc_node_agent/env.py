@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from pvc_state.records import Disk, FenceDevice, HostDevice, Migration, Vm
+from pvc_state.records import Disk, DiskSnapshot, FenceDevice, HostDevice, Migration, Vm
 
 from .events import Event
 from .view import Sentence
@@ -116,14 +116,15 @@ class Storage(Protocol):
     def remove(self, disks: Sequence[Disk]) -> None:
         """Remove the volumes, and the snapshots that arrange() has made of them. One that is gone is fine."""
 
-    def arrange(self, disks: Sequence[Disk], names: Sequence[str], hold: Hold, barrier: int) -> None:
+    def arrange(self, disks: Sequence[Disk], snapshots: Sequence[DiskSnapshot], hold: Hold, barrier: int) -> None:
         """Make the snapshots of the volumes be these and no others; those that others have made are left alone.
 
-        Each is made of all volumes within ``hold()``, or of none: what was left half made is removed first.
+        Each is made of all volumes within ``hold()``, or of none: what was left half made is removed first, and so is what has
+        one's name with another identity.
         """
 
-    def roll_back(self, disks: Sequence[Disk], owner: str, snapshot: str, serial: int, barrier: int) -> None:
-        """Take the volumes back to a snapshot, each at most once for the same owner and serial. Nothing may use them."""
+    def roll_back(self, disks: Sequence[Disk], owner: str, snapshot: DiskSnapshot, mark: str, barrier: int) -> None:
+        """Take the volumes back to a snapshot, unless the owner's last mark is this one. Nothing may use them."""
 
 
 class CephFence(Protocol):

@@ -136,10 +136,10 @@ class Performer:
                 self._hypervisor.release(effect.vm, effect.uuid)
             case ArrangeSnapshots():
                 self._confirm(effect.vm, effect.right)
-                self._storage.arrange(effect.disks, effect.names, lambda: self._held_still(effect), effect.barrier)
+                self._storage.arrange(effect.disks, effect.snapshots, lambda: self._held_still(effect), effect.barrier)
             case RollBack():
                 self._confirm(effect.vm, effect.right)
-                self._storage.roll_back(effect.disks, effect.owner, effect.snapshot, effect.serial, effect.barrier)
+                self._storage.roll_back(effect.disks, effect.owner, effect.snapshot, effect.back.mark, effect.barrier)
             case MigrateDomain():
                 self._migrate(effect)
             case CancelMove():

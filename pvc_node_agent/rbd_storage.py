@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from pvc_state.records import Disk
+from pvc_state.records import Disk, DiskSnapshot
 
 from .config import CephConfig
 from .env import EffectFailed, Hold
@@ -49,13 +49,15 @@ class RbdStorage:
     def remove(self, disks: Sequence[Disk]) -> None:
         self._call("remove", [[disk.pool, disk.volume] for disk in disks])
 
-    def arrange(self, disks: Sequence[Disk], names: Sequence[str], hold: Hold, barrier: int = 0) -> None:
+    def arrange(self, disks: Sequence[Disk], snapshots: Sequence[DiskSnapshot], hold: Hold, barrier: int = 0) -> None:
         items = [[disk.pool, disk.volume] for disk in disks]
-        self._call("arrange", items, barrier=barrier, hold=hold, names=list(names))
+        wanted = [[one.name, one.id, list(one.disks)] for one in snapshots]
+        self._call("arrange", items, barrier=barrier, hold=hold, snapshots=wanted)
 
-    def roll_back(self, disks: Sequence[Disk], owner: str, snapshot: str, serial: int, barrier: int = 0) -> None:
+    def roll_back(self, disks: Sequence[Disk], owner: str, snapshot: DiskSnapshot, mark: str, barrier: int = 0) -> None:
         items = [[disk.pool, disk.volume, disk.size] for disk in disks]
-        self._call("roll_back", items, barrier=barrier, owner=owner, snapshot=snapshot, serial=serial)
+        one = [snapshot.name, snapshot.id]
+        self._call("roll_back", items, barrier=barrier, owner=owner, snapshot=one, mark=mark)
 
     def pools(self) -> tuple[str, ...]:
         """Names of the pools that exist. Raises EffectFailed."""

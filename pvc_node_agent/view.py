@@ -267,7 +267,7 @@ class Memory:
         volumes: those known to exist. barrier: Ceph's osdmap epoch that was known then.
         volumes_gone: whether its volumes are known to be removed.
         restarting: Vm.restart for which its guest is being stopped, to be started again; 0 for none.
-        snapshots: those known to exist, None while that is not known here.
+        snapshots: name and identity of those known to exist, None while that is not known here.
         rollback: Rollback.serial that was carried out here.
         unchanged: why its hardware was not changed while it runs; change_tries: how often in a row; change_at: not before
             this is it tried again. Nothing else waits for that.
@@ -302,7 +302,7 @@ class Memory:
     barrier: int = 0
     volumes_gone: bool = False
     restarting: int = 0
-    snapshots: tuple[str, ...] | None = None
+    snapshots: tuple[tuple[str, str], ...] | None = None
     rollback: int = 0
     unchanged: str = ""
     change_tries: int = 0

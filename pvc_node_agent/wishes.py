@@ -9,7 +9,7 @@ with its last restart and reset and with the sizes of its disks, a volume with i
 
 from __future__ import annotations
 
-from pvc_state.records import Disk
+from pvc_state.records import Disk, DiskSnapshot
 
 from .answer import Answer, names
 from .case import Verdict, pause
@@ -124,21 +124,29 @@ class Wishes(Answer):
         )
 
     def _snapshots(self, uuid: str = "") -> tuple[VmEffect, str] | None:
-        wanted, known = tuple(one.name for one in self.record.snapshots), self._known_snapshots()
-        # what was wanted of an owner before this one is only looked for while there is something to look for
-        if set(known or ()) == set(wanted):
+        wanted, known = {(one.name, one.id) for one in self.record.snapshots}, self._made()
+        # what was wanted of an owner before this one is only looked for where there may be something
+        if set(known or ()) == wanted and (known is not None or not (self.record.snapped or self._old().snapshots)):
             return None
-        new, old = sorted(set(wanted) - set(known or ())), sorted(set(known or ()) - set(wanted))
-        parts = [f"wanted: {', '.join(new)}" if new else "", f"not wanted any more: {', '.join(old)}" if old else ""]
-        effect = ArrangeSnapshots(self.case.vm, self.right, self.record.disks, wanted, uuid, self.claim.barrier)
-        return effect, "; ".join(part for part in parts if part)
+        new, old = sorted(wanted - set(known or ())), sorted(set(known or ()) - wanted)
+        parts = [
+            f"{what}: {', '.join(name for name, _id in some)}"
+            for what, some in (("wanted", new), ("not wanted any more", old))
+            if some
+        ]
+        why = "; ".join(parts) or "what is left of those of before is not known here"
+        barrier = self.claim.barrier
+        return ArrangeSnapshots(self.case.vm, self.right, self.record.disks, self.record.snapshots, uuid, barrier), why
 
     def _back(self) -> tuple[VmEffect, str] | None:
         back = self.record.rollback
-        if back is None or self._rolled_back() >= back.serial:
+        if back is None or self._rolled_back() == back.serial:
             return None
+        snapshot = next(
+            (one for one in self.record.snapshots if one.name == back.snapshot), DiskSnapshot(back.snapshot)
+        )
         uuid, barrier = self.record.uuid, self.claim.barrier
-        effect = RollBack(self.case.vm, self.right, self.record.disks, uuid, back.snapshot, back.serial, barrier)
+        effect = RollBack(self.case.vm, self.right, self.record.disks, uuid, snapshot, back, barrier)
         return effect, f"its user wants it as it was in snapshot {back.snapshot}"
 
 

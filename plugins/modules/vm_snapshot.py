@@ -42,9 +42,11 @@ options:
   state:
     description:
       - V(present) makes the snapshot if the VM has none of this name.
-      - V(absent) removes it. Disks that were cloned from it keep what they need of it.
+      - V(absent) removes it. Disks that were cloned from it keep what they need of it. A rollback to it that is not done is
+        called off.
       - V(rolled_back) takes the disks of a VM back to it. What was written since is lost, but other snapshots stay. The VM must be
-        stopped. Each request is carried out exactly once, and before the VM starts again.
+        stopped, and the snapshot must have all of its disks. Each request is carried out exactly once, and before the VM starts
+        again. One that is not done yet is replaced by the next one.
     type: str
     choices: [present, absent, rolled_back]
     default: present

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pvc_state.records import Disk
+from pvc_state.records import Disk, DiskSnapshot
 
 from ..env import EffectFailed, Hold
 
@@ -19,7 +19,8 @@ class SimulatedCeph:
     as soon as a client that knows of that osdmap opens a volume. Until then the refused client writes on.
 
     Attributes:
-        volumes: those that exist. sizes: their bytes. snapshots: of each.
+        volumes: those that exist. sizes: their bytes. snapshots: identities of each, by name.
+        rolled_back: the mark of the last rollback of a volume, for each owner.
         epoch: of the osdmap. blocklist: addresses whose clients are refused, with the epoch.
         lag: seconds until the last OSD knows of a new osdmap.
         failing: why every operation on volumes fails; empty: none does.
@@ -32,8 +33,8 @@ class SimulatedCeph:
         self.say = say
         self.volumes: set[str] = set()
         self.sizes: dict[str, int] = {}
-        self.snapshots: dict[str, set[str]] = {}
-        self.rolled_back: set[tuple[str, str, int]] = set()
+        self.snapshots: dict[str, dict[str, str]] = {}
+        self.rolled_back: dict[tuple[str, str], str] = {}
         self.epoch = 1
         self.blocklist: dict[str, int] = {}
         self.lag = 0.0
@@ -106,36 +107,43 @@ class NodeStorage:
             self.ceph.volumes.discard(f"{disk.pool}/{disk.volume}")
             self.ceph.snapshots.pop(f"{disk.pool}/{disk.volume}", None)
 
-    def arrange(self, disks: Sequence[Disk], names: Sequence[str], hold: Hold, barrier: int = 0) -> None:
+    def arrange(self, disks: Sequence[Disk], snapshots: Sequence[DiskSnapshot], hold: Hold, barrier: int = 0) -> None:
         self._check()
         self.ceph.opened(barrier)
         volumes = [f"{disk.pool}/{disk.volume}" for disk in disks]
-        there = {name for volume in volumes for name in self.ceph.snapshots.get(volume, ())}
-        for name in names:
-            if name not in there:
+        there = {one for volume in volumes for one in self.ceph.snapshots.get(volume, {}).items()}
+        wanted = {one.name: one.id for one in snapshots}
+        for name, _identity in sorted(one for one in there if one[0] in wanted and one[1] != wanted[one[0]]):
+            self._remove_snapshot(volumes, name)
+        for one in snapshots:
+            if (one.name, one.id) not in there:
                 with hold():
                     if self.ceph.failing:
                         raise EffectFailed(self.ceph.failing)
-                    self.ceph.say(f"snapshot {name} of {', '.join(volumes)}")
+                    self.ceph.say(f"snapshot {one.name} of {', '.join(volumes)}")
                 for volume in volumes:
-                    self.ceph.snapshots.setdefault(volume, set()).add(name)
-        for name in sorted(there - set(names)):
-            self.ceph.say(f"remove snapshot {name} of {', '.join(volumes)}")
-            for volume in volumes:
-                self.ceph.snapshots[volume].discard(name)
+                    self.ceph.snapshots.setdefault(volume, {})[one.name] = one.id
+        for name in sorted({name for name, _identity in there} - set(wanted)):
+            self._remove_snapshot(volumes, name)
 
-    def roll_back(self, disks: Sequence[Disk], owner: str, snapshot: str, serial: int, barrier: int = 0) -> None:
+    def _remove_snapshot(self, volumes: Sequence[str], name: str) -> None:
+        self.ceph.say(f"remove snapshot {name} of {', '.join(volumes)}")
+        for volume in volumes:
+            self.ceph.snapshots.get(volume, {}).pop(name, None)
+
+    def roll_back(self, disks: Sequence[Disk], owner: str, snapshot: DiskSnapshot, mark: str, barrier: int = 0) -> None:
         self._check()
         if self.ceph.failing:
             raise EffectFailed(self.ceph.failing)
         self.ceph.opened(barrier)
-        for disk in disks:
-            volume = f"{disk.pool}/{disk.volume}"
-            if (volume, owner, serial) not in self.ceph.rolled_back:
-                if snapshot not in self.ceph.snapshots.get(volume, ()):
-                    raise EffectFailed(f"volume {volume} has no snapshot {snapshot}")
-                self.ceph.say(f"roll back {volume} to {snapshot}")
-                self.ceph.rolled_back.add((volume, owner, serial))
+        volumes = [f"{disk.pool}/{disk.volume}" for disk in disks]
+        late = [volume for volume in volumes if self.ceph.rolled_back.get((volume, owner)) != mark]
+        for volume in late:
+            if self.ceph.snapshots.get(volume, {}).get(snapshot.name) != snapshot.id:
+                raise EffectFailed(f"volume {volume} has no snapshot {snapshot.name}")
+        for volume in late:
+            self.ceph.say(f"roll back {volume} to {snapshot.name}")
+            self.ceph.rolled_back[volume, owner] = mark
 
     def _copy(self, disk: Disk) -> None:
         volume, _at, snapshot = disk.source.partition("@")

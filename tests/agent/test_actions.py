@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -311,6 +312,62 @@ def test_snapshots_follow_a_move(world: World) -> None:
     assert not [line for line in world.log if "snapshot" in line]
 
 
+AGAIN = [f"remove snapshot a of {DISKS}", "hold", f"snapshot a of {DISKS}", "release"]
+
+
+def plain(world: World) -> list[str]:
+    """What happened to snapshots, and around them, wherever."""
+    words = (re.sub(r"^node\d: (hold|release) web1$", r"\1", line) for line in world.log)
+    return [line for line in words if line in ("hold", "release") or "snapshot" in line]
+
+
+def test_an_old_snapshot_does_not_pass_for_a_new_one_of_its_name(world: World) -> None:
+    """Its record was changed twice while nobody looked: the owner must not take what it has made before for it."""
+    snap(world, SnapshotRequest("web1", "a"))
+    world.settle()
+    world.log.clear()
+    world["node1"].kill_agent()
+    first = world.desired("web1")[0].snapshots[0]
+    world.want_blindly("web1", snapshots=(replace(first, id="another"),), generation=9)
+    world["node1"].start_agent()
+    world.settle()
+    assert plain(world) == AGAIN
+    assert is_settled(world)
+
+
+def test_the_next_owner_removes_what_the_last_one_has_left(world: World) -> None:
+    snap(world, SnapshotRequest("web1", "a"))
+    world.settle()
+    world.log.clear()
+    world["node1"].kill_agent()
+    snap(world, SnapshotRequest("web1", "a", "absent"))
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    znode = world.znode(paths.claim("web1"))
+    assert znode is not None
+    world.take_claim("web1", "node2", znode)
+    world.want_blindly("web1", node="node2")
+    world.settle()
+    assert plain(world) == AGAIN[:1]
+    world.log.clear()
+    snap(world, SnapshotRequest("web1", "a"))
+    world.settle()
+    assert plain(world) == AGAIN[1:]
+
+
+def test_snapshots_of_kept_volumes_are_not_those_of_the_next_vm(world: World) -> None:
+    snap(world, SnapshotRequest("web1", "a"))
+    world.settle()
+    world.want(VmRequest("web1", state="absent"))
+    world.settle()
+    world.advance(100)
+    world.want(WEB)
+    world.settle()
+    world.log.clear()
+    snap(world, SnapshotRequest("web1", "a", at="later"))
+    world.settle()
+    assert plain(world) == AGAIN
+
+
 def test_a_guest_that_was_left_held_is_let_go(world: World) -> None:
     node = world["node1"]
     node.kill_agent()
@@ -422,6 +479,40 @@ def test_the_next_owner_does_not_roll_back_what_has_run_since(stopped: World) ->
     stopped.advance(60)
     assert "node2: start web1 epoch 2" in stopped.log
     assert [line for line in stopped.log if line.startswith("roll back")] == BACK
+
+
+def test_a_rollback_of_a_vm_before_does_not_count_for_the_next_one_with_its_name(stopped: World) -> None:
+    snap(stopped, SnapshotRequest("web1", "a", "rolled_back"))
+    stopped.settle()
+    stopped.want(VmRequest("web1", state="absent"))
+    stopped.settle()
+    stopped.want(replace(WEB, state="stopped"))
+    stopped.settle()
+    snap(stopped, SnapshotRequest("web1", "a", at="later"))
+    stopped.settle()
+    stopped.log.clear()
+    snap(stopped, SnapshotRequest("web1", "a", "rolled_back", at="later"))
+    stopped.settle()
+    assert stopped.log == BACK
+
+
+@pytest.mark.parametrize("way", ["another", "off"])
+def test_a_rollback_that_fails_is_replaced_or_called_off(stopped: World, way: str) -> None:
+    snap(stopped, SnapshotRequest("web1", "b"))
+    stopped.settle()
+    stopped.storage.snapshots["vms/web1-disk1"].pop("a")
+    stopped.log.clear()
+    snap(stopped, SnapshotRequest("web1", "a", "rolled_back"))
+    stopped.settle()
+    assert (stopped.vm("web1").state, is_settled(stopped)) == ("backoff", False)
+    back = SnapshotRequest("web1", "b", "rolled_back") if way == "another" else SnapshotRequest("web1", "a", "absent")
+    snap(stopped, back)
+    stopped.want(VmRequest("web1", state="started"))
+    stopped.settle()
+    stopped.advance(10)
+    assert stopped.vm("web1").state == "running"
+    backs = [line.replace(" to a", " to b") for line in BACK] if way == "another" else []
+    assert [line for line in stopped.log if line.startswith("roll back")] == backs
 
 
 def test_a_guest_that_runs_is_not_rolled_back(world: World) -> None:

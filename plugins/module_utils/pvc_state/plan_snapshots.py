@@ -94,7 +94,9 @@ class _Work:
     def _make(self, check: Checker, request: SnapshotRequest, vm: Vm) -> None:
         name = request.vm
         old = next((one for one in vm.snapshots if one.name == request.name), None)
-        made = self._with_options(check, request, old or DiskSnapshot(request.name, request.at))
+        disks = tuple(f"{disk.pool}/{disk.volume}" for disk in vm.disks)
+        new = DiskSnapshot(request.name, request.at, id=self._identity(request, vm), disks=disks)
+        made = self._with_options(check, request, old or new)
         if old is None:
             if not vm.disks:
                 check.refuse("vm", f"vm {name} has no disks", "give it one, or leave the snapshot out")
@@ -106,15 +108,16 @@ class _Work:
         snapshots = (*rest, made) if old is None else rest
         if made.series and made.keep:
             series = [one.name for one in snapshots if one.series == made.series]
-            over = set(series[: -made.keep])
+            # what is being rolled back to is kept until that is done
+            over = set(series[: -made.keep]) - {self._target(name, vm)}
             snapshots = tuple(one for one in snapshots if one.name not in over)
             if over:
                 said += f", and {', '.join(sorted(over))} of series {made.series} removed: {made.keep} are kept"
         check.at_most("name", snapshots, SNAPSHOTS)
-        self._set(name, dataclasses.replace(vm, snapshots=snapshots), said)
+        self._set(name, dataclasses.replace(vm, snapshots=snapshots, snapped=True), said)
 
     def _free(self, check: Checker, request: SnapshotRequest, vm: Vm) -> None:
-        """A name that was removed is free when its snapshot is: what the agent finds under it must be the new one."""
+        """A name that was removed is free when its snapshot is: users shall not take the old one for the new one."""
         observed = vm_status(self.snapshot, request.vm)
         if observed is not None and request.name in observed.snapshots:
             check.refuse("name", "the last one of that name is still being removed", "wait until it is gone")
@@ -127,30 +130,53 @@ class _Work:
         if request.name not in {one.name for one in vm.snapshots}:
             self._nothing(request.vm, f"there is no snapshot {request.name}")
             return
-        if vm.rollback is not None and vm.rollback.snapshot == request.name and not self._rolled_back(request.vm, vm):
-            check.refuse("state", "the VM is being rolled back to it", "wait until that is done")
         rest = tuple(one for one in vm.snapshots if one.name != request.name)
-        self._set(request.vm, dataclasses.replace(vm, snapshots=rest), f"snapshot {request.name} is removed")
+        made, said = dataclasses.replace(vm, snapshots=rest, snapped=True), f"snapshot {request.name} is removed"
+        if self._target(request.vm, vm) == request.name:
+            self._is_off(check, request, vm)
+            made, said = dataclasses.replace(made, rollback=None), f"{said}, and the rollback to it called off"
+        self._set(request.vm, made, said)
 
     def _roll_back(self, check: Checker, request: SnapshotRequest, vm: Vm) -> None:
         known, observed = [one.name for one in vm.snapshots], vm_status(self.snapshot, request.vm)
         if request.name not in known:
             listed = f"give one of {', '.join(known)}" if known else "the VM has none"
             check.refuse("name", f"vm {request.vm} has no snapshot {request.name}", listed)
-        remedy = "stop it first: what it has written since is lost then"
-        vm_rules.at_rest(VmChecker(request.vm, ""), self.snapshot, self.before[request.vm], "state", remedy)
+        if self._target(request.vm, vm):
+            self._is_off(check, request, vm)
+        else:
+            remedy = "stop it first: what it has written since is lost then"
+            vm_rules.at_rest(VmChecker(request.vm, ""), self.snapshot, self.before[request.vm], "state", remedy)
         if observed is None or request.name not in observed.snapshots:
             check.refuse("name", "it has not been made yet", "wait until it is there")
-        if vm.rollback is not None and not self._rolled_back(request.vm, vm):
-            check.refuse("state", f"the VM is being rolled back to {vm.rollback.snapshot}", "wait until that is done")
-        # its generation tells one request from every other
-        back = Rollback(request.name, vm.generation + 1)
+        disks = next(one.disks for one in vm.snapshots if one.name == request.name)
+        later = [f"{disk.pool}/{disk.volume}" for disk in vm.disks if f"{disk.pool}/{disk.volume}" not in disks]
+        if disks and later:
+            why = f"it has nothing of volume {later[0]}, which was added later"
+            check.refuse("name", why, "take that away from the VM, or choose another snapshot")
+        # its generation tells one request from every other of this VM
+        back = Rollback(request.name, vm.generation + 1, self._identity(request, vm))
         said = f"its disks are taken back to snapshot {request.name}; what was written since is lost"
         self._set(request.vm, dataclasses.replace(vm, rollback=back), said)
 
-    def _rolled_back(self, name: str, vm: Vm) -> bool:
-        observed = vm_status(self.snapshot, name)
-        return vm.rollback is None or (observed is not None and observed.rollback >= vm.rollback.serial)
+    def _is_off(self, check: Checker, request: SnapshotRequest, vm: Vm) -> None:
+        """A rollback that is not done may be one that cannot be done: while nothing runs there is a way out of it."""
+        observed, claim = vm_status(self.snapshot, request.vm), self.snapshot.claims[request.vm].value
+        moves = claim is not None and claim.to
+        if moves or observed is None or observed.state not in ("stopped", "backoff"):
+            why = f"the VM is being rolled back to {self._target(request.vm, vm)}"
+            check.refuse("state", why, "wait until that is done, or stop the VM first")
+
+    def _target(self, name: str, vm: Vm) -> str:
+        """The snapshot that the VM is being rolled back to; empty when it is not."""
+        observed, back = vm_status(self.snapshot, name), vm.rollback
+        done = back is None or (observed is not None and observed.rollback == back.serial)
+        return "" if back is None or done else back.snapshot
+
+    @staticmethod
+    def _identity(request: SnapshotRequest, vm: Vm) -> str:
+        """One that no other request has: a VM with the same name as one before may have its uuid and its generations."""
+        return f"{vm.uuid}.{vm.generation + 1}.{request.at}"
 
     def _with_options(self, check: Checker, request: SnapshotRequest, base: DiskSnapshot) -> DiskSnapshot:
         values: dict[str, Any] = {}

@@ -173,7 +173,7 @@ class _Work:
     def _finished(self, name: str, vm: Vm, old: Vm) -> Vm:
         """A changed record does not carry on a rollback that is done: no later owner shall think of it."""
         observed = vm_status(self.snapshot, name)
-        done = vm.rollback is not None and observed is not None and observed.rollback >= vm.rollback.serial
+        done = vm.rollback is not None and observed is not None and observed.rollback == vm.rollback.serial
         return dataclasses.replace(vm, rollback=None) if done and vm != old else vm
 
     def _copy(self, check: VmChecker, request: VmRequest, uuid: str) -> Vm:

@@ -34,6 +34,7 @@ _OWN: Mapping[str, Any] = {
     "restart": 0,
     "reset": 0,
     "snapshots": (),
+    "snapped": False,
     "rollback": None,
     "parting": {},
 }

@@ -171,6 +171,7 @@ class DiskSnapshot:
     Attributes:
         name: unique within the VM. at: when it was asked for, by the clock of who asked: for people.
         keep: how many of those with the same ``series`` are kept, the newest; 0: it stays until it is removed.
+        id: tells it from every other that has had its name. disks: the volumes (``POOL/VOLUME``) that it is to be of.
     """
 
     name: str
@@ -178,14 +179,27 @@ class DiskSnapshot:
     series: str = ""
     keep: int = 0
     description: str = ""
+    id: str = ""
+    disks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """The disks are to be as they were in a snapshot. serial: grows by one with each rollback that is asked for."""
+    """The disks are to be as they were in a snapshot.
+
+    Attributes:
+        serial: grows with each rollback of the VM that is asked for.
+        id: tells it from every other, also from those of a VM that had the name before.
+    """
 
     snapshot: str
     serial: int
+    id: str = ""
+
+    @property
+    def mark(self) -> str:
+        """What the volumes keep of it when it is done."""
+        return self.id or str(self.serial)
 
 
 @dataclass(frozen=True)
@@ -234,7 +248,7 @@ class Vm:
         protected: those of its tags that are only taken away when that is asked for by name.
         metadata: whatever its users want to keep with it.
         restart, reset: how often its user asked for a restart, or a reset, of the running guest.
-        snapshots: those that are to exist. rollback: the last one that was asked for.
+        snapshots: those that are to exist. snapped: whether it has ever had one. rollback: the last one that was asked for.
         parting: volumes (``POOL/VOLUME``) that were taken away from it while it may have run, each with the generation
             since which they are not its own any more. Nobody else gets one before its agent has reported that generation.
     """
@@ -270,6 +284,7 @@ class Vm:
     restart: int = 0
     reset: int = 0
     snapshots: tuple[DiskSnapshot, ...] = ()
+    snapped: bool = False
     rollback: Rollback | None = None
     parting: Mapping[str, int] = field(default_factory=dict)
 

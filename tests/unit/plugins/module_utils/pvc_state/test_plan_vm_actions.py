@@ -225,7 +225,9 @@ def test_a_removed_name_is_free_when_the_snapshot_is_gone(cluster: Cluster) -> N
         snap(cluster, SnapshotRequest("web1", "a"))
     cluster.agents["node1"].observe("web1", "running")
     snap(cluster, SnapshotRequest("web1", "a"))
-    assert cluster.vm("web1").snapshots == (DiskSnapshot("a"),)
+    made = cluster.vm("web1").snapshots
+    assert made == (DiskSnapshot("a", id=f"{cluster.vm('web1').uuid}.4.", disks=("vms/web1-disk0",)),)
+    assert cluster.vm("web1").snapped
 
 
 def test_a_rollback_is_told_from_every_other_and_forgotten_when_it_is_done(cluster: Cluster) -> None:
@@ -233,16 +235,52 @@ def test_a_rollback_is_told_from_every_other_and_forgotten_when_it_is_done(clust
     snap(cluster, SnapshotRequest("web1", "a"))
     cluster.agents["node1"].observe("web1", "stopped", snapshots=("a",))
     snap(cluster, SnapshotRequest("web1", "a", "rolled_back"))
-    assert cluster.vm("web1").rollback == Rollback("a", 3)
-    cluster.agents["node1"].observe("web1", "stopped", snapshots=("a",))
-    for again in ("rolled_back", "absent"):
-        with pytest.raises(Exception, match="is being rolled back to"):
-            snap(cluster, SnapshotRequest("web1", "a", again))
+    back = Rollback("a", 3, f"{cluster.vm('web1').uuid}.3.")
+    assert cluster.vm("web1").rollback == back
     cluster.apply(VmRequest("web1", description="meanwhile"))
-    assert cluster.vm("web1").rollback == Rollback("a", 3)
+    assert cluster.vm("web1").rollback == back
     cluster.agents["node1"].observe("web1", "stopped", snapshots=("a",), rollback=3)
     cluster.apply(VmRequest("web1", state="started"))
     assert cluster.vm("web1").rollback is None
+
+
+def test_a_rollback_that_is_not_done_is_replaced_or_called_off_while_nothing_runs(cluster: Cluster) -> None:
+    at_rest(cluster)
+    snap(cluster, SnapshotRequest("web1", "a"), SnapshotRequest("web1", "b"))
+    agent = cluster.agents["node1"]
+    agent.observe("web1", "stopped", snapshots=("a", "b"))
+    snap(cluster, SnapshotRequest("web1", "a", "rolled_back"))
+    agent.observe("web1", "stopped", snapshots=("a", "b"), generation=2)
+    snap(cluster, SnapshotRequest("web1", "b", "rolled_back"))
+    back = cluster.vm("web1").rollback
+    assert back is not None
+    assert (back.snapshot, back.serial) == ("b", 4)
+    agent.observe("web1", "starting", snapshots=("a", "b"), generation=2)
+    for state in ("rolled_back", "absent"):
+        with pytest.raises(Exception, match="is being rolled back to b"):
+            snap(cluster, SnapshotRequest("web1", "b", state))
+    agent.observe("web1", "stopped", snapshots=("a", "b"), generation=2)
+    said = snap(cluster, SnapshotRequest("web1", "b", "absent"))
+    assert said == "snapshot b is removed, and the rollback to it called off"
+    assert cluster.vm("web1").rollback is None
+
+
+def test_a_disk_that_came_later_is_no_part_of_a_snapshot(cluster: Cluster) -> None:
+    at_rest(cluster)
+    snap(cluster, SnapshotRequest("web1", "a"))
+    cluster.apply(VmRequest("web1", disks=[DiskRequest(GIB), DiskRequest(GIB)]))
+    cluster.agents["node1"].observe("web1", "stopped", snapshots=("a",))
+    with pytest.raises(Exception, match="it has nothing of volume vms/web1-disk1, which was added later"):
+        snap(cluster, SnapshotRequest("web1", "a", "rolled_back"))
+
+
+def test_a_series_keeps_what_a_vm_is_being_rolled_back_to(cluster: Cluster) -> None:
+    at_rest(cluster)
+    snap(cluster, SnapshotRequest("web1", "a", series="daily", keep=1))
+    cluster.agents["node1"].observe("web1", "stopped", snapshots=("a",))
+    snap(cluster, SnapshotRequest("web1", "a", "rolled_back"))
+    snap(cluster, SnapshotRequest("web1", "b", series="daily", keep=1))
+    assert [one.name for one in cluster.vm("web1").snapshots] == ["a", "b"]
 
 
 def test_a_snapshot_that_is_not_made_yet_is_no_way_back(cluster: Cluster) -> None:
