@@ -50,7 +50,7 @@ test: check molecule  ## all tests: check, then the scenarios on the lab
 # One lab serves all scenarios; where the machine cannot run it, `make lab` says why and fails, and so does this.
 .PHONY: molecule
 molecule: lab  ## the scenarios of molecule/ on the lab; SCENARIO=cluster runs one of them
-	@MOLECULE_GLOB='molecule/*/molecule.yml' molecule test $(if $(SCENARIO),-s $(SCENARIO),--all --exclude emulated --exclude network)
+	@MOLECULE_GLOB='molecule/*/molecule.yml' molecule test $(if $(SCENARIO),-s $(SCENARIO),--all --exclude emulated --exclude network --exclude rolling)
 
 # The better part of an hour of whole Debians under software emulation: run by hand, not part of `make test`.
 .PHONY: emulated
@@ -62,6 +62,10 @@ SECONDS ?= 120
 .PHONY: chaos
 chaos: venv  ## simulated clusters in which everything goes wrong; SECONDS=600 for longer; prints the seed of what it finds
 	@PYTHONPATH=.:plugins/module_utils python -m pvc_node_agent.sim.chaos --seconds $(SECONDS) --first $$RANDOM
+
+.PHONY: rolling
+rolling: lab  ## a node with ten guests is emptied and filled again, and one rebooted, on the lab: ten minutes
+	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/rolling/verify.yml
 
 .PHONY: failover
 STAGES ?= power_cut freeze leader_cut cut_cluster cut_both cut_storage deaf mute agent_kill zookeeper_down upgrade bmc reboot poweroff load
