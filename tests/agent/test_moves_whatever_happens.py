@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.agent.hard_times import TROUBLES, a_move_goes_on, moving
+from tests.agent.stories.moves import TROUBLES, a_move_goes_on, moving
 
 #: Seconds after a move was asked for: it is prepared, under way, about to end; it has ended.
 MOMENTS = (0.0, 1.0, 3.999, 4.001)
