@@ -9,6 +9,8 @@ show it as it is. Lower layers raise these; nothing but the outermost layer catc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class PvcError(Exception):
     """Root of all errors that the library raises on purpose.
@@ -35,6 +37,20 @@ class PvcError(Exception):
 
 class InvalidRequest(PvcError):
     """The request cannot be fulfilled as it stands: bad value, unknown object, no room."""
+
+
+class Refusals(InvalidRequest):
+    """Several objects of one request cannot be as they are asked for; ``errors`` has one error for each."""
+
+    #: How many a sentence names before it counts the rest.
+    NAMED = 5
+
+    def __init__(self, errors: Sequence[PvcError]) -> None:
+        self.errors = tuple(errors)
+        more = len(self.errors) - self.NAMED
+        said = " | ".join(str(error) for error in self.errors[: self.NAMED])
+        rest = f" | and {more} more" if more > 0 else ""
+        super().__init__(f"{len(self.errors)} things are refused: {said}{rest}")
 
 
 class DamagedRecord(PvcError):

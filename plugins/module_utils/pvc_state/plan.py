@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from . import paths
+from .errors import PvcError, Refusals
 from .snapshot import Snapshot
 from .store import Check, Op, Set
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,20 @@ _MISSING = object()
 def guard(snapshot: Snapshot) -> tuple[Op, ...]:
     """No other commit of desired state since the snapshot, the same schema, and a new revision for the next one."""
     return (Check(paths.SCHEMA, snapshot.schema_version), Set(paths.JOURNAL, b"", snapshot.journal))
+
+
+def each(requests: Iterable[T], add: Callable[[T], None]) -> None:
+    """Add every request to a plan; raises all errors at once, so that whoever asks need not mend one after the other."""
+    refused: list[PvcError] = []
+    for request in requests:
+        try:
+            add(request)
+        except PvcError as err:
+            refused.append(err)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        raise Refusals(refused)
 
 
 def sentence(parts: Sequence[str]) -> str:
