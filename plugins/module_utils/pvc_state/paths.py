@@ -30,9 +30,25 @@ EPOCH = "/epoch"
 FENCES = "/fences"
 DECLARED = "/declared"
 HISTORY = "/history"
+COMMITS = "/commits"
 
 #: Persistent parents that a tree is initialised with.
-PARENTS = (NODES, STATUS, ALIVE, HEALTH, VMS, CLAIMS, ASSIGNED, STAGED, RULES, FENCES, DECLARED, HISTORY, EPOCH)
+PARENTS = (
+    NODES,
+    STATUS,
+    ALIVE,
+    HEALTH,
+    VMS,
+    CLAIMS,
+    ASSIGNED,
+    STAGED,
+    RULES,
+    FENCES,
+    DECLARED,
+    HISTORY,
+    COMMITS,
+    EPOCH,
+)
 
 
 def node(name: str) -> str:
@@ -73,6 +89,11 @@ def declared(node_name: str) -> str:
 def history(fence_id: str) -> str:
     """A fence that is over; written by the leader."""
     return f"{HISTORY}/{fence_id}"
+
+
+def commit(revision: int, part: int = 0) -> str:
+    """Who made a commit and what it changed, written with it; large ones have further parts beside the first."""
+    return f"{COMMITS}/{revision:010d}" + (f".{part}" if part else "")
 
 
 def vm(name: str) -> str:
