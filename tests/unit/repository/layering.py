@@ -31,7 +31,7 @@ LAYERS = (
         }
     ),
     frozenset({"staging", "snapshot"}),
-    frozenset({"history"}),
+    frozenset({"commit_log", "history"}),
     frozenset(
         {
             "admission",
