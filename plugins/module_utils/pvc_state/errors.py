@@ -40,17 +40,25 @@ class InvalidRequest(PvcError):
 
 
 class Refusals(InvalidRequest):
-    """Several objects of one request cannot be as they are asked for; ``errors`` has one error for each."""
+    """Several objects of one request cannot be as they are asked for.
 
-    #: How many a sentence names before it counts the rest.
-    NAMED = 5
+    ``errors`` has one error for each; its own parts are those of the first.
+    """
+
+    #: How many a sentence tells before it counts the rest.
+    TOLD = 5
 
     def __init__(self, errors: Sequence[PvcError]) -> None:
         self.errors = tuple(errors)
-        more = len(self.errors) - self.NAMED
-        said = " | ".join(str(error) for error in self.errors[: self.NAMED])
-        rest = f" | and {more} more" if more > 0 else ""
-        super().__init__(f"{len(self.errors)} things are refused: {said}{rest}")
+        first = self.errors[0]
+        super().__init__(first.problem, obj=first.obj, option=first.option, remedy=first.remedy)
+
+    def __str__(self) -> str:
+        if len(self.errors) == 1:
+            return str(self.errors[0])
+        more = len(self.errors) - self.TOLD
+        told = " | ".join(str(error) for error in self.errors[: self.TOLD])
+        return f"{len(self.errors)} things are refused: {told}{f' | and {more} more' if more > 0 else ''}"
 
 
 class DamagedRecord(PvcError):

@@ -54,8 +54,6 @@ class Draft:
 
     def sound(self) -> Plan:
         """The plan, if nothing is refused; raises what is refused."""
-        if len(self.refused) == 1:
-            raise self.refused[0]
         if self.refused:
             raise Refusals(self.refused)
         return self.plan

@@ -18,11 +18,11 @@ from .node_limits import why_closed, why_down
 from .node_options import NodeChecker
 from .plan import Change, Plan, each, guard, sentence
 from .reasons import listed
-from .records import NODE_STATES, SCHEMA_VERSION, Claim, Declaration, Node, Schema, sign_off, surely_off
+from .records import NODE_STATES, SCHEMA_VERSION, Claim, Declaration, Node, Schema, Vm, sign_off, surely_off
 from .requests import UNSET, NodeRequest
 from .snapshot import Snapshot, empty
 from .store import Check, Create, Delete, Op, Set, absent
-from .views import desired_node
+from .views import desired_node, desired_vm
 from .vm_options import Checker
 
 STATES = ("present", *NODE_STATES, "absent")
@@ -158,6 +158,9 @@ class _Work:
             self.vms.update(started)
             why = sentence([why, f"starts {', '.join(sorted(started))}" if started else ""])
             self._change(name, old, new, why, (Set(paths.node(name), encode(after), stored.version), *ops))
+            for vm, record in started.items():
+                was, is_now = (desired_vm(cast(Vm, one.value)) for one in (self.snapshot.vms[vm], record))
+                self.changes.append(Change("vm", vm, was, is_now, f"it starts, since {name} takes VMs again"))
         if request.declared_dead is not UNSET:
             self._declare(check, request)
         if request.return_vms is not UNSET:

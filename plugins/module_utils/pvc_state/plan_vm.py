@@ -23,8 +23,9 @@ from . import (
 )
 from .codec import Stored, encode
 from .plan import Change, Plan, each, guard
-from .records import PLACEMENTS, Claim, Vm
+from .records import PLACEMENTS, Claim, Rule, Vm
 from .requests import UNSET, CloneRequest, VmRequest
+from .rule_report import desired_rule
 from .snapshot import Snapshot
 from .store import Check, Create, Op, Set
 from .views import LIVE, desired_vm, vm_status
@@ -202,6 +203,9 @@ class _Work:
         follow = f"; {', '.join(sorted(rules))} {'follow' if len(rules) > 1 else 'follows'}" if rules else ""
         said = f"renamed to {new}; its volumes and addresses stay as they are{follow}"
         self._change(before.name, {"name": before.name}, {"name": new}, said, ops)
+        for rule, stored in rules.items():
+            was, is_now = (desired_rule(cast(Rule, one.value)) for one in (self.snapshot.rules[rule], stored))
+            self.changes.append(Change("rule", rule, was, is_now, f"it names {before.name}, which is {new} now"))
 
     def _remove(self, check: VmChecker, request: VmRequest, before: Present | None) -> None:
         for field in dataclasses.fields(request):

@@ -3,7 +3,7 @@
 
 """The records of the tree: immutable, and nothing but data. docs/state.md says who writes which.
 
-Those of VMs and of fencing are in files of their own; all of them are known by this one's name.
+Those of VMs, of fencing and of commits are in files of their own; all of them are known by this one's name.
 
 Desired records carry a generation: every change by a user adds one, and an agent's status names the generation that it
 has made true. Comparing the two is how anybody knows that a change took effect, without comparing clocks.
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from .commit_records import Author, Change, Commit
 from .fence_records import (
     EVIDENCE,
     FENCE_DEVICES,
@@ -61,8 +62,11 @@ __all__ = [
     "SHUTDOWN_POLICIES",
     "WANTED",
     "Alive",
+    "Author",
     "Boot",
+    "Change",
     "Claim",
+    "Commit",
     "Cpu",
     "Declaration",
     "Devices",

@@ -17,10 +17,21 @@ from pathlib import Path
 #: last one without being named.
 LAYERS = (
     frozenset(
-        {"errors", "paths", "store", "codec", "vm_records", "fence_records", "records", "requests", "fence_devices"}
+        {
+            "errors",
+            "paths",
+            "store",
+            "codec",
+            "vm_records",
+            "fence_records",
+            "commit_records",
+            "records",
+            "requests",
+            "fence_devices",
+        }
     ),
     frozenset({"staging", "snapshot"}),
-    frozenset({"history"}),
+    frozenset({"commit_log", "history"}),
     frozenset(
         {
             "admission",
