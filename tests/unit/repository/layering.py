@@ -19,7 +19,7 @@ LAYERS = (
     frozenset(
         {"errors", "paths", "store", "codec", "vm_records", "fence_records", "records", "requests", "fence_devices"}
     ),
-    frozenset({"staging", "snapshot"}),
+    frozenset({"staging", "snapshot", "overview"}),
     frozenset({"history"}),
     frozenset(
         {
@@ -31,6 +31,7 @@ LAYERS = (
             "health",
             "health_view",
             "host_devices",
+            "inventory",
             "node_limits",
             "node_options",
             "occupancy",
