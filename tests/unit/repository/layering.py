@@ -30,7 +30,7 @@ LAYERS = (
             "fence_devices",
         }
     ),
-    frozenset({"staging", "snapshot"}),
+    frozenset({"staging", "snapshot", "overview"}),
     frozenset({"commit_log", "history"}),
     frozenset(
         {
@@ -44,6 +44,7 @@ LAYERS = (
             "health",
             "health_view",
             "host_devices",
+            "inventory",
             "kinds",
             "node_limits",
             "node_options",
