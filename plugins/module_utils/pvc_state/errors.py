@@ -37,6 +37,10 @@ class InvalidRequest(PvcError):
     """The request cannot be fulfilled as it stands: bad value, unknown object, no room."""
 
 
+class NotFound(InvalidRequest):
+    """The object that was asked for by name does not exist."""
+
+
 class DamagedRecord(PvcError):
     """A znode that the request needs holds bytes that are no record of its kind."""
 
