@@ -126,6 +126,8 @@ class _Mismatch(Exception):
 @functools.cache
 def _reader(kind: Any) -> Reader:
     """The reader for a type, made once: reading a thousand records must not look at annotations a thousand times."""
+    if kind is Any:
+        return lambda raw: raw
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         (inner,) = (arg for arg in args if arg is not type(None))

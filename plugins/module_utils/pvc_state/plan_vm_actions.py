@@ -24,6 +24,7 @@ ACTIONS: Mapping[str, str] = {"restarted": "restart", "reset": "reset"}
 
 #: What two VMs never share, and a copy does not inherit.
 _OWN: Mapping[str, Any] = {
+    "document": "",
     "state": "started",
     "node": None,
     "disks": (),

@@ -16,7 +16,7 @@ transaction checks: once it is gone those chunks can never become visible, and t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from . import paths
@@ -108,7 +108,7 @@ def commit(store: Store, checks: Sequence[Check], groups: Sequence[Sequence[Op]]
     flip: list[Op] = [*checks, Check(owner, 0)]
     # Nothing checks that what is to be created is not there: only commits of desired state create, and they raise the
     # journal's version.
-    flip += [_precondition(op) for group in groups for op in group if not isinstance(op, Create)]
+    flip += _preconditions(op for group in groups for op in group)
     flip.append(Set(paths.JOURNAL, encode(Journal(transaction, len(chunks))), journal))
     if size(flip) > LIMIT:
         raise InvalidRequest(
@@ -125,8 +125,13 @@ def commit(store: Store, checks: Sequence[Check], groups: Sequence[Sequence[Op]]
     settle(store)
 
 
-def _precondition(op: Op) -> Op:
-    return Check(op.path, op.version) if isinstance(op, (Set, Delete)) else op
+def _preconditions(ops: Iterable[Op]) -> Iterator[Check]:
+    """What operations find when the first of them begins: what they do themselves in between is no condition."""
+    seen: set[str] = set()
+    for op in ops:
+        if op.path not in seen and not isinstance(op, Create):
+            yield Check(op.path, op.version)
+        seen.add(op.path)
 
 
 def _chunks(groups: Sequence[Sequence[Op]]) -> Iterator[list[Op]]:

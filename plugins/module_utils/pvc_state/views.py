@@ -50,6 +50,7 @@ def desired_vm(vm: Vm) -> dict[str, Any]:
         "autostart": vm.autostart,
         "restart": vm.restart,
         "reset": vm.reset,
+        "document": vm.document,
     }
 
 
@@ -84,6 +85,7 @@ def desired_node(node: Node) -> dict[str, Any]:
         "fence": [device_view(device) for device in node.fence],
         "fence_together": node.fence_together,
         "devices": [asdict(device) for device in node.devices],
+        "document": node.document,
     }
 
 
