@@ -96,7 +96,7 @@ schema: venv  ## docs/schema/document.json, the schema of documents for editors,
 .PHONY: deb
 deb: build/.deb-stamp  ## the agent's Debian package, in build/
 
-build/.deb-stamp: $(shell find debian pvc_node_agent plugins/module_utils/pvc_state -type f -not -name '*.pyc' 2>/dev/null) \
+build/.deb-stamp: $(shell find debian pvc_cli pvc_node_agent plugins/module_utils/pvc_state -type f -not -name '*.pyc' 2>/dev/null) \
     pyproject.toml tests/tools/deb $(if $(wildcard build/pvc-node-agent_*_all.deb),,FORCE)
 	@tests/tools/deb
 	@touch $@
