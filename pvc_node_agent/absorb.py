@@ -206,9 +206,12 @@ def _done(now: float, view: View, event: Done) -> View:
             until = now + pause(view.settings, tries)
             return _remember(view, vm, unreleased=event.reason, release_tries=tries, release_at=until)
         case Failure.FAILED | Failure.AWAY:
+            memory = view.memory.get(vm, Memory())
             if isinstance(effect, StartDomain) and event.failure is Failure.FAILED:
-                memory = view.memory.get(vm, Memory())
                 view = _remember(view, vm, failures=memory.failures + 1, failed=memory.failed + 1)
+            if isinstance(effect, EnsureVolumes) and vm not in view.domains and not memory.attempts:
+                # no other node could start it either, so it is not given up; that it does not start is told once
+                view = _remember(view, vm, failed=memory.failed + 1)
             # whatever was known of the volumes may be what is wrong
             return _remember(view, vm, trouble=event.reason, volumes=())
         case Failure.REFUSED | Failure.BLIND:
