@@ -350,6 +350,8 @@ class VmStatus:
             Of a VM in state ``failed``: the one that the agent has given up on, so that a change is told from it.
         reason: one sentence: why it is in this state.
         restarts: starts after a crash or failed start since the desired record last changed.
+        failures: crashes and failed starts that the agent has seen under this claim, of starts that lack a volume the first in
+            a row; never fewer than before.
         console: path of the serial console's log on the node.
         definition: Vm.definition that the running QEMU has wholly; 0 while none runs.
         refused: Claim.to that the agent has given up on: the move failed, ``reason`` says why.
@@ -367,6 +369,7 @@ class VmStatus:
     generation: int
     reason: str = ""
     restarts: int = 0
+    failures: int = 0
     console: str = ""
     definition: int = 0
     refused: str = ""
