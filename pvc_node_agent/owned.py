@@ -297,7 +297,8 @@ class Owned(Wishes):
         if isinstance(self.case.busy, MigrateDomain):
             return self.claim.to != self.case.busy.to
         # a move that an agent before this one has begun, or lost
-        return self.case.busy is None and domain.leaving and self.claim.to in ("", self.case.node)
+        wanted = self.claim.to not in ("", self.case.node) and domain.going in ("", self.claim.to)
+        return self.case.busy is None and domain.leaving and not wanted
 
     def _call_off(self, domain: Domain) -> Verdict:
         generation, why = self._old_generation(), "its guest is on its way, and is not to be moved any more"
