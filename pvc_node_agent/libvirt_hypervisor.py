@@ -196,7 +196,7 @@ class LibvirtHypervisor:
         try:
             return self._moves.send(connection.lookupByUUIDString(uuid), to, address, epoch, how)
         except libvirt.libvirtError as err:
-            raise failed(connection, f"move it to {to}", err) from err
+            raise failed(connection, f"move it to {address}", err) from err
         finally:
             self._look(vm, uuid)
 
