@@ -58,7 +58,8 @@ class Disk:
         pool: Ceph pool.
         volume: name of the RBD image, unique in its pool.
         size: bytes of a volume that the agent creates if it is missing; None for one that must exist already.
-        source: ``POOL/VOLUME`` or ``POOL/VOLUME@SNAPSHOT``: what a volume that is missing is made a copy of.
+        source: ``POOL/VOLUME`` or ``POOL/VOLUME@SNAPSHOT#ID``: what a volume that is missing is made a copy of. The id is
+            that of DiskSnapshot, and missing for one that had none.
         bus: virtio, scsi or sata. cache: none, writeback or writethrough.
         discard: whether what the guest discards is given back. iothread: whether it has a thread of its own.
         limits: what the guest may do with it.
