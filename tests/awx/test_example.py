@@ -24,7 +24,8 @@ TEMPLATES = [arguments["name"] for module, arguments in tasks() if module == "aw
 
 #: Variables of playbooks that no survey asks for, with what gives them.
 NOT_ASKED = {
-    "PVC deploy": set(),
+    # What its first plays find out and tell its last ones.
+    "PVC deploy": {"pvc_checked", "pvc_was_healthy", "pvc_was_there"},
     "PVC plan": {"pvc_src", "pvc_document", "pvc_commit", "pvc_mark"},
     "PVC apply": {"pvc_src", "pvc_document", "pvc_commit", "pvc_mark", "pvc_plan", "pvc_save"},
     "PVC drain": {"pvc_return_vms"},
