@@ -39,6 +39,10 @@ class InvalidRequest(PvcError):
     """The request cannot be fulfilled as it stands: bad value, unknown object, no room."""
 
 
+class NotFound(InvalidRequest):
+    """The object that was asked for by name does not exist."""
+
+
 class Refusals(InvalidRequest):
     """Several objects of one request cannot be as they are asked for.
 

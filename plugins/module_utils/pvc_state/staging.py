@@ -21,7 +21,7 @@ from typing import Any
 
 from . import paths
 from .codec import Malformed, decode, encode
-from .errors import Conflict, DamagedRecord, InvalidRequest
+from .errors import AccessDenied, Conflict, DamagedRecord, InvalidRequest
 from .records import Journal
 from .store import Check, CommitRefused, Create, Delete, Op, Refused, Set, Store
 
@@ -53,7 +53,11 @@ def guard(store: Store) -> Check:
 
 
 def settle(store: Store) -> int:
-    """Carry on with the journal until it is empty; returns its version then."""
+    """Carry on with the journal until it is empty; returns its version then.
+
+    Somebody who may only read looks on while others do that.
+    """
+    denied = False
     for _turn in range(_ATTEMPTS):
         znode = store.get(paths.JOURNAL)
         if znode is None:
@@ -72,7 +76,18 @@ def settle(store: Store) -> int:
                 obj=f"znode {paths.JOURNAL}",
                 remedy=f"set it to the one transaction below {paths.STAGED} that still has chunks, or empty it",
             ) from err
-        _carry_on(store, journal, znode.version)
+        if denied:
+            store.sync()
+            continue
+        try:
+            _carry_on(store, journal, znode.version)
+        except AccessDenied:
+            denied = True
+    if denied:
+        raise Conflict(
+            "a large change is being carried out, and you may only look on",
+            remedy="try again: a coordinator's agent finishes it",
+        )
     raise Conflict("others keep changing the cluster", remedy="try again when fewer jobs run")
 
 

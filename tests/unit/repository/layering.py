@@ -40,6 +40,11 @@ LAYERS = (
             "document",
             "document_schema",
             "ha_budget",
+            "happening",
+            "happenings",
+            "happenings_fences",
+            "happenings_services",
+            "happenings_vms",
             "hardware_changes",
             "health",
             "health_view",
@@ -84,6 +89,7 @@ IMPURE = frozenset(
 
 LIBRARY = Path("plugins/module_utils/pvc_state")
 AGENT = Path("pvc_node_agent")
+CLI = Path("pvc_cli")
 NODE_BINDINGS = frozenset({"libvirt", "rados", "rbd", "systemd"})
 
 
@@ -129,7 +135,11 @@ def imports_of(path: Path, root: Path) -> Iterator[Import]:
 
 def violations(root: Path) -> list[str]:
     """What breaks a rule below `root`, one line each; empty for a tree in order."""
-    found = [imported for path in _sources(root, "plugins", "pvc_node_agent") for imported in imports_of(path, root)]
+    found = [
+        imported
+        for path in _sources(root, "plugins", "pvc_node_agent", "pvc_cli")
+        for imported in imports_of(path, root)
+    ]
     broken = [f"{imported}: {why}" for imported in found for why in _broken_by(imported)]
     kazoo_files = sorted({imported.path for imported in found if imported.top == "kazoo"})
     if len(kazoo_files) > 1:
@@ -151,8 +161,13 @@ def _broken_by(imported: Import) -> Iterator[str]:
     elif imported.path.is_relative_to(AGENT):
         if imported.top in {"ansible", "ansible_collections"}:
             yield "the agent runs where there is no Ansible"
+        if imported.top == "pvc_cli":
+            yield "the agent knows nothing of the command line"
+    elif imported.path.is_relative_to(CLI):
+        if imported.top in {"ansible", "ansible_collections", "pvc_node_agent"}:
+            yield "the command line knows the library only"
     else:
-        if imported.top == "pvc_node_agent":
+        if imported.top in {"pvc_cli", "pvc_node_agent"}:
             yield "a plugin runs where there is no agent"
         if imported.level == 0 and imported.top == "pvc_state":
             yield "plugins reach pvc_state through their collection: import it relatively"
@@ -162,7 +177,7 @@ def _broken_by(imported: Import) -> Iterator[str]:
 
 def _broken_in_library(imported: Import) -> Iterator[str]:
     if imported.level == 0:
-        if imported.top in {"ansible", "ansible_collections", "pvc_node_agent"}:
+        if imported.top in {"ansible", "ansible_collections", "pvc_cli", "pvc_node_agent"}:
             yield "the library depends on neither Ansible nor the agent"
         if imported.top == "pvc_state":
             yield "the library has two names, so it imports itself relatively"
