@@ -87,6 +87,10 @@ bench-failover: lab  ## power cuts in a row on the lab, and where their seconds 
 bench: venv  ## measure what the budgets are about, into build/bench.json; BENCHMARKS=bulk runs one
 	@PYTHONPATH=collections python -m tests.bench.run $(BENCHMARKS)
 
+.PHONY: schema
+schema: venv  ## docs/schema/document.json, the schema of documents for editors, anew
+	@PYTHONPATH=collections python -m tests.tools.schema
+
 # --- packages -------------------------------------------------------------------------------------------------------
 
 .PHONY: deb

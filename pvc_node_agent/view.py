@@ -158,7 +158,7 @@ class Domain:
         definition: the record's definition that it has wholly.
         applied: definition up to which it was changed while it ran, 0 for none; of that, ``pending`` had to wait.
         screen: where its screen is reached on the node, empty for nowhere.
-        leaving: whether libvirt was moving it away when it was seen.
+        leaving: whether libvirt was moving it away when it was seen. going: to which node; empty while that is not known.
         restart: the record's ``restart`` when it was started, which fulfils all of those. reset: the last one that was done.
         sizes: bytes of its disks (``POOL/VOLUME``) as the guest sees them, where the record says how large they are.
         held: whether an agent holds the guest, or has left it so, for a snapshot.
@@ -172,6 +172,7 @@ class Domain:
     pending: tuple[str, ...] = ()
     screen: str = ""
     leaving: bool = False
+    going: str = ""
     restart: int = 0
     reset: int = 0
     sizes: tuple[tuple[str, int], ...] = ()
@@ -257,7 +258,7 @@ class Memory:
         stopping_since: since when the guest is being stopped.
         press_at: when it is asked again.
         epoch: of the claim that the failures belong to, -1 for none.
-        failures: in a row, that count against the VM's ha.max_local_restarts.
+        failures: in a row, that count against the VM's ha.max_local_restarts. failed: all of them under this claim.
         given_up: why it is not tried any more; empty while it is.
         refused: version of the claim whose move has failed, -1 for none. refusal: why.
         moved: the node to which its guest has been moved, and where it waits for the claim; empty for none.
@@ -290,6 +291,7 @@ class Memory:
     press_at: float = 0.0
     epoch: int = -1
     failures: int = 0
+    failed: int = 0
     given_up: str = ""
     refused: int = -1
     refusal: str = ""

@@ -41,7 +41,7 @@ def as_document(cluster: str, views: Views, *, document: str | None = None, full
         objects = [
             {"name": name, **kind.options_of(view, full)}
             for name, view in sorted(mine.items())
-            if document is None or view["document"] == document
+            if document is None or view.get("document") == document
         ]
         if objects:
             found[kind.section] = objects

@@ -18,7 +18,7 @@ from typing import Any
 
 from .document import Document
 from .errors import InvalidRequest, PvcError, Refusals
-from .kinds import NODE, ORDER, VM, Circumstances, Kind
+from .kinds import NODE, ORDER, RULE, VM, Circumstances, Kind
 from .plan import Change, Plan, guard
 from .records import SCHEMA_VERSION, Schema
 from .snapshot import Snapshot, empty
@@ -59,13 +59,16 @@ class Draft:
         return self.plan
 
 
-def plan_document(snapshot: Snapshot | None, document: Document, wishes: Wishes = Wishes()) -> Draft:
+def plan_document(
+    snapshot: Snapshot | None, document: Document, wishes: Wishes = Wishes(), *, supposing: bool = False
+) -> Draft:
     """Plan everything that a document asks for.
 
     Args:
         snapshot: None for a tree that is not initialised yet: the document then needs its ``cluster``, and nodes.
+        supposing: it is only looked at: in a tree that is not initialised yet, what needs living nodes counts as possible.
     """
-    work = _Work(snapshot, document, wishes)
+    work = _Work(snapshot, document, wishes, supposing and snapshot is None)
     work.right_cluster()
     for kind in ORDER:
         wanted = work.requests(kind)
@@ -81,12 +84,13 @@ def plan_document(snapshot: Snapshot | None, document: Document, wishes: Wishes 
 class _Work:
     """A draft in the making."""
 
-    def __init__(self, snapshot: Snapshot | None, document: Document, wishes: Wishes) -> None:
+    def __init__(self, snapshot: Snapshot | None, document: Document, wishes: Wishes, supposing: bool) -> None:
         self.before = snapshot or empty(Schema(SCHEMA_VERSION, document.cluster, ""))
         self.now = self.before
         self.initial = self.missing = snapshot is None
         self.document = document
         self.wishes = wishes
+        self.supposing = supposing
         self.rests_on: list[Op] = []
         self.changes: list[Change] = []
         self.groups: list[tuple[Op, ...]] = []
@@ -163,6 +167,9 @@ class _Work:
 
     def plan(self, kind: Kind, requests: Sequence[Any]) -> None:
         """Plan these requests on what there will be by then; those that are refused are left out."""
+        if self.supposing and kind in (RULE, VM):
+            self._suppose(kind, requests)
+            return
         while requests:
             try:
                 plan = kind.plan(self.now, requests, self._about())
@@ -178,6 +185,14 @@ class _Work:
             left = [one for one in requests if not kind.single and kind.called(one.name) not in bad]
             # What cannot be told to be about some of them is about all of them.
             requests = left if len(left) < len(requests) else []
+
+    def _suppose(self, kind: Kind, requests: Sequence[Any]) -> None:
+        """What could only be planned with nodes that report what they have."""
+        why = "would be created, if the cluster can take it"
+        for one in requests:
+            if one.state != "absent":
+                self.changes.append(Change(kind.name, one.name, None, {"name": one.name}, why))
+                self.why[kind.called(one.name)] = why
 
     def _about(self) -> Circumstances:
         return Circumstances(self.document.cluster, self.wishes.force, self._coming(), self.missing)

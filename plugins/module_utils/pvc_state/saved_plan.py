@@ -92,7 +92,7 @@ def restore(raw: Any) -> Saved:
     return saved
 
 
-def plan_saved(snapshot: Snapshot | None, saved: Saved) -> Plan:
+def plan_saved(snapshot: Snapshot | None, saved: Saved) -> Draft:
     """The very plan that was saved; raises Conflict when the world has moved since, InvalidRequest for another cluster."""
     schema = snapshot.schema if snapshot is not None else None
     if schema is not None and schema.id != saved.cluster_id:
@@ -103,7 +103,7 @@ def plan_saved(snapshot: Snapshot | None, saved: Saved) -> Plan:
         raise _refused(f"it was made for cluster {saved.cluster}, and here is none", "check hosts and root")
     draft = plan_document(snapshot, saved.document, saved.wishes)
     if not draft.refused and digest(draft.plan) == saved.digest:
-        return draft.plan
+        return draft
     before, now = ([*lines(one)][:-1] for one in (saved.report, report(draft)))
     others = [f"now: {line.strip()}" for line in now if line not in before]
     others += [f"no more: {line.strip()}" for line in before if line not in now]

@@ -58,7 +58,8 @@ class Disk:
         pool: Ceph pool.
         volume: name of the RBD image, unique in its pool.
         size: bytes of a volume that the agent creates if it is missing; None for one that must exist already.
-        source: ``POOL/VOLUME`` or ``POOL/VOLUME@SNAPSHOT``: what a volume that is missing is made a copy of.
+        source: ``POOL/VOLUME`` or ``POOL/VOLUME@SNAPSHOT#ID``: what a volume that is missing is made a copy of. The id is
+            that of DiskSnapshot, and missing for one that had none.
         bus: virtio, scsi or sata. cache: none, writeback or writethrough.
         discard: whether what the guest discards is given back. iothread: whether it has a thread of its own.
         limits: what the guest may do with it.
@@ -350,6 +351,8 @@ class VmStatus:
             Of a VM in state ``failed``: the one that the agent has given up on, so that a change is told from it.
         reason: one sentence: why it is in this state.
         restarts: starts after a crash or failed start since the desired record last changed.
+        failures: crashes and failed starts that the agent has seen under this claim, of starts that lack a volume the first in
+            a row; never fewer than before.
         console: path of the serial console's log on the node.
         definition: Vm.definition that the running QEMU has wholly; 0 while none runs.
         refused: Claim.to that the agent has given up on: the move failed, ``reason`` says why.
@@ -367,6 +370,7 @@ class VmStatus:
     generation: int
     reason: str = ""
     restarts: int = 0
+    failures: int = 0
     console: str = ""
     definition: int = 0
     refused: str = ""

@@ -30,7 +30,7 @@ LAYERS = (
             "fence_devices",
         }
     ),
-    frozenset({"staging", "snapshot"}),
+    frozenset({"staging", "snapshot", "overview"}),
     frozenset({"commit_log", "history"}),
     frozenset(
         {
@@ -40,10 +40,16 @@ LAYERS = (
             "document",
             "document_schema",
             "ha_budget",
+            "happening",
+            "happenings",
+            "happenings_fences",
+            "happenings_services",
+            "happenings_vms",
             "hardware_changes",
             "health",
             "health_view",
             "host_devices",
+            "inventory",
             "kinds",
             "node_limits",
             "node_options",
