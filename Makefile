@@ -87,12 +87,16 @@ bench-failover: lab  ## power cuts in a row on the lab, and where their seconds 
 bench: venv  ## measure what the budgets are about, into build/bench.json; BENCHMARKS=bulk runs one
 	@PYTHONPATH=collections python -m tests.bench.run $(BENCHMARKS)
 
+.PHONY: schema
+schema: venv  ## docs/schema/document.json, the schema of documents for editors, anew
+	@PYTHONPATH=collections python -m tests.tools.schema
+
 # --- packages -------------------------------------------------------------------------------------------------------
 
 .PHONY: deb
 deb: build/.deb-stamp  ## the agent's Debian package, in build/
 
-build/.deb-stamp: $(shell find debian pvc_node_agent plugins/module_utils/pvc_state -type f -not -name '*.pyc' 2>/dev/null) \
+build/.deb-stamp: $(shell find debian pvc_cli pvc_node_agent plugins/module_utils/pvc_state -type f -not -name '*.pyc' 2>/dev/null) \
     pyproject.toml tests/tools/deb $(if $(wildcard build/pvc-node-agent_*_all.deb),,FORCE)
 	@tests/tools/deb
 	@touch $@

@@ -222,7 +222,7 @@ def _done(now: float, view: View, event: Done) -> View:
         case ChangeDomain():
             return _remember(view, vm, unchanged="", change_tries=0, change_at=0.0)
         case MigrateDomain():
-            return _remember(view, vm, moved=effect.to)
+            return _remember(view, vm, moved=event.reason)
         case ArrangeSnapshots():
             return _remember(view, vm, snapshots=effect.names, **_WELL)
         case RollBack():

@@ -22,6 +22,7 @@ class Case(NamedTuple):
         node: name of this node. enrolment: of its agent.
         busy: the effect under way for it.
         slot: whether one more start may begin now.
+        turn: whether one more guest may be stopped now to be restarted.
         spare: whether the volumes of one more VM that is not to be started may be looked after now.
         lane: whether one more guest may set out for another node now.
         hypervisor: empty, or why libvirt cannot be asked.
@@ -39,6 +40,7 @@ class Case(NamedTuple):
     memory: Memory
     busy: VmEffect | None
     slot: bool
+    turn: bool
     spare: bool
     lane: bool
     hypervisor: str

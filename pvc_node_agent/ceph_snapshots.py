@@ -16,12 +16,9 @@ from typing import Any
 
 import rbd
 
-from .ceph_volumes import Failed, grow, pool
+from .ceph_volumes import IDENTITY, MADE, Failed, grow, pool
 
-_OURS = "pvc."
 _UNFINISHED = "pvc-new."
-#: Which of all that have ever had a name a volume's snapshot is: set before that is made.
-_IDENTITY = "pvc.snapshot."
 #: How a volume knows that it has been taken back, by the VM's uuid.
 _TAKEN_BACK = "pvc.rollback."
 
@@ -55,7 +52,7 @@ def arrange(
                     image.create_snap(_UNFINISHED + name)
                 agree("made")
                 for image in images:
-                    image.rename_snap(_UNFINISHED + name, _OURS + name)
+                    image.rename_snap(_UNFINISHED + name, MADE + name)
         for image, label in zip(images, labels, strict=True):
             for name in _ours(image) - set(identities):
                 _remove(image, label, name)
@@ -87,7 +84,7 @@ def roll_back(cluster: Any, volumes: Sequence[Sequence[Any]], snapshot: Sequence
             )
         for image, over, has in zip(images, done, have, strict=True):
             if has and not over:
-                image.rollback_to_snap(_OURS + name)
+                image.rollback_to_snap(MADE + name)
                 image.metadata_set(key, mark)
     for pool_name, volume, size in volumes:
         with pool(cluster, pool_name) as context:
@@ -109,14 +106,14 @@ def _finish(images: Sequence[Any]) -> None:
     made = {one for image in images for one in _made(image).items()}
     for image in images:
         for name in _named(image, _UNFINISHED):
-            if (name, _word(image, _IDENTITY + name)) in made and name not in _ours(image):
-                image.rename_snap(_UNFINISHED + name, _OURS + name)
+            if (name, _word(image, IDENTITY + name)) in made and name not in _ours(image):
+                image.rename_snap(_UNFINISHED + name, MADE + name)
             else:
                 image.remove_snap(_UNFINISHED + name)
 
 
 def _ours(image: Any) -> set[str]:
-    return _named(image, _OURS)
+    return _named(image, MADE)
 
 
 def _named(image: Any, prefix: str) -> set[str]:
@@ -125,12 +122,12 @@ def _named(image: Any, prefix: str) -> set[str]:
 
 def _made(image: Any) -> dict[str, str]:
     """The snapshots of an image, each with its identity: empty for one that was made before there were any."""
-    return {name: _word(image, _IDENTITY + name) for name in _ours(image)}
+    return {name: _word(image, IDENTITY + name) for name in _ours(image)}
 
 
 def _remove(image: Any, label: str, name: str) -> None:
     try:
-        image.remove_snap(_OURS + name)
+        image.remove_snap(MADE + name)
     except rbd.ImageBusy:
         raise Failed(f"snapshot {name} of volume {label} is needed by a clone of it: flatten that first") from None
     _identify(image, name, "")
@@ -139,9 +136,9 @@ def _remove(image: Any, label: str, name: str) -> None:
 def _identify(image: Any, name: str, identity: str) -> None:
     """Say which snapshot it is that has, or is about to have, a name."""
     if identity:
-        image.metadata_set(_IDENTITY + name, identity)
-    elif _word(image, _IDENTITY + name):
-        image.metadata_remove(_IDENTITY + name)
+        image.metadata_set(IDENTITY + name, identity)
+    elif _word(image, IDENTITY + name):
+        image.metadata_remove(IDENTITY + name)
 
 
 def _word(image: Any, key: str) -> str:

@@ -17,8 +17,11 @@ _SOURCE = "pvc.source"
 #: Names of what is not finished: a copy in the making, and the snapshot that a copy of a volume as it is rests on.
 _UNFINISHED = "pvc-new."
 _FOR_COPY = "pvc-copy."
+#: The names of finished snapshots begin with this; a volume's metadata say which of all that have ever had a name it is.
+MADE = "pvc."
+IDENTITY = "pvc.snapshot."
 #: Names of all snapshots that the agent makes begin with one of these.
-OURS = ("pvc.", _UNFINISHED, _FOR_COPY)
+OURS = (MADE, _UNFINISHED, _FOR_COPY)
 
 
 class Failed(Exception):
@@ -67,7 +70,8 @@ def grow(context: Any, volume: str, size: int | None) -> None:
 
 def _copy(cluster: Any, context: Any, volume: str, size: int | None, source: str) -> None:
     """Make a copy that shares what does not change with its source. It gets its name when it is finished."""
-    where, _at, snapshot = source.partition("@")
+    where, _at, taken_at = source.partition("@")
+    snapshot, _hash, identity = taken_at.partition("#")
     origin_pool, _slash, origin = where.partition("/")
     unfinished = f"{_UNFINISHED}{volume}"
     _remove_if_there(context, unfinished)
@@ -84,9 +88,16 @@ def _copy(cluster: Any, context: Any, volume: str, size: int | None, source: str
             raise Failed(
                 f"{source} does not exist: what {volume} is to be a copy of was removed, or not made yet"
             ) from None
-        if not snapshot:
-            with rbd.Image(origin_context, origin) as image:
+        with rbd.Image(origin_context, origin, read_only=bool(snapshot)) as image:
+            if not snapshot:
                 _drop_snapshot(image, taken)
+            # after the copy: another of the same name is only made once this says so
+            elif identity and _metadata(image, IDENTITY + snapshot.removeprefix(MADE)) != identity:
+                _remove_if_there(context, unfinished)
+                name = snapshot.removeprefix(MADE)
+                raise Failed(
+                    f"volume {where} has no snapshot {name}, or only an older one of that name: it is made first"
+                )
     with rbd.Image(context, unfinished) as image:
         image.metadata_set(_SOURCE, source)
         if size is not None and image.size() < size:

@@ -33,6 +33,7 @@ class Mark:
         applied: definition up to which it was changed while it ran, 0 for none; what then had to wait is ``pending``.
         restart, reset, sizes: as in view.Domain.
         held: how its guest is held for a snapshot: ``frozen`` or ``paused``; empty while it is not.
+        going: the node to which it was sent last; empty for none. Whether it is still under way, libvirt knows.
     """
 
     vm: str
@@ -47,6 +48,7 @@ class Mark:
     reset: int = 0
     sizes: tuple[tuple[str, int], ...] = ()
     held: str = ""
+    going: str = ""
 
 
 def hardware(record: Vm) -> Vm:
@@ -83,9 +85,9 @@ def mark_element(mark: Mark) -> Element:
     if mark.applied:
         element.set("applied", str(mark.applied))
         element.set("pending", json.dumps(mark.pending))
-    for name, value in (("restart", mark.restart), ("reset", mark.reset), ("held", mark.held)):
-        if value:
-            element.set(name, str(value))
+    for name in ("restart", "reset", "held", "going"):
+        if getattr(mark, name):
+            element.set(name, str(getattr(mark, name)))
     if mark.sizes:
         # neither a pool nor a volume has a space in its name
         element.set("sizes", " ".join(f"{volume}={size}" for volume, size in mark.sizes))
@@ -130,6 +132,7 @@ def read_mark(metadata: str) -> Mark | None:
             reset=int(element.get("reset", "0")),
             sizes=_sizes(element.get("sizes", "")),
             held=element.get("held", ""),
+            going=element.get("going", ""),
         )
     except (ParseError, KeyError, ValueError, TypeError):
         return None

@@ -86,7 +86,7 @@ class Hypervisor(Protocol):
     def release(self, vm: str, uuid: str) -> None:
         """Let a guest go on that a process that has ended meanwhile has held."""
 
-    def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
+    def migrate(self, vm: str, uuid: str, to: str, address: str, epoch: int, how: Migration) -> str:
         """Move the guest to another node while it runs; returns when it is there and gone here. Has a deadline.
 
         It arrives marked with the epoch, and paused (DomainState.ARRIVED): the agent there lets it run on once the claim
@@ -94,7 +94,10 @@ class Hypervisor(Protocol):
         move that is already under way, such as one that an agent before this one began, the end is awaited.
 
         Args:
-            to: address of the target in the network of the cluster.
+            to: name of the target. address: its own in the network of the cluster.
+
+        Returns:
+            The node where it is: not the one named here, if a move was under way that went elsewhere.
         """
 
     def cancel_move(self, vm: str, uuid: str) -> None:

@@ -34,7 +34,7 @@ def domains(connection: Any) -> dict[str, Domain]:
         if seen is not None:
             # only here: an answer may take long while a guest leaves, and the agent has begun all moves from now on itself
             with suppress(libvirt.libvirtError):
-                seen = seen[0], replace(seen[1], leaving=is_leaving(domain))
+                seen = seen[0], replace(seen[1], leaving=is_leaving(domain), going=going(domain))
             found[seen[0]] = seen[1]
     return found
 
@@ -81,6 +81,12 @@ def is_leaving(domain: Any) -> bool:
         raise
     leaves = job.get(libvirt.VIR_DOMAIN_JOB_OPERATION, _LEAVES) == _LEAVES
     return leaves and job.get("type") in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
+
+
+def going(domain: Any) -> str:
+    """The node to which it was sent last; empty for none, and for one that an agent of another version has sent."""
+    mark = mark_of(domain)
+    return mark.going if mark is not None else ""
 
 
 def has_ended(domain: Any) -> bool:

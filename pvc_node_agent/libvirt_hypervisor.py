@@ -191,12 +191,12 @@ class LibvirtHypervisor:
         finally:
             self._look(vm, uuid)
 
-    def migrate(self, vm: str, uuid: str, to: str, epoch: int, how: Migration) -> None:
+    def migrate(self, vm: str, uuid: str, to: str, address: str, epoch: int, how: Migration) -> str:
         connection = self._connected()
         try:
-            self._moves.send(connection.lookupByUUIDString(uuid), to, epoch, how)
+            return self._moves.send(connection.lookupByUUIDString(uuid), to, address, epoch, how)
         except libvirt.libvirtError as err:
-            raise failed(connection, f"move it to {to}", err) from err
+            raise failed(connection, f"move it to {address}", err) from err
         finally:
             self._look(vm, uuid)
 

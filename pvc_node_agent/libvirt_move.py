@@ -16,9 +16,10 @@ import libvirt
 
 from pvc_state.records import Migration
 
-from .domain_mark import NAMESPACE, mark_xml, remarked
+from .domain_mark import remarked
 from .env import EffectFailed
 from .libvirt_domain import has_ended, is_leaving, mark_of
+from .libvirt_guest import set_mark
 
 #: Seconds that a guest may be on its way to another node; then it stays. And between two looks at a move that an agent
 #: before this one began.
@@ -57,29 +58,34 @@ class Moves:
             else:
                 self._suspended.pop(uuid, None)
 
-    def send(self, domain: Any, to: str, epoch: int, how: Migration) -> None:
+    def send(self, domain: Any, to: str, address: str, epoch: int, how: Migration) -> str:
         """Move a guest; it arrives marked with the epoch, and paused. Of a move that is under way the end is awaited.
 
-        From daemon to daemon: that goes on when this agent is restarted meanwhile.
+        From daemon to daemon: that goes on when this agent is restarted meanwhile. So the domain is marked with where it goes.
+
+        Returns:
+            The node where it is.
         """
         uuid = domain.UUIDString()
-        if _await_move(domain) and has_ended(domain):
-            self._check_moved(uuid)
-            return
         mark = mark_of(domain)
         if mark is None:
             raise EffectFailed("its domain is not marked as one of this product")
+        if _await_move(domain) and has_ended(domain):
+            self._check_moved(uuid)
+            return mark.going or to
+        set_mark(domain, replace(mark, going=to))
         paused = domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED
         flags = libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE
-        there = remarked(domain.XMLDesc(flags), replace(mark, epoch=epoch, arriving=True, paused=paused))
+        there = remarked(domain.XMLDesc(flags), replace(mark, epoch=epoch, arriving=True, paused=paused, going=""))
         parameters: dict[str, Any] = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: there}
         if how.bandwidth:
             parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = how.bandwidth
         domain.migrateSetMaxDowntime(how.max_downtime, 0)
-        host = f"[{to}]" if ":" in to else to
+        host = f"[{address}]" if ":" in address else address
         with _bounded(domain):
             slowing = libvirt.VIR_MIGRATE_AUTO_CONVERGE if how.auto_converge else 0
             domain.migrateToURI3(f"qemu+tls://{host}/system", parameters, _MOVE | slowing)
+        return to
 
     def resume(self, domain: Any) -> str:
         """Let it run on. A guest that has been moved here is from now on like any other; returns how it came."""
@@ -94,9 +100,7 @@ class Moves:
         if not mark.paused:
             domain.resume()
         waited = None if arrived is None else time.monotonic() - arrived
-        text = mark_xml(replace(mark, arriving=False, paused=False))
-        kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
-        domain.setMetadata(kind, text, "pvc", NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        set_mark(domain, replace(mark, arriving=False, paused=False))
         return _came(domain, waited, mark.paused)
 
     def _check_moved(self, uuid: str) -> None:

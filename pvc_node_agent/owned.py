@@ -68,7 +68,7 @@ class Owned(Wishes):
         if self.record.state == "started":
             if case.domain is None:
                 return self._run()
-            if self._wants_restart(case.domain):
+            if self._wants_restart(case.domain) and (case.turn or self.memory.restarting):
                 self._remember(restarting=self.record.restart)
                 return self._stop(case.domain, "a restart was asked for")
             return self._keep_running(case.domain)
@@ -245,6 +245,8 @@ class Owned(Wishes):
             parts.append(f"was started again {times(self.memory.restarts)}, the last time because {self.memory.reason}")
         if domain.pending and domain.applied == self.record.definition:
             parts.append(f"when it is stopped and started again: {', '.join(domain.pending)}")
+        if self._wants_restart(domain):
+            parts.append("waits for its turn to be restarted")
         if self._refused():
             parts.append(f"was not moved to {self.claim.to}: {self.memory.refusal}")
         if self.case.standing.halt:
@@ -297,7 +299,8 @@ class Owned(Wishes):
         if isinstance(self.case.busy, MigrateDomain):
             return self.claim.to != self.case.busy.to
         # a move that an agent before this one has begun, or lost
-        return self.case.busy is None and domain.leaving and self.claim.to in ("", self.case.node)
+        wanted = self.claim.to not in ("", self.case.node) and domain.going in ("", self.claim.to)
+        return self.case.busy is None and domain.leaving and not wanted
 
     def _call_off(self, domain: Domain) -> Verdict:
         generation, why = self._old_generation(), "its guest is on its way, and is not to be moved any more"

@@ -141,7 +141,7 @@ class Performer:
                 self._confirm(effect.vm, effect.right)
                 self._storage.roll_back(effect.disks, effect.owner, effect.snapshot, effect.back.mark, effect.barrier)
             case MigrateDomain():
-                self._migrate(effect)
+                return self._migrate(effect)
             case CancelMove():
                 self._confirm(effect.vm, effect.right)
                 self._hypervisor.cancel_move(effect.vm, effect.uuid)
@@ -218,7 +218,7 @@ class Performer:
         if (claim.node, claim.epoch) == (self._node, effect.epoch) or arriving(claim, self._node, effect.epoch):
             raise EffectFailed("its claim allows it after all")
 
-    def _migrate(self, effect: MigrateDomain) -> None:
+    def _migrate(self, effect: MigrateDomain) -> str:
         """The target has a session, and has said where it is to be reached."""
         store = self._store()
         target = Check(paths.alive(effect.to), 0)
@@ -229,7 +229,8 @@ class Performer:
         address = status.addresses.get("cluster", "") if status is not None else ""
         if not address:
             raise EffectFailed(f"node {effect.to} does not say what its address in the network cluster is")
-        self._hypervisor.migrate(effect.vm, effect.uuid, address, effect.right.epoch + 1, effect.how)
+        epoch = effect.right.epoch + 1
+        return self._hypervisor.migrate(effect.vm, effect.uuid, effect.to, address, epoch, effect.how)
 
     def _hand_over(self, effect: HandOver) -> None:
         store = self._store()

@@ -47,6 +47,8 @@ def step(now: float, view: View) -> Outcome:
     decided: dict[str, Decided] = {}
     times: list[float] = []
     slots = view.settings.parallel_starts - sum(map(_is_start, view.busy.values()))
+    # those that do not listen keep the turns of others for a while, but nobody from being started
+    turns = slots - sum(_is_restarted(view.memory.get(vm)) for vm in view.domains)
     if not _is_reachable_by_a_fence(view):
         slots = 0
     spare = view.settings.parallel_volumes - sum(map(_is_spare, view.busy.values()))
@@ -77,6 +79,7 @@ def step(now: float, view: View) -> Outcome:
             memory=remembered,
             busy=view.busy.get(vm),
             slot=slots > 0,
+            turn=turns > 0,
             spare=spare > 0,
             lane=lanes > 0,
             hypervisor=hypervisor,
@@ -87,6 +90,8 @@ def step(now: float, view: View) -> Outcome:
         )
         before = view.decided.get(vm)
         verdict = before.verdict if before is not None and _still_so(before, case) else _decide(case, sentences)
+        if vm in view.domains:
+            turns -= _is_restarted(verdict.memory) - _is_restarted(remembered)
         if verdict.effect is not None:
             effects.append(verdict.effect)
             slots -= _is_start(verdict.effect)
@@ -175,6 +180,11 @@ def _is_start(effect: VmEffect) -> bool:
     return isinstance(effect, StartDomain) or (isinstance(effect, EnsureVolumes) and effect.to_start)
 
 
+def _is_restarted(memory: Memory | None) -> bool:
+    """Whether the guest that it is about is being stopped to be started again."""
+    return memory is not None and memory.restarting > 0
+
+
 def _is_move(effect: VmEffect) -> bool:
     return isinstance(effect, MigrateDomain)
 
@@ -210,6 +220,7 @@ def _still_so(before: Decided, case: Case) -> bool:
         and then.busy is case.busy
         and then.published is case.published
         and then.slot == case.slot
+        and then.turn == case.turn
         and then.spare == case.spare
         and then.lane == case.lane
         and then.standing == case.standing

@@ -158,7 +158,7 @@ class Domain:
         definition: the record's definition that it has wholly.
         applied: definition up to which it was changed while it ran, 0 for none; of that, ``pending`` had to wait.
         screen: where its screen is reached on the node, empty for nowhere.
-        leaving: whether libvirt was moving it away when it was seen.
+        leaving: whether libvirt was moving it away when it was seen. going: to which node; empty while that is not known.
         restart: the record's ``restart`` when it was started, which fulfils all of those. reset: the last one that was done.
         sizes: bytes of its disks (``POOL/VOLUME``) as the guest sees them, where the record says how large they are.
         held: whether an agent holds the guest, or has left it so, for a snapshot.
@@ -172,6 +172,7 @@ class Domain:
     pending: tuple[str, ...] = ()
     screen: str = ""
     leaving: bool = False
+    going: str = ""
     restart: int = 0
     reset: int = 0
     sizes: tuple[tuple[str, int], ...] = ()

@@ -6,6 +6,25 @@
 
 from __future__ import annotations
 
+import yaml
+
+_MARK = "When not given, the environment variable E("
+
+
+def _for_plugins(documentation: str) -> str:
+    """The options that an environment variable is named for, each declared to be read from there."""
+    options = yaml.safe_load(documentation)["options"]
+    kept = {}
+    for name, option in options.items():
+        texts = option["description"]
+        variables = [text.removeprefix(_MARK).partition(")")[0] for text in texts if text.startswith(_MARK)]
+        kept[name] = {
+            **option,
+            "description": [text for text in texts if not text.startswith(_MARK)],
+            "env": [{"name": variable} for variable in variables],
+        }
+    return yaml.safe_dump({"options": kept, "requirements": ["kazoo >= 2.8"]}, sort_keys=False)
+
 
 class ModuleDocFragment:
     DOCUMENTATION = r"""
@@ -74,3 +93,6 @@ options:
 requirements:
   - kazoo >= 2.8
 """
+
+    #: The same for plugins of the controller, which are told the environment's variables by Ansible itself.
+    PLUGIN = _for_plugins(DOCUMENTATION)

@@ -11,7 +11,6 @@ The options are documented in ``doc_fragments/connection.py``; keep the two in s
 
 from __future__ import annotations
 
-import re
 import typing as t
 from collections.abc import Callable, Collection, Mapping
 
@@ -20,7 +19,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 from . import _compile_once  # noqa: F401 # pylint: disable=unused-import
 from .pvc_state import kazoo_store
 from .pvc_state.connection import Connection
-from .pvc_state.errors import InvalidRequest, PvcError
+from .pvc_state.errors import PvcError
 from .pvc_state.fence_report import warnings
 from .pvc_state.records import SCHEMA_VERSION, Schema
 from .pvc_state.snapshot import NotInitialised, Snapshot, empty
@@ -78,11 +77,6 @@ def fail(module: AnsibleModule, err: PvcError, **result: t.Any) -> t.NoReturn:
     module.fail_json(msg=str(err), **parts, **result)
 
 
-def given(options: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The options that were given: Ansible has None for the others."""
-    return {key: value for key, value in options.items() if value is not None}
-
-
 def load(module: AnsibleModule, store: Store, vms: Collection[str] | None = None) -> Snapshot | None:
     """The cluster for a module that only looks, at all VMs or at these.
 
@@ -125,32 +119,6 @@ def warn(module: AnsibleModule, snapshot: Snapshot) -> None:
 
 def _warn_of_empty_system(module: AnsibleModule) -> None:
     module.warn("The store holds no cluster yet: nothing could be looked up in it.")
-
-
-def mebibytes(value: str, obj: str, option: str) -> int:
-    """MiB from ``2048`` (MiB) or from a number with a unit, such as ``2G``."""
-    size = int(value) << 20 if re.fullmatch(r"-?[0-9]+", value.strip()) else _bytes(value, obj, option)
-    if size % (1 << 20):
-        raise InvalidRequest(f"{value!r} is no whole number of MiB", obj=obj, option=option, remedy="round it to MiB")
-    return size >> 20
-
-
-def size_in_bytes(value: str, obj: str, option: str) -> int:
-    """Bytes from a number with a unit, such as ``10G``; a plain number is bytes."""
-    return int(value) if re.fullmatch(r"-?[0-9]+", value.strip()) else _bytes(value, obj, option)
-
-
-def _bytes(value: str, obj: str, option: str) -> int:
-    # Powers of two whatever the unit is spelled like, as QEMU and Ceph read them.
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT])(?:i?B)?", value.strip(), re.IGNORECASE)
-    if not match:
-        raise InvalidRequest(
-            f"{value!r} is no size",
-            obj=obj,
-            option=option,
-            remedy="give a number with the unit K, M, G or T, such as 10G",
-        )
-    return round(float(match[1]) * (1 << 10 * ("KMGT".index(match[2].upper()) + 1)))
 
 
 def _connection(params: Mapping[str, t.Any]) -> Connection:

@@ -180,6 +180,9 @@ node:
     generation:
       description: Number of changes by users, its registration included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     alive:
       description: Whether its agent has a session with ZooKeeper.
       type: bool

@@ -81,6 +81,9 @@ rule:
     generation:
       description: Number of changes by users, its creation included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     missing:
       description: VMs and nodes that it names and that do not exist (any more).
       type: list

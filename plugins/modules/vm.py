@@ -254,6 +254,9 @@ vm:
     generation:
       description: Number of changes by users, its creation included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     claim:
       description:
         - The node that may run it, and how often that right has changed hands.

@@ -203,6 +203,7 @@ import typing as t
 from ..module_utils import _module
 from ..module_utils.pvc_state.commit import commit
 from ..module_utils.pvc_state.errors import InvalidRequest, PvcError, WaitTimeout
+from ..module_utils.pvc_state.option_values import given
 from ..module_utils.pvc_state.plan_move import journeys, plan_move
 from ..module_utils.pvc_state.requests import MOVES, MoveRequest
 from ..module_utils.pvc_state.snapshot import NotInitialised
@@ -234,9 +235,9 @@ SPEC: dict[str, t.Any] = {
 
 def requests(params: t.Mapping[str, t.Any]) -> list[MoveRequest]:
     """What a task asks for; options beside a list are the defaults of everything in it."""
-    common = _module.given({key: params[key] for key in _MOVE})
+    common = given({key: params[key] for key in _MOVE})
     listed = params["vms"] if params["name"] is None else [{"name": params["name"]}]
-    return [MoveRequest(**{**common, **_module.given(options)}) for options in listed]
+    return [MoveRequest(**{**common, **given(options)}) for options in listed]
 
 
 def at_once(params: t.Mapping[str, t.Any]) -> int:

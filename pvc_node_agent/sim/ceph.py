@@ -146,12 +146,16 @@ class NodeStorage:
             self.ceph.rolled_back[volume, owner] = mark
 
     def _copy(self, disk: Disk) -> None:
-        volume, _at, snapshot = disk.source.partition("@")
+        volume, _at, taken = disk.source.partition("@")
+        snapshot, _hash, identity = taken.partition("#")
+        name = snapshot.removeprefix("pvc.")
         if volume not in self.ceph.volumes:
             raise EffectFailed(f"volume {volume} does not exist")
-        if snapshot and snapshot.removeprefix("pvc.") not in self.ceph.snapshots.get(volume, ()):
+        there = self.ceph.snapshots.get(volume, {})
+        if snapshot and (name not in there or (identity and there[name] != identity)):
             raise EffectFailed(f"volume {volume} has no snapshot {snapshot}")
-        self.ceph.say(f"copy {disk.source} to {disk.pool}/{disk.volume}")
+        of = f"{volume}@{snapshot}" if snapshot else volume
+        self.ceph.say(f"copy {of} to {disk.pool}/{disk.volume}")
 
     def _check(self) -> None:
         if not self.reachable() or not self.ceph.quorate():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pvc_state.hardware_changes import compare, volume
 from pvc_state.records import Disk, HostDevice, Migration, Vm
@@ -16,6 +16,13 @@ from ..domain_mark import mark_of
 from ..env import EffectFailed, NotAnswering
 from ..events import DomainGone, DomainSeen, Event, HypervisorDown, HypervisorUp
 from ..view import Domain, DomainState, Processor
+
+
+@dataclass(frozen=True, eq=False)
+class Journey:
+    """A guest on its way to a node; another one to the same node is not the same."""
+
+    to: str
 
 
 class SimulatedHypervisor:
@@ -59,7 +66,7 @@ class SimulatedHypervisor:
         self.clinging: set[str] = set()
         self.devices: dict[str, tuple[HostDevice, ...]] = {}
         self.up = True
-        self.leaving: set[str] = set()
+        self.leaving: dict[str, Journey] = {}
         self.incoming: set[str] = set()
         self.asleep: set[str] = set()
         self.left: set[str] = set()
@@ -190,16 +197,15 @@ class SimulatedHypervisor:
         """The volumes that a domain has open."""
         return set(map(volume, self.built[vm].disks)) if vm in self.domains else set()
 
-    def migrate(self, vm: str, uuid: str, to: str, epoch: int, _how: Migration) -> None:
+    def migrate(self, vm: str, uuid: str, to: str, address: str, epoch: int, _how: Migration) -> str:
         self.before("migrate", vm)
         self._check()
         if vm in self.leaving:
-            self._await_move(vm)
-            return
+            return self._await_move(vm)
         if not self._is(vm, uuid):
             raise EffectFailed("it does not run here any more")
         domain = self.domains[vm]
-        target = self.peer(to)
+        target = self.peer(address)
         if target is None or not target.up:
             raise EffectFailed(f"libvirt on {to} cannot be reached")
         if vm in target.domains:
@@ -214,23 +220,27 @@ class SimulatedHypervisor:
         target.left.discard(vm)
         (target.asleep.add if domain.state is DomainState.PAUSED else target.asleep.discard)(vm)
         target.tell(DomainSeen(vm, there))
-        self.leaving.add(vm)
+        journey = self.leaving[vm] = Journey(to)
         self.takes("move")
         try:
-            self._arrive(vm, domain.uuid, to, target, there)
+            self._arrive(vm, domain.uuid, address, target, there, journey)
         except EffectFailed:
             if vm in self.domains:
                 self.tell(DomainSeen(vm, self.domains[vm]))
             raise
+        return to
 
-    def _arrive(self, vm: str, uuid: str, to: str, target: SimulatedHypervisor, there: Domain) -> None:
+    def _arrive(
+        self, vm: str, uuid: str, address: str, target: SimulatedHypervisor, there: Domain, journey: Journey
+    ) -> None:
         """The end of a move, whatever became of either end meanwhile."""
-        called_off = vm not in self.leaving
-        self.leaving.discard(vm)
+        called_off = self.leaving.get(vm) is not journey
+        if not called_off:
+            del self.leaving[vm]
         is_there = target.domains.get(vm) is there and vm in target.incoming
         if is_there:
             target.incoming.discard(vm)
-        if not self._is(vm, uuid) or called_off or self.peer(to) is not target or not is_there:
+        if not self._is(vm, uuid) or called_off or self.peer(address) is not target or not is_there:
             if is_there:
                 target.end(vm, "the guest that was to arrive has not")
             raise EffectFailed("libvirt did not move it: it was called off" if called_off else "the move broke off")
@@ -240,19 +250,21 @@ class SimulatedHypervisor:
         self.left.add(vm)
         self.tell(DomainGone(vm, f"its guest was moved to {target.node}"))
 
-    def _await_move(self, vm: str) -> None:
+    def _await_move(self, vm: str) -> str:
         """An agent before this one has begun it, and cannot be told how it ended."""
-        while vm in self.leaving:
+        journey = self.leaving[vm]
+        while self.leaving.get(vm) is journey:
             self.takes("move")
         if vm in self.domains:
             raise EffectFailed("the move that was under way has failed")
+        return journey.to
 
     def cancel_move(self, vm: str, uuid: str) -> None:
         self.before("cancel", vm)
         self._check()
         if vm in self.leaving and self._is(vm, uuid):
             self.say(f"cancel the move of {vm}")
-            self.leaving.discard(vm)
+            del self.leaving[vm]
             self.tell(DomainSeen(vm, self.domains[vm]))
 
     # --- what happens by itself ---------------------------------------------------------------------------------------
@@ -277,7 +289,10 @@ class SimulatedHypervisor:
         self.post(self._seen())
 
     def _seen(self) -> HypervisorUp:
-        domains = {vm: replace(domain, leaving=vm in self.leaving) for vm, domain in self.domains.items()}
+        domains = {
+            vm: replace(domain, leaving=True, going=self.leaving[vm].to) if vm in self.leaving else domain
+            for vm, domain in self.domains.items()
+        }
         return HypervisorUp(domains, self.processor, frozenset(self.left))
 
     def tell(self, event: Event) -> None:

@@ -69,6 +69,27 @@ def test_a_guest_that_does_not_listen_is_restarted_all_the_same(world: World) ->
     assert world.vm("web1").restarts == 0
 
 
+def test_no_more_are_restarted_at_once_than_may_be_started(world: World) -> None:
+    names = [f"many{number}" for number in range(9)]
+    world.want(*(VmRequest(name, node="node1", memory=64) for name in names))
+    world.settle()
+    world["node1"].hypervisor.obedient = False
+    world.want(*(VmRequest(name, state="restarted", shutdown_timeout=20) for name in names))
+    world.settle()
+
+    def asked() -> int:
+        return sum("its guest was asked to power off" in world.vm(name).reason for name in names)
+
+    assert (asked(), world.vm("many8").reason) == (4, "runs; waits for its turn to be restarted")
+    world.want(VmRequest("fresh", node="node1", memory=64))
+    world.settle()
+    assert "fresh" in world["node1"].running, "nobody waits for those that do not listen"
+    for done in (4, 8, 9):
+        world.advance(20)
+        assert sum(world.vm(name).restart == 1 for name in names) == done
+        assert asked() == min(4, 9 - done)
+
+
 def test_what_changes_during_a_restart_neither_prolongs_nor_repeats_it(world: World) -> None:
     world["node1"].hypervisor.obedient = False
     world.want(VmRequest("web1", state="restarted", shutdown_timeout=20))

@@ -158,3 +158,47 @@ def test_each_rollback_is_done_once_and_to_the_right_one(ceph: Ceph) -> None:
     assert [image.back for image in ceph.images.values()] == [["pvc.s"] * 2] * 2
     with pytest.raises(Exception, match="volume vms/a has no snapshot s"):
         ceph.roll_back("s", "2", "10")
+
+
+def test_a_copy_is_of_the_snapshot_that_was_meant_and_of_none_of_the_same_name(
+    ceph: Ceph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volumes = importlib.import_module(MODULES[1])
+    made: list[str] = []
+
+    class Rbd:
+        def clone(self, _origin_pool: Any, origin: str, taken: str, _pool: Any, volume: str, clone_format: int) -> None:
+            if taken not in ceph.images[origin].snaps:
+                raise LookupError
+            ceph.images[volume] = Image()
+
+        def rename(self, _pool: Any, old: str, new: str) -> None:
+            ceph.images[new] = ceph.images.pop(old)
+            made.append(new)
+
+        def remove(self, _pool: Any, volume: str) -> None:
+            if ceph.images.pop(volume, None) is None:
+                raise LookupError
+
+    @contextmanager
+    def image(_pool: Any, name: str, read_only: bool = False) -> Iterator[Image]:
+        if name not in ceph.images:
+            raise LookupError
+        yield ceph.images[name]
+
+    @contextmanager
+    def pool(_cluster: Ceph, _name: str) -> Iterator[None]:
+        yield
+
+    for name, value in (("RBD", Rbd), ("Image", image)):
+        monkeypatch.setattr(volumes.rbd, name, value, raising=False)
+    monkeypatch.setattr(volumes, "pool", pool)
+    ceph.arrange(("v1", "older"))
+    with pytest.raises(volumes.Failed, match=r"vms/a has no snapshot v1, or only an older one of that name"):
+        volumes.ensure(ceph, "vms", "copy", None, "vms/a@pvc.v1#newer")
+    assert (made, sorted(ceph.images)) == ([], ["a", "b"])
+    ceph.arrange(("v1", "newer"))
+    for _again in range(2):
+        volumes.ensure(ceph, "vms", "copy", 1, "vms/a@pvc.v1#newer")
+    volumes.ensure(ceph, "vms", "legacy", None, "vms/a@pvc.v1")
+    assert made == ["copy", "legacy"]

@@ -576,7 +576,7 @@ def test_an_agent_that_dies_between_the_guests_move_and_the_claims(world: World)
     hypervisor = world["node1"].hypervisor
     world["node1"].kill_agent()
     world.move("web1", "node2")
-    hypervisor.migrate("web1", hypervisor.domains["web1"].uuid, "node2", 2, Migration())
+    hypervisor.migrate("web1", hypervisor.domains["web1"].uuid, "node2", "node2", 2, Migration())
     world.advance(20)
     assert world["node2"].hypervisor.domains["web1"].state is DomainState.ARRIVED
     world["node1"].start_agent()

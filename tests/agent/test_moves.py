@@ -149,6 +149,38 @@ def test_an_agent_that_comes_back_awaits_the_move_of_the_one_before_it(world: Wo
     assert log(world) == ["node1: migrate web1 to node2", "node2: resume web1 epoch 2"]
 
 
+def test_an_agent_that_comes_back_calls_a_move_off_that_goes_elsewhere_than_is_wanted_now(world: World) -> None:
+    world.move("web1", "node2")
+    world.advance(1)
+    world["node1"].kill_agent()
+    world.move("web1", "node3")
+    world["node1"].start_agent()
+    world.advance(20)
+    assert log(world) == [
+        "node1: migrate web1 to node2",
+        "node1: cancel the move of web1",
+        "node1: migrate web1 to node3",
+        "node3: resume web1 epoch 2",
+    ]
+
+
+def test_a_guest_that_left_before_its_move_was_called_off_is_handed_over_to_where_it_is(world: World) -> None:
+    world.move("web1", "node2")
+    world.advance(1)
+    world["node1"].kill_agent()
+    world.move("web1", "node3")
+    hypervisor = world["node1"].hypervisor
+    hypervisor.cancel_move = lambda vm, _uuid: hypervisor.tell(DomainSeen(vm, hypervisor.domains[vm]))  # type: ignore[method-assign]
+    world["node1"].start_agent()
+    world.advance(30)
+    assert log(world) == [
+        "node1: migrate web1 to node2",
+        "node2: resume web1 epoch 2",
+        "node2: migrate web1 to node3",
+        "node3: resume web1 epoch 3",
+    ]
+
+
 @pytest.mark.parametrize("victim", ["node1", "node2"])
 def test_a_node_that_dies_on_the_way(world: World, victim: str) -> None:
     world.move("web1", "node2")

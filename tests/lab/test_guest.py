@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pvc_lab.guest import Entry, kernel_of, load_order, newc_archive
+from pvc_lab.guest import Entry, kernel_of, libraries, load_order, newc_archive, with_folders
 from pvc_lab.shell import LabError
 
 DEPENDENCIES = """\
@@ -66,3 +66,22 @@ def test_the_kernel_is_what_the_meta_package_depends_on() -> None:
     assert kernel_of(listing) == "linux-image-6.12.1-cloud-amd64"
     with pytest.raises(LabError, match="depends on no kernel"):
         kernel_of("linux-image-cloud-amd64\n")
+
+
+def test_what_a_program_loads_is_read_from_ldd() -> None:
+    listing = """\
+\tlinux-vdso.so.1 (0x00007ffd)
+\tlibglib-2.0.so.0 => /lib/x86_64-linux-gnu/libglib-2.0.so.0 (0x00007f01)
+\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f02)
+\t/lib64/ld-linux-x86-64.so.2 (0x00007f03)
+"""
+    assert libraries(listing) == [
+        "/lib/x86_64-linux-gnu/libc.so.6",
+        "/lib/x86_64-linux-gnu/libglib-2.0.so.0",
+        "/lib64/ld-linux-x86-64.so.2",
+    ]
+
+
+def test_folders_come_before_what_lies_in_them() -> None:
+    entries = with_folders({"bin/tool": b"t", "lib/arch/one.so": b"1", "lib/two.so": b"2"})
+    assert [entry.name for entry in entries] == ["lib", "lib/arch", "bin/tool", "lib/arch/one.so", "lib/two.so"]

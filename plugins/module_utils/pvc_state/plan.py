@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from . import paths
+from .errors import PvcError, Refusals
 from .records import Change
 from .snapshot import Snapshot
 from .store import Check, Op, Set
 
-__all__ = ["Change", "Plan", "diff", "guard", "sentence"]
+__all__ = ["Change", "Plan", "diff", "each", "guard", "sentence"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,20 @@ _MISSING = object()
 def guard(snapshot: Snapshot) -> tuple[Op, ...]:
     """No other commit of desired state since the snapshot, the same schema, and a new revision for the next one."""
     return (Check(paths.SCHEMA, snapshot.schema_version), Set(paths.JOURNAL, b"", snapshot.journal))
+
+
+def each(requests: Iterable[T], add: Callable[[T], None]) -> None:
+    """Add every request to a plan; raises all errors at once, so that whoever asks need not mend one after the other."""
+    refused: list[PvcError] = []
+    for request in requests:
+        try:
+            add(request)
+        except PvcError as err:
+            refused.append(err)
+    if len(refused) == 1:
+        raise refused[0]  # as the error that it is, of a damaged record for example
+    if refused:
+        raise Refusals(refused)
 
 
 def diff(changes: Iterable[Change]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from .codec import Stored, encode
 from .errors import DamagedRecord
 from .node_limits import why_closed, why_down
 from .node_options import NodeChecker
-from .plan import Change, Plan, guard, sentence
+from .plan import Change, Plan, each, guard, sentence
 from .reasons import listed
 from .records import NODE_STATES, SCHEMA_VERSION, Claim, Declaration, Node, Schema, Vm, sign_off, surely_off
 from .requests import UNSET, NodeRequest
@@ -42,7 +42,7 @@ def plan_nodes(
     *,
     force: bool = False,
 ) -> Plan:
-    """Plan any number of nodes at once; raises InvalidRequest or DamagedRecord for the first that cannot be.
+    """Plan any number of nodes at once; raises InvalidRequest, DamagedRecord or Refusals for what cannot be.
 
     Args:
         snapshot: None for a tree that is not initialised yet.
@@ -62,8 +62,7 @@ def plan_nodes(
     if snapshot is None:
         snapshot, initial = _initial(cluster_name, cluster_id or str(uuid.uuid4()))
     work = _Work(snapshot)
-    for request in requests:
-        work.add(request)
+    each(requests, work.add)
     plan = work.plan()
     if not force:
         _leave_one(snapshot, plan.after)
@@ -304,4 +303,5 @@ def _difference(key: str, old: Any, new: Any) -> str:
     if key in ("fence", "devices"):
         old, new = (", ".join(device["name"] for device in devices) or "none" for devices in (old, new))
         return f"{key} {old} -> {new}" if old != new else f"{key} changed"
-    return f"{key} {old} -> {new}"
+    words = ["none" if value == "" else value for value in (old, new)]
+    return f"{key} {words[0]} -> {words[1]}"

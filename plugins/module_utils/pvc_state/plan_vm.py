@@ -22,7 +22,7 @@ from . import (
     vm_rules,
 )
 from .codec import Stored, encode
-from .plan import Change, Plan, guard
+from .plan import Change, Plan, each, guard
 from .records import PLACEMENTS, Claim, Rule, Vm
 from .requests import UNSET, CloneRequest, VmRequest
 from .rule_report import desired_rule
@@ -40,10 +40,9 @@ _ABSENT_OPTIONS = frozenset({"name", "state", "delete_volumes"})
 
 
 def plan_vms(snapshot: Snapshot, requests: Sequence[VmRequest]) -> Plan:
-    """Plan any number of VMs at once; raises InvalidRequest or DamagedRecord for the first that cannot be."""
+    """Plan any number of VMs at once; raises InvalidRequest, DamagedRecord or Refusals for what cannot be."""
     work = _Work(snapshot)
-    for request in requests:
-        work.add(request)
+    each(requests, work.add)
     return work.plan()
 
 
@@ -283,6 +282,8 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm, *, new: bool =
         values["migration"] = check.migration(request.migration, base.migration)
     if request.placement is not UNSET:
         values["placement"] = check.choice("placement", request.placement, ("", *PLACEMENTS))
+    if request.document is not UNSET:
+        values["document"] = request.document
     if request.ha is not UNSET:
         values["ha"] = check.ha(request.ha, base.ha)
     vm = dataclasses.replace(base, **values)
@@ -307,5 +308,6 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
             short = field not in ("description", "xml") and all(
                 isinstance(view[field], (str, int)) for view in (old, new)
             )
-            parts.append(f"{field} {old[field]} -> {new[field]}" if short else f"{field} changed")
+            words = ["none" if view[field] == "" else view[field] for view in (old, new)]
+            parts.append(f"{field} {words[0]} -> {words[1]}" if short else f"{field} changed")
     return ", ".join(parts)

@@ -24,6 +24,7 @@ ACTIONS: Mapping[str, str] = {"restarted": "restart", "reset": "reset"}
 
 #: What two VMs never share, and a copy does not inherit.
 _OWN: Mapping[str, Any] = {
+    "document": "",
     "state": "started",
     "node": None,
     "disks": (),
@@ -173,12 +174,20 @@ def clone_disks(check: VmChecker, request: CloneRequest, source: Vm, disks: Sequ
                 check.refuse(
                     f"disks[{index}].size", f"its source has {of.size} bytes", f"give at least {of.size}, or nothing"
                 )
-            at = f"@{rbd_snapshot(request.snapshot)}" if request.snapshot else ""
+            at = _at(source, request.snapshot)
             disk = dataclasses.replace(
                 of, pool=disk.pool, volume=disk.volume, size=disk.size or of.size, source=f"{of.pool}/{of.volume}{at}"
             )
         made.append(disk)
     return made
+
+
+def _at(source: Vm, snapshot: str | None) -> str:
+    """What follows the volume in ``Disk.source``: the snapshot, and which of all that have had its name."""
+    taken = next((one for one in source.snapshots if one.name == snapshot), None)
+    if taken is None:
+        return ""
+    return f"@{rbd_snapshot(taken.name)}" + (f"#{taken.id}" if taken.id else "")
 
 
 def clone_nics(nics: Sequence[Nic]) -> list[NicRequest]:

@@ -150,6 +150,7 @@ class Node:
         fence_together: it is off only when all of them say so (several power supplies); otherwise one is enough, and
             they are tried in order.
         devices: what of its hardware VMs may ask for.
+        document: name of the document that it belongs to; empty for none.
     """
 
     coordinator: bool = False
@@ -159,6 +160,7 @@ class Node:
     fence: tuple[FenceDevice, ...] = ()
     fence_together: bool = False
     devices: tuple[HostDevice, ...] = ()
+    document: str = ""
 
 
 #: How a node that shuts down cleanly treats its VMs.
@@ -237,6 +239,7 @@ class Rule:
         kind: one of RULES. vms: names of the VMs that it is about.
         nodes: for node_preference: nodes with their priorities; the highest that is up is preferred.
         strict: for node_preference: never on any other node. The other kinds are always strict.
+        document: name of the document that it belongs to; empty for none.
     """
 
     kind: str
@@ -244,6 +247,7 @@ class Rule:
     nodes: Mapping[str, int] = field(default_factory=dict)
     strict: bool = False
     generation: int = 1
+    document: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,8 @@ class Disk:
         pool: Ceph pool.
         volume: name of the RBD image, unique in its pool.
         size: bytes of a volume that the agent creates if it is missing; None for one that must exist already.
-        source: ``POOL/VOLUME`` or ``POOL/VOLUME@SNAPSHOT``: what a volume that is missing is made a copy of.
+        source: ``POOL/VOLUME`` or ``POOL/VOLUME@SNAPSHOT#ID``: what a volume that is missing is made a copy of. The id is
+            that of DiskSnapshot, and missing for one that had none.
         bus: virtio, scsi or sata. cache: none, writeback or writethrough.
         discard: whether what the guest discards is given back. iothread: whether it has a thread of its own.
         limits: what the guest may do with it.
@@ -251,6 +252,7 @@ class Vm:
         snapshots: those that are to exist. snapped: whether it has ever had one. rollback: the last one that was asked for.
         parting: volumes (``POOL/VOLUME``) that were taken away from it while it may have run, each with the generation
             since which they are not its own any more. Nobody else gets one before its agent has reported that generation.
+        document: name of the document that it belongs to; empty for none.
     """
 
     uuid: str
@@ -287,6 +289,7 @@ class Vm:
     snapped: bool = False
     rollback: Rollback | None = None
     parting: Mapping[str, int] = field(default_factory=dict)
+    document: str = ""
 
     @property
     def live(self) -> bool:

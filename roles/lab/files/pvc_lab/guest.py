@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab's guest: a Linux that boots from a disk of 48 MB, needs 96 MB of memory, and talks on its serial console.
 
-Debian's cloud kernel with a single static program as user space. Kernel and initial file system also lie beside the
-disk's image as files, for guests that are booted by kernel.
+Debian's cloud kernel, with a single static program and QEMU's guest agent as user space. Kernel and initial file system also
+lie beside the disk's image as files, for guests that are booted by kernel.
 """
 
 from __future__ import annotations
@@ -30,8 +30,21 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 DISK_BYTES = 48 * 1024 * 1024
 RECIPE_VERSION = 1
 
-MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon", "virtio_rng", "button", "evdev")
-"""Drivers of the guest's devices, and of its power button. What they need is found out."""
+MODULES = (
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_balloon",
+    "virtio_rng",
+    "virtio_console",
+    "button",
+    "evdev",
+    "ext4",
+)
+"""Drivers of the guest's devices, of its power button and of its file system. What they need is found out."""
+
+AGENT = "/usr/sbin/qemu-ga"
+"""The guest agent: the only program that needs libraries."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +99,24 @@ def load_order(dependencies: str, built_in: str, wanted: Sequence[str]) -> list[
     return order
 
 
-def initial_file_system(kernel: Path, busybox: Path, init: bytes) -> bytes:
-    """The guest's user space, from the kernel's module tree and a static busybox."""
+def libraries(listing: str) -> list[str]:
+    """The files that a program loads, from what ldd prints of it, the loader included."""
+    words = [row.split() for row in listing.splitlines()]
+    return sorted({word for row in words for word in row if word.startswith("/")})
+
+
+def with_folders(files: dict[str, bytes]) -> list[Entry]:
+    """Programs and libraries by their paths, each behind the folders that it lies in."""
+    folders = sorted({str(parent) for name in files for parent in Path(name).parents} - {"/", ".", "bin"})
+    entries = [Entry(name, stat.S_IFDIR | 0o755) for name in folders]
+    return entries + [Entry(name, stat.S_IFREG | 0o755, content) for name, content in files.items()]
+
+
+def initial_file_system(kernel: Path, busybox: Path, init: bytes, more: dict[str, bytes]) -> bytes:
+    """The guest's user space, from the kernel's module tree, a static busybox, and more files by their paths."""
     folder, program = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
-    entries = [Entry(name, folder) for name in ("bin", "dev", "modules", "proc", "sys")]
+    entries = [Entry(name, folder) for name in ("bin", "dev", "files", "modules", "proc", "run", "sys")]
+    entries += with_folders(more)
     entries += [Entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox")]
     entries += [Entry("init", program, init), Entry("bin/busybox", program, busybox.read_bytes())]
     order = load_order((kernel / "modules.dep").read_text(), (kernel / "modules.builtin").read_text(), MODULES)
@@ -145,7 +172,10 @@ def make_files(lab: Lab, root: Path, target: Path) -> None:
     run("chroot", root, "depmod", "--basedir", "/kernel", version)
     shutil.copy(tree / f"boot/vmlinuz-{version}", target / "vmlinuz")
     content = initial_file_system(
-        tree / "usr/lib/modules" / version, root / "usr/bin/busybox", (recipe / "init").read_bytes()
+        tree / "usr/lib/modules" / version,
+        root / "usr/bin/busybox",
+        (recipe / "init").read_bytes(),
+        agent_files(root),
     )
     (target / "initrd.img").write_bytes(content)
     image = root / "guest.img"
@@ -156,6 +186,13 @@ def make_files(lab: Lab, root: Path, target: Path) -> None:
     run("chroot", root, "mcopy", "-i", "/guest.img", *[f"/{Path(path).name}" for path in files], "::")
     run("chroot", root, "syslinux", "--install", "/guest.img")
     run("cp", "--sparse=always", image, target / "guest.img")
+
+
+def agent_files(root: Path) -> dict[str, bytes]:
+    """The guest agent and what it loads, by their paths in the guest."""
+    listing = run("chroot", root, "ldd", AGENT, env=CHROOT_ENVIRONMENT).stdout
+    found = {path.removeprefix("/"): (root / path.removeprefix("/")).read_bytes() for path in libraries(listing)}
+    return {"bin/qemu-ga": (root / AGENT.removeprefix("/")).read_bytes(), **found}
 
 
 def unpack_kernel(lab: Lab, root: Path) -> Path:

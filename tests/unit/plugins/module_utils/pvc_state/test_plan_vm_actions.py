@@ -87,8 +87,9 @@ def test_a_copy_of_a_snapshot_may_run_meanwhile_and_be_larger(cluster: Cluster) 
     commit(cluster.store, lambda found: plan_snapshots(found, [SnapshotRequest("web1", "v1")]))
     larger = [DiskRequest(2 * GIB), DiskRequest(GIB, volume="more")]
     cluster.apply(VmRequest("web2", clone_from=CloneRequest("web1", "v1"), disks=larger))
-    disks = cluster.vm("web2").disks
-    assert [(disk.size, disk.source) for disk in disks] == [(2 * GIB, "vms/web1-disk0@pvc.v1"), (GIB, "")]
+    disks, (taken,) = cluster.vm("web2").disks, cluster.vm("web1").snapshots
+    assert taken.id
+    assert [(disk.size, disk.source) for disk in disks] == [(2 * GIB, f"vms/web1-disk0@pvc.v1#{taken.id}"), (GIB, "")]
     assert cluster.vm("web2").snapshots == ()
 
 
