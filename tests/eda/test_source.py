@@ -100,7 +100,7 @@ def refused(args: dict[str, Any]) -> str:
         ),
         (
             {"ca_file": "/nowhere"},
-            "ca_file: /nowhere holds no certificates: [Errno 2] No such file or directory; give a PEM file",
+            "ca_file: /nowhere is no readable file; give the path of a PEM file",
         ),
     ],
 )
@@ -121,7 +121,9 @@ def test_what_is_missing_is_named_with_its_environment_variable(site: Site, monk
 def test_a_wrong_password_and_an_unreachable_server_are_told_apart(site: Site, state: Path) -> None:
     path = state / "cursor.json"
     said = refused(arguments(site, password="wrong", state_file=str(path)))
-    assert said.startswith(f"password: the store refuses user pvc access to {site.root}; check username and password")
+    assert said.startswith(
+        f"password: the store refuses user pvc access to {site.root}/schema; check username and password"
+    )
     said = refused(arguments(site, hosts=["127.0.0.1:1"], connect_timeout=1, state_file=str(path)))
     assert said.startswith("hosts: no ZooKeeper server lets us in within 1 s: 127.0.0.1:1: connection refused")
     said = refused(arguments(site, root=f"{site.root}/nodes", state_file=str(path)))
