@@ -140,7 +140,7 @@ EXAMPLES = r"""
         since: 0
   rules:
     - name: A VM was given up
-      condition: event.type == "vm_failed" and event.details.given_up
+      condition: event.type == "vm_failed" and event.details.given_up == true
       action:
         print_event:
           pretty: true
@@ -295,10 +295,12 @@ class Source:
         store = await loop.run_in_executor(None, kazoo_store.connect, self._connection)
         try:
             follower = await loop.run_in_executor(None, self._follower, store, cursor)
+            reading = None
             try:
                 while True:
                     # nothing is read while the rules are busy: what happens meanwhile is found in the tree afterwards
-                    batch = await loop.run_in_executor(None, follower.read)
+                    reading = loop.run_in_executor(None, follower.read)
+                    batch = await asyncio.shield(reading)
                     if batch is None:
                         return
                     events, after = batch
@@ -306,6 +308,9 @@ class Source:
                     cursor = after
             finally:
                 follower.stop()
+                if reading is not None:
+                    # it ends with the call of the store that it is in
+                    await asyncio.wait({reading})
         finally:
             store.close()
 
@@ -322,7 +327,8 @@ class Source:
     async def _push(self, before: Cursor, events: list[Event], after: Cursor, cluster: str) -> None:
         for event in events:
             if event.type in self._types:
-                await self._put({**happening.event_view(event, cluster), "meta": {"uuid": _uuid(after.cluster, event)}})
+                data: dict[str, Any] = _harmless(happening.event_view(event, cluster))
+                await self._put({**data, "meta": {"uuid": _uuid(after.cluster, event)}})
                 before = happenings.after_event(before, event)
                 self._save(before)
         self._save(after)
@@ -355,6 +361,22 @@ class _Trouble:
 def _uuid(cluster: str, event: Event) -> str:
     """The same for the same event, by which ansible-rulebook knows it again."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"pvc:{cluster}:{event.id}"))
+
+
+def _harmless(value: Any) -> Any:
+    """The same, with no text that a template engine would take for a template: actions hand it on to Ansible.
+
+    Some of it was written by others: the author of a commit, a reason that a guest's end gave.
+    """
+    if isinstance(value, str):
+        for mark in ("{{", "{%", "{#"):
+            value = value.replace(mark, f"{mark[0]} {mark[1]}")
+        return value
+    if isinstance(value, Mapping):
+        return {_harmless(key): _harmless(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_harmless(item) for item in value]
+    return value
 
 
 async def main(queue: Any, args: dict[str, Any]) -> None:
