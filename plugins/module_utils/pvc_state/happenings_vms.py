@@ -25,8 +25,10 @@ def of_vms(before: Cursor, scene: Scene) -> tuple[list[Event], Mapping[str, VmMa
         claim = owned.value if owned is not None else None
         if vm is None or owned is None or claim is None:
             continue
-        known = before.vms.get(vm.uuid)
-        mark = known or VmMark(1, claim.node if claim.epoch == 1 else "")
+        mark = before.vms.get(vm.uuid)
+        if mark is None or mark.epoch > claim.epoch:
+            # new, or made anew with its old uuid
+            mark = VmMark(1, claim.node if claim.epoch == 1 else "")
         if claim.epoch != mark.epoch:
             events.append(_moved(name, vm, claim, owned.mzxid, mark, recovered.get(name)))
             mark = replace(mark, epoch=claim.epoch, node=claim.node, failures=0, given_up=0, stays="")

@@ -323,6 +323,17 @@ def test_a_vm_that_is_moved_counts_its_failures_anew(world: World) -> None:
     assert told(reader.read()) == ["vm_moved web1", "vm_failed web1"]
 
 
+def test_a_vm_that_is_made_anew_with_its_old_uuid_has_not_moved_back(world: World) -> None:
+    world.create("web1")
+    uuid = world.read(paths.vm("web1"), Vm).uuid
+    world.move("web1", "node2" if world.owner("web1") != "node2" else "node1")
+    reader = Reader(world.cluster)
+    world.cluster.agents[world.owner("web1")].remove("web1")
+    world.create("web1")
+    world.change("web1", uuid=uuid)
+    assert [event for event in reader.read() if event.type != "commit"] == []
+
+
 def test_what_waits_for_a_start_is_drift_once_for_each_definition(world: World) -> None:
     world.create("web1")
     reader = Reader(world.cluster)
