@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import click
 import yaml
@@ -103,7 +103,11 @@ def bullet(text: str, style: str = "") -> Text:
     return Text(f"  - {plain(text)}", style=style)
 
 
-def show(form: str, answer: object, *parts: RenderableType) -> None:
+#: Makes what people see of an answer; not called when a program asks.
+Parts = Callable[[], Iterable[RenderableType]]
+
+
+def show(form: str, answer: object, parts: Parts) -> None:
     """The answer for a program, or its parts for people."""
     if form == "json":
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -112,10 +116,10 @@ def show(form: str, answer: object, *parts: RenderableType) -> None:
     else:
         out = console()
         if out.is_terminal:
-            out.print(*parts, sep="\n")
+            out.print(*parts(), sep="\n")
             return
         with out.capture() as text:
-            for part in parts:
+            for part in parts():
                 out.print(part, soft_wrap=isinstance(part, Text))
         # no blanks behind what columns hold
         click.echo("".join(f"{line.rstrip()}\n" for line in text.get().splitlines()), nl=False)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import click
-from rich.console import RenderableType
 
 from pvc_state import kazoo_store
 from pvc_state.connection import Connection
@@ -58,9 +57,9 @@ class Session:
                 output.warn(text)
             yield store, snapshot
 
-    def show(self, answer: object, *parts: RenderableType) -> None:
-        """Print the answer."""
-        output.show(self.form, answer, *parts)
+    def show(self, answer: object, parts: output.Parts) -> None:
+        """Print the answer: as it is for programs, in these parts for people."""
+        output.show(self.form, answer, parts)
 
 
 pass_session = click.make_pass_decorator(Session)
@@ -87,4 +86,5 @@ def output_option(function: F) -> F:
 def must_exist(known: Collection[str], kind: str, name: str) -> None:
     """Raises NotFound for a name that the cluster does not have."""
     if name not in known:
-        raise NotFound("it does not exist", obj=f"{kind} {name}", remedy=f"see pvc {kind}s")
+        lists = {"vm": "vms", "node": "nodes", "rule": "show rules"}[kind]
+        raise NotFound("it does not exist", obj=f"{kind} {name}", remedy=f"see pvc {lists}")

@@ -34,7 +34,7 @@ def console(session: Session, name: str, lines: int, follow: bool) -> None:
         answer = console_view(snapshot, name, lines)
     if answer["lines"] is None:
         if session.form != "table":
-            session.show(answer)
+            session.show(answer, tuple)
             return
         raise InvalidRequest(
             f"its console is {answer['where']}" if answer["path"] else answer["where"],
@@ -43,7 +43,7 @@ def console(session: Session, name: str, lines: int, follow: bool) -> None:
         )
     if follow:
         _attach(name, answer["node"])
-    session.show(answer, *(cell(console_line(line)) for line in answer["lines"]))
+    session.show(answer, lambda: (cell(console_line(line)) for line in answer["lines"]))
 
 
 def _attach(name: str, node: str) -> None:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import click
 from rich.console import RenderableType
 
@@ -23,19 +26,21 @@ from ..session import Session, output_option, pass_session
 @pass_session
 @click.pass_context
 def failover_report(ctx: click.Context, session: Session, nodes: tuple[str, ...], only_problems: bool) -> None:
-    """Say which VMs would run where, and which would not, if a node died now.
+    """Say what would become of VMs if a node died now.
 
     Exits with 1 when VMs would not run.
     """
     with session.cluster() as (_store, snapshot):
         answer = info.failover(snapshot, nodes or None, only_problems)
-    parts: list[RenderableType] = []
+    session.show(answer, lambda: _parts(answer))
+    ctx.exit(Exit.DONE if answer["fits"] else Exit.NO)
+
+
+def _parts(answer: dict[str, Any]) -> Iterator[RenderableType]:
     for one in answer["failovers"]:
-        parts.append(sentence(one["sentence"], "" if one["fits"] else "red"))
+        yield sentence(one["sentence"], "" if one["fits"] else "red")
         rows = [[move["vm"], move["to"], move["why"]] for move in one["moves"]]
         rows += [[waits["vm"], "nowhere", waits["why"]] for waits in one["waiting"]]
         rows += [[stays["vm"], "stays", stays["why"]] for stays in one["staying"]]
         if rows:
-            parts.append(table(("VM", "TO", "WHY"), rows))
-    session.show(answer, *parts)
-    ctx.exit(Exit.DONE if answer["fits"] else Exit.NO)
+            yield table(("VM", "TO", "WHY"), rows)

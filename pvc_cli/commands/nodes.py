@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
+from rich.console import RenderableType
 
 from pvc_state import info
 from pvc_state.records import NODE_STATES
@@ -30,18 +32,15 @@ def nodes(
     """List nodes with their capacity and state."""
     with session.cluster() as (_store, snapshot):
         answer = info.nodes(snapshot, only or None, alive, state, coordinator)
-    session.show(
-        answer,
-        table(
-            ("NODE", "STATE", "AGENT", "COORDINATOR", "CPUS", "MEMORY", "RESERVED", "FREE", "VMS"),
-            [_row(node) for node in answer["nodes"]],
-        ),
-        *(
-            bullet(f"{one['vm']} has yet to leave {drain['node']}: {one['why']}")
-            for drain in answer["drains"]
-            for one in drain["left"]
-        ),
-    )
+    session.show(answer, lambda: _parts(answer))
+
+
+def _parts(answer: dict[str, Any]) -> Iterator[RenderableType]:
+    columns = ("NODE", "STATE", "AGENT", "COORDINATOR", "CPUS", "MIB", "GIVEN", "FREE", "VMS")
+    yield table(columns, [_row(node) for node in answer["nodes"]])
+    for drain in answer["drains"]:
+        for one in drain["left"]:
+            yield bullet(f"{one['vm']} has yet to leave {drain['node']}: {one['why']}")
 
 
 def _row(node: dict[str, Any]) -> list[object]:

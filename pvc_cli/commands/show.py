@@ -32,7 +32,7 @@ def vm(session: Session, name: str) -> None:
     with session.cluster([name]) as (_store, snapshot):
         must_exist(snapshot.vms, "vm", name)
         answer = info.vms(snapshot, [name])
-    session.show(answer, *_details(answer["vms"][0]))
+    session.show(answer, lambda: _details(answer["vms"][0]))
 
 
 @show.command()
@@ -44,7 +44,7 @@ def node(session: Session, name: str) -> None:
     with session.cluster() as (_store, snapshot):
         must_exist(snapshot.nodes, "node", name)
         answer = info.nodes(snapshot, [name])
-    session.show(answer, *_details(answer["nodes"][0]))
+    session.show(answer, lambda: _details(answer["nodes"][0]))
 
 
 @show.command()
@@ -56,7 +56,7 @@ def rule(session: Session, name: str) -> None:
     with session.cluster() as (_store, snapshot):
         must_exist(snapshot.rules, "rule", name)
         answer = info.rules(snapshot, [name])
-    session.show(answer, *_details(answer["rules"][0]))
+    session.show(answer, lambda: _details(answer["rules"][0]))
 
 
 @show.command()
@@ -66,8 +66,7 @@ def rules(session: Session) -> None:
     """Show all rules."""
     with session.cluster() as (_store, snapshot):
         answer = info.rules(snapshot)
-    rows = [[one["name"], one.get("kind"), one.get("vms"), one.get("broken")] for one in answer["rules"]]
-    session.show(answer, table(("RULE", "KIND", "VMS", "BROKEN BY"), rows))
+    session.show(answer, lambda: [_listed(answer["rules"], ("name", "kind", "vms", "broken"))])
 
 
 @show.command()
@@ -77,7 +76,7 @@ def settings(session: Session) -> None:
     """Show the policies of the cluster."""
     with session.cluster(()) as (_store, snapshot):
         answer = info.settings(snapshot)
-    session.show(answer, *_details(answer["settings"]))
+    session.show(answer, lambda: _details(answer["settings"]))
 
 
 @show.command()
@@ -89,8 +88,11 @@ def snapshots(session: Session, name: str) -> None:
     with session.cluster([name]) as (_store, snapshot):
         must_exist(snapshot.vms, "vm", name)
         answer = info.snapshots(snapshot, vm=name)
-    rows = [[one[key] for key in ("name", "at", "series", "exists", "wanted")] for one in answer["snapshots"]]
-    session.show(answer, table(("SNAPSHOT", "AT", "SERIES", "EXISTS", "WANTED"), rows))
+    session.show(answer, lambda: [_listed(answer["snapshots"], ("name", "at", "series", "exists", "wanted"))])
+
+
+def _listed(views: list[dict[str, Any]], keys: tuple[str, ...]) -> RenderableType:
+    return table([key.upper() for key in keys], [[view.get(key) for key in keys] for view in views])
 
 
 def _details(view: dict[str, Any]) -> Iterator[RenderableType]:

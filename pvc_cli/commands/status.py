@@ -51,7 +51,7 @@ def status(
             except NotHealthy as err:
                 report = err.report
     answer = info.cluster(report, kinds, only, only_unhealthy)
-    session.show(answer, *_parts(report, answer))
+    session.show(answer, lambda: _parts(report, answer))
     ctx.exit(Exit.DONE if answer["cluster"]["healthy"] else Exit.NO)
 
 
@@ -63,10 +63,9 @@ def _parts(report: Report, answer: dict[str, Any]) -> Iterator[RenderableType]:
     else:
         yield sentence(f"Cluster {name} is not healthy:", "bold red")
         yield from (bullet(why) for why in view["why"])
-    yield from (bullet(one["sentence"]) for one in view["fenced"])
     yield fields(
         [
-            ("leader", view["leader"] or "none"),
+            ("leading agent", view["leader"] or "none"),
             *((kind, _service(view[kind])) for kind in ("zookeeper", "patroni", "ceph", "frr", "fence") if view[kind]),
         ]
     )

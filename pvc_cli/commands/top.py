@@ -30,14 +30,14 @@ _FRAME = 5
 @output_option
 @pass_session
 def top(session: Session, once: bool) -> None:
-    """Show what nodes and VMs use, as their agents measure it, the busiest VMs first.
+    """Show what nodes and VMs use, live.
 
-    Shows every change at once, and ends with q or Ctrl-C.
+    It is what agents measure, the busiest VMs first; every change shows at once. It ends with q or Ctrl-C.
     """
     if once or session.form != "table" or not sys.stdout.isatty():
         with session.cluster() as (_store, snapshot):
             answer = load_view(snapshot)
-        session.show(answer, *_parts(answer, len(answer["vms"])))
+        session.show(answer, lambda: _parts(answer, len(answer["vms"])))
         return
     waker = Waker()
     screen = console()

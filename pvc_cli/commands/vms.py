@@ -28,8 +28,8 @@ def vms(session: Session, only: tuple[str, ...], state: str | None, node: str | 
     """List VMs with what is wanted of them, and what is."""
     with session.cluster(only or None) as (_store, snapshot):
         answer = info.vms(snapshot, only or None, state, node, tags)
-    rows = [_row(vm) for vm in answer["vms"]]
-    session.show(answer, table(("VM", "WANTED", "NODE", "IS", "VCPUS", "MEMORY", "SETTLED", "WHY"), rows))
+    columns = ("VM", "WANTED", "NODE", "IS", "VCPUS", "MIB", "SETTLED", "WHY")
+    session.show(answer, lambda: [table(columns, [_row(vm) for vm in answer["vms"]])])
 
 
 def _row(vm: dict[str, Any]) -> list[object]:

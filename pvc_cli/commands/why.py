@@ -36,7 +36,7 @@ def vm(session: Session, name: str) -> None:
     with session.cluster() as (_store, snapshot):
         must_exist(snapshot.vms, "vm", name)
         answer = why_vm(snapshot, name)
-    session.show(answer, *_vm(answer))
+    session.show(answer, lambda: _vm(answer))
 
 
 def _vm(answer: dict[str, Any]) -> Iterator[RenderableType]:
@@ -49,7 +49,7 @@ def _vm(answer: dict[str, Any]) -> Iterator[RenderableType]:
     yield fields(
         [
             ("wanted", answer["state"]),
-            ("is", answer["observed"]),
+            ("is" if answer["reported"] else "was last seen", answer["observed"]),
             ("reason", answer["reason"]),
             ("node", answer["node"]),
             ("why there", answer["here"]),
@@ -81,7 +81,7 @@ def node(session: Session, name: str) -> None:
     with session.cluster() as (store, snapshot):
         must_exist(snapshot.nodes, "node", name)
         answer = why_node(judge(snapshot, load_leader(store)), name)
-    session.show(answer, *_node(answer))
+    session.show(answer, lambda: _node(answer))
 
 
 def _node(answer: dict[str, Any]) -> Iterator[RenderableType]:
@@ -124,7 +124,7 @@ def fence(session: Session, name: str, every: bool) -> None:
         answer = info.fences(snapshot, load_history(store), name, limit=None if every else 1)
         if not answer["fences"]:
             must_exist(snapshot.nodes, "node", name)
-    session.show(answer, *_fences(answer["fences"], name))
+    session.show(answer, lambda: _fences(answer["fences"], name))
 
 
 def _fences(found: list[dict[str, Any]], name: str) -> Iterator[RenderableType]:

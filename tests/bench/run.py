@@ -19,6 +19,7 @@ from tests.bench import (
     balancing,
     bulk,
     database,
+    documents,
     fabric,
     failover,
     inventory,
@@ -35,6 +36,7 @@ OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "module_call": module_call.measure,
     "bulk": bulk.measure,
+    "documents": documents.measure,
     "agent_idle": agent_idle.measure,
     "site": site.measure,
     "inventory": inventory.measure,

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: Kinds of what a commit can change.
+CHANGED = ("vm", "node", "rule", "settings", "snapshot", "rollback", "declared dead")
+
 
 @dataclass(frozen=True)
 class Author:
@@ -28,8 +31,7 @@ class Change:
     """One object before and after.
 
     Attributes:
-        kind: ``vm``, ``node``, ``rule``, ``settings``, ``snapshot``, ``rollback`` or ``declared dead``.
-        name: of the object; empty where there is only one.
+        kind: one of CHANGED. name: of the object; empty where there is only one.
         before, after: as views show desired state; None where the object does not exist, or is to be deleted.
         why: one sentence: what happens and for what reason.
     """

@@ -9,6 +9,7 @@ what there is only one of may be said by one file only. Text is data: nothing in
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -211,9 +212,15 @@ def _no_key_twice(root: Any) -> None:
             waiting.append(value)
 
 
+@functools.lru_cache(maxsize=8)
+def _composed(text: str) -> Any:
+    """A text that has been read before, again with its lines: only errors ask for them, and then often for many."""
+    return _loader(text).get_single_node()
+
+
 def _line(text: str, path: Path) -> int:
     """The line of a place in a text, counted from 1: of its key, or of its item."""
-    node = _loader(text).get_single_node()
+    node = _composed(text)
     line = node.start_mark.line if node is not None else 0
     for step in path:
         following = _step(node, step)

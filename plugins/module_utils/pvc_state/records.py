@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from .commit_records import Author, Change, Commit
+from .commit_records import CHANGED, Author, Change, Commit
 from .fence_records import (
     EVIDENCE,
     FENCE_DEVICES,
@@ -49,6 +49,7 @@ from .vm_records import (
 )
 
 __all__ = [
+    "CHANGED",
     "EVIDENCE",
     "FENCE_DEVICES",
     "FENCE_STATES",

@@ -21,13 +21,14 @@ from .plan_moves import plan_moves
 from .records import Vm
 from .rule_book import RuleBook
 from .snapshot import Snapshot
-from .views import LIVE, settled, vm_status, why_late
+from .views import LIVE, reports_now, settled, vm_status, why_late
 
 
 def why_vm(snapshot: Snapshot, name: str) -> dict[str, Any]:
     """A VM that exists: what holds it back, why it is where it is, and what placement and the leader would do with it.
 
-    ``late`` is empty for a VM that is as wanted. ``placement`` is None where the record is damaged.
+    ``late`` is empty for a VM that is as wanted. ``placement`` is None where the record is damaged. ``reported`` is whether what is
+    observed is of its node's present boot.
     """
     vm, claim, observed = snapshot.vms[name].value, snapshot.claims.get(name), vm_status(snapshot, name)
     owner = claim.value if claim is not None else None
@@ -37,6 +38,7 @@ def why_vm(snapshot: Snapshot, name: str) -> dict[str, Any]:
         "name": name,
         "state": vm.state if vm is not None else None,
         "observed": observed.state if observed is not None else None,
+        "reported": reports_now(snapshot, snapshot.owner(name)),
         "node": owner.node if owner is not None else None,
         "to": (owner.to or None) if owner is not None else None,
         "settled": settled(snapshot, name),
