@@ -543,5 +543,5 @@ def _position(cursor: Cursor | None) -> Any:
     return cursor.revision, where, cursor.fences.keys(), cursor.unhealthy
 
 
-Histories.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Histories.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestHistories = Histories.TestCase
