@@ -250,7 +250,7 @@ def test_a_node_dies_while_nobody_looks_and_comes_back(world: World) -> None:
     moved = events[3]
     assert moved.details["from"] == victim
     assert moved.details["fence"] == events[0].details["fence"]
-    assert moved.sentence == f"web1 has moved from {victim} to {other} (to {other})."
+    assert moved.sentence == f"web1 has moved from {victim} to {other}, since {victim} is gone."
     assert reader.read() == []
 
 
