@@ -93,7 +93,7 @@ def wanted(module: AnsibleModule, store: Store) -> Wanted:
 
 def _at(store: Store, revision: int, mark: str | None) -> dict[str, t.Any]:
     snapshot = load(store)
-    state = state_at(snapshot, load_commits(store, since=revision), revision)
+    state = state_at(snapshot, load_commits(store), revision)
     return as_document(snapshot.schema.cluster, state, document=mark, full=True)
 
 

@@ -200,7 +200,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
             return last.draft.sound()
 
     try:
-        done = commit_nodes(store, plan, check_mode=module.check_mode)
+        done = commit_nodes(store, plan, check_mode=module.check_mode, author=_module.author(module))
     except PvcError as err:
         _document.refuse(module, err, last.draft, want)
     found = _document.shown(last.draft, want)
