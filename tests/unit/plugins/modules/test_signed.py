@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.pvc.cluster.plugins.action import apply as apply_action
 from ansible_collections.pvc.cluster.plugins.modules import history_info, node
 from ansible_collections.pvc.cluster.plugins.plugin_utils import signed
 
@@ -137,7 +138,8 @@ def test_the_environment_of_the_controller_comes_first(monkeypatch: pytest.Monke
 
 def test_every_module_that_commits_has_the_action_and_no_other() -> None:
     routing = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["plugin_routing"]["modules"]
-    led = {name for name, where in routing.items() if where == {"action_plugin": "pvc.cluster.vm"}}
+    led = {name for name, where in routing.items() if where == {"action_plugin": "pvc.cluster.vm"}} | {"apply"}
     modules = {path.stem: path.read_text() for path in (ROOT / "plugins" / "modules").glob("*.py")}
+    assert issubclass(apply_action.ActionModule, signed.SignedAction)
     assert led | {"vm"} == {name for name, text in modules.items() if "_module.author(module)" in text}
     assert {name for name, text in modules.items() if " commit(" in text or "commit_nodes(" in text} == led | {"vm"}
