@@ -20,6 +20,7 @@ from ansible_collections.pvc.cluster.plugins.action import apply as apply_action
 from ansible_collections.pvc.cluster.plugins.modules import history_info, node
 from ansible_collections.pvc.cluster.plugins.plugin_utils import signed
 
+from tests.unit.plugins.modules.conftest import PASSWORD
 from tests.unit.plugins.modules.harness import Cluster
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -78,6 +79,7 @@ def test_what_a_playbook_says_of_itself(zookeeper: Cluster, tmp_path: Path) -> N
     ]
     output = play(zookeeper, tmp_path, tasks)
     assert "ok=9" in output
+    assert PASSWORD not in json.dumps(zookeeper.ok(history_info, {})["commits"])
     assert said(zookeeper) == {
         "1001": (ME, PLAY),
         "1002": ("alice", "by hand"),
