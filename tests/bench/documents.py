@@ -30,7 +30,11 @@ def measure() -> list[Figure]:
         path.write_text(yaml.safe_dump({"document": "bench", "rules": rules(), "vms": vms(COUNT)}), encoding="utf-8")
         for turn in range(3):
             with tree(server, f"/documents{turn}") as connection:
-                variables: dict[str, Any] = {"bench_src": str(path), "bench_connection": connection, "bench_count": COUNT}
+                variables: dict[str, Any] = {
+                    "bench_src": str(path),
+                    "bench_connection": connection,
+                    "bench_count": COUNT,
+                }
                 seconds["empty"].append(playbook.seconds("empty.yml", variables))
                 for what, changed in (("first", True), ("again", False)):
                     seconds[what].append(
