@@ -90,6 +90,18 @@ options:
       - When not given, the environment variable E(PVC_CONNECT_TIMEOUT) is used.
     type: float
     default: 10
+  author:
+    description:
+      - Who makes the change, as M(pvc.cluster.history_info) shows it. Nothing is checked or allowed by it.
+      - By default, the user of AWX who has started the job, or else the user who runs the playbook.
+      - When not given, the environment variable E(PVC_AUTHOR) is used.
+    type: str
+  job:
+    description:
+      - What makes the change, as M(pvc.cluster.history_info) shows it.
+      - By default, the job of AWX, or else the playbook and the play.
+      - When not given, the environment variable E(PVC_JOB) is used.
+    type: str
 requirements:
   - kazoo >= 2.8
 """

@@ -21,7 +21,7 @@ from .pvc_state import kazoo_store
 from .pvc_state.connection import Connection
 from .pvc_state.errors import PvcError
 from .pvc_state.fence_report import warnings
-from .pvc_state.records import SCHEMA_VERSION, Schema
+from .pvc_state.records import SCHEMA_VERSION, Author, Schema
 from .pvc_state.snapshot import NotInitialised, Snapshot, empty
 from .pvc_state.snapshot import load as load_snapshot
 
@@ -50,7 +50,15 @@ CONNECTION = {
     "cert_file": _option("cert_file", "path"),
     "key_file": _option("key_file", "path", no_log=False),
     "connect_timeout": _option("connect_timeout", "float", default=10.0),
+    "author": _option("author", "str"),
+    "job": _option("job", "str"),
 }
+
+#: Those of them that say who is at work, and nothing about the connection.
+_SIGNATURE = ("author", "job")
+
+#: Characters of an author or a job that a commit remembers.
+_SAID = 200
 
 
 def create_module(spec: Mapping[str, t.Any], **constraints: t.Any) -> AnsibleModule:
@@ -75,6 +83,12 @@ def fail(module: AnsibleModule, err: PvcError, **result: t.Any) -> t.NoReturn:
     """Fail with an error of the library: as one sentence, and in its parts for playbooks that look at them."""
     parts = {"problem": err.problem, "object": err.obj, "option": err.option, "remedy": err.remedy}
     module.fail_json(msg=str(err), **parts, **result)
+
+
+def author(module: AnsibleModule) -> Author:
+    """Who the module's commit names; on one line, as lists show it."""
+    who, via = (" ".join((module.params[name] or "").split())[:_SAID] for name in _SIGNATURE)
+    return Author(who, via)
 
 
 def load(module: AnsibleModule, store: Store, vms: Collection[str] | None = None) -> Snapshot | None:
@@ -122,7 +136,7 @@ def _warn_of_empty_system(module: AnsibleModule) -> None:
 
 
 def _connection(params: Mapping[str, t.Any]) -> Connection:
-    options = {name: params[name] for name in CONNECTION if params[name] is not None}
+    options = {name: params[name] for name in CONNECTION if params[name] is not None and name not in _SIGNATURE}
     # A server may be lost while the module works: it then finds another one for as long as for the first.
     return Connection(**{**options, "hosts": tuple(options["hosts"]), "patience": options["connect_timeout"]})
 

@@ -188,7 +188,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
             return plan_document(snapshot, document, wishes, supposing=module.check_mode)
 
     try:
-        done, found = carry_out(store, draft, want, check_mode=module.check_mode)
+        done, found = carry_out(store, draft, want, check_mode=module.check_mode, author=_module.author(module))
     except RefusedDocument as err:
         _document.refuse(module, err)
     result = {

@@ -145,7 +145,12 @@ if t.TYPE_CHECKING:
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     requests = _rule.requests(module.params)
     try:
-        done = commit(store, lambda snapshot: plan_rules(snapshot, requests), check_mode=module.check_mode)
+        done = commit(
+            store,
+            lambda snapshot: plan_rules(snapshot, requests),
+            check_mode=module.check_mode,
+            author=_module.author(module),
+        )
     except NotInitialised:
         if not module.check_mode:
             raise

@@ -252,7 +252,12 @@ if t.TYPE_CHECKING:
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     request = settings_spec.request(given({option: module.params[option] for option in settings_spec.OPTIONS}))
     try:
-        done = commit(store, lambda snapshot: plan_settings(snapshot, request), check_mode=module.check_mode)
+        done = commit(
+            store,
+            lambda snapshot: plan_settings(snapshot, request),
+            check_mode=module.check_mode,
+            author=_module.author(module),
+        )
     except NotInitialised:
         if not module.check_mode:
             raise

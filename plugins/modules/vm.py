@@ -356,8 +356,11 @@ def kept_volumes(plan: Plan) -> list[str]:
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     requests = _vm.requests(module.params)
     names, concerned = _vm.names(requests), _vm.concerned(requests)
+    check, author = module.check_mode, _module.author(module)
     try:
-        done = commit(store, lambda snapshot: plan_vms(snapshot, requests), check_mode=module.check_mode, vms=concerned)
+        done = commit(
+            store, lambda snapshot: plan_vms(snapshot, requests), check_mode=check, vms=concerned, author=author
+        )
     except NotInitialised:
         if not module.check_mode:
             raise

@@ -265,7 +265,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     changing = {change.name for change in whole.changes}
     rest = [one for one in wanted if one.name in changing] if parallel else []
     if not rest and not module.check_mode:
-        whole = commit(store, lambda snapshot: plan_move(snapshot, wanted)).plan
+        whole = commit(store, lambda snapshot: plan_move(snapshot, wanted), author=_module.author(module)).plan
     result = _module.outcome(module, whole)
     if module.check_mode:
         return {**result, "moves": [view(one) for one in planned(whole, "planned")]}
@@ -274,7 +274,9 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     cancelled = [one.name for one in wanted if one.state == "cancelled" and one.name in changing]
     begun = [one for one in journeys(whole) if not rest or one.vm not in changing]
     try:
-        moves, said = carry_out(store, begun, rest, parallel, module.params["wait_timeout"])
+        moves, said = carry_out(
+            store, begun, rest, parallel, module.params["wait_timeout"], author=_module.author(module)
+        )
         _stay(store, cancelled, {one.name: one for one in whole.changes}, module.params["wait_timeout"])
     except MovesFailed as err:
         _module.fail(module, err, **{**result, "moves": [view(one) for one in err.moves]})

@@ -179,7 +179,13 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     requests = [SnapshotRequest(vm=vm, at=at, **options) for vm in vms]
     try:
-        done = commit(store, lambda snapshot: plan_snapshots(snapshot, requests), check_mode=module.check_mode, vms=vms)
+        done = commit(
+            store,
+            lambda snapshot: plan_snapshots(snapshot, requests),
+            check_mode=module.check_mode,
+            vms=vms,
+            author=_module.author(module),
+        )
     except NotInitialised:
         if not module.check_mode:
             raise

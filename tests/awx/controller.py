@@ -224,6 +224,8 @@ class Controller:
                 "MAX_EVENT_RES": "700000",
                 **self._environment(private / "env"),
             },
+            # A job that hangs is ended, as the time limit of a job template does.
+            settings={"job_timeout": 300},
             quiet=True,
         )
         events = list(runner.events)

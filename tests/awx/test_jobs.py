@@ -22,6 +22,7 @@ from tests.awx.controller import Controller, answers, named, tasks
 from tests.unit.plugins.modules.agent import Agent
 from tests.unit.plugins.modules.conftest import STATUS
 from tests.unit.plugins.modules.harness import Cluster
+from tests.unit.plugins.modules.test_node import Mover
 
 NODES = ("node1", "node2", "node3")
 EVIL = "{{ lookup('ansible.builtin.pipe', 'id') }}"
@@ -97,11 +98,14 @@ def test_apply_can_be_a_dry_run(cluster: Cluster, awx: Controller) -> None:
 def test_nodes_are_drained(cluster: Cluster, awx: Controller) -> None:
     cluster.ok(vm, {"name": "web1", "memory": 64, "node": "node2"})
     cluster.ok(vm, {"name": "web1", "node": ""})
+    mover = Mover(cluster.another(), "node2", "node1")
+    mover.daemon = True
+    mover.start()
     job = awx.launch("PVC drain", {"pvc_nodes": "node2"})
     assert job.status == "successful", job.output
-    assert "web1: node2 -> node" in job.output
+    assert "web1: node2 -> node1" in job.output
     (moved,) = vms(cluster, "web1")
-    assert moved["claim"]["node"] != "node2"
+    assert moved["claim"]["node"] == "node1"
     ready = awx.launch("PVC drain", {"pvc_nodes": "node2", "pvc_state": "ready", "pvc_drain_timeout": 60})
     assert ready.status == "successful", ready.output
     assert ready.result("They are told to")["changed"] is True

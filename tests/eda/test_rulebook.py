@@ -14,7 +14,8 @@ from pvc_state import paths
 from pvc_state.codec import encode
 from pvc_state.records import Fence, Past, Service
 from pvc_state.store import Create, Delete
-from tests.eda.conftest import Listener, Site
+from tests.eda.conftest import Site
+from tests.eda.listener import Listener
 from tests.eda.rulebook import EDA, Rulebook
 
 pytestmark = pytest.mark.timeout(300)

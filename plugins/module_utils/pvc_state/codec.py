@@ -45,7 +45,7 @@ class Stored(Generic[T]):
 
 def encode(record: Any) -> bytes:
     """Bytes of a record (a dataclass instance): the same record gives the same bytes."""
-    return json.dumps(_plain(record), sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(record, default=_plain, sort_keys=True, separators=(",", ":")).encode()
 
 
 def decode(cls: type[T], data: bytes) -> T:
@@ -71,15 +71,14 @@ def stored(cls: type[T], znode: Znode) -> Stored[T]:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> dict[str, Any]:
+    """What JSON has no word for, one level deep: the rest follows by itself."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
-        return {name: _plain(item) for name, item, default in fields if default is _REQUIRED or item != default}
+        return {name: item for name, item, default in fields if default is _REQUIRED or item != default}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return value
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be in a record")
 
 
 _REQUIRED = object()

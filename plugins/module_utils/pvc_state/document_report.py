@@ -61,10 +61,15 @@ def lines(found: View) -> Iterator[str]:
     for restart in found["restarts"]:
         yield f"~ vm {restart['vm']} needs a restart for: {', '.join(restart['waits'])}"
     for one in found["refused"]:
-        where = f"{one['file']}:{one['line']}: " if one.get("file") else ""
-        about = ", ".join(part for part in (one["object"], one["option"]) if part)
-        yield f"! {where}{about}: {one['problem']}; {one['remedy']}"
+        yield f"! {refusal(one)}"
     yield found["summary"]
+
+
+def refusal(one: View) -> str:
+    """What is refused, where it is and why, as one line."""
+    where = f"{one['file']}:{one['line']}: " if one.get("file") else ""
+    about = ", ".join(part for part in (one["object"], one["option"]) if part)
+    return f"{where}{about}: {one['problem']}" + (f"; {one['remedy']}" if one["remedy"] else "")
 
 
 def _named(change: Change) -> dict[str, Any]:

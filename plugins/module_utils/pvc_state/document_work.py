@@ -168,7 +168,7 @@ def unsettled(document: Document, done: Committed) -> list[str]:
 
 def _at(store: Store, revision: int, mark: str | None) -> dict[str, Any]:
     snapshot = load(store)
-    state = state_at(snapshot, load_commits(store, since=revision), revision)
+    state = state_at(snapshot, load_commits(store), revision)
     return as_document(snapshot.schema.cluster, state, document=mark, full=True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .fence_report import sentence
+from .fence_report import proven
 from .happening import Cursor, Event, Scene
 from .plan_recovery import REHOMED, given_up
 from .records import Fence, Past
@@ -94,7 +94,7 @@ def _of_fence(case: _Case) -> Iterator[tuple[str, Event]]:
         yield HELD, event("waiting", case.changed, fence.since, text)
     proof = {"proven_by": fence.proven_by, "osdmap_epoch": fence.epoch or None}
     if fence.proven_by:
-        yield FENCED, event("fenced", case.changed, fence.proven_at, sentence(node, fence, None, past), **proof)
+        yield FENCED, event("fenced", case.changed, fence.proven_at, proven(node, fence), **proof)
     for vm, why in sorted(fence.waiting.items()):
         text = f"{vm} waits for a node since {node} is gone: {why.rstrip('.')}."
         waits = {"fence": fence.id, "why": why}

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .happening import Cursor, Event, Scene, VmMark
-from .records import Claim, Vm, VmStatus
+from .records import Claim, Fence, Vm, VmStatus
 from .views import LIVE, vm_status
+
+
+class _Recovery(NamedTuple):
+    """Why a VM was recovered: the fence, its node, and where the VM went in words. Empty for any other move."""
+
+    fence: str = ""
+    node: str = ""
+    why: str = ""
 
 
 def of_vms(before: Cursor, scene: Scene) -> tuple[list[Event], Mapping[str, VmMark]]:
@@ -25,10 +33,12 @@ def of_vms(before: Cursor, scene: Scene) -> tuple[list[Event], Mapping[str, VmMa
         claim = owned.value if owned is not None else None
         if vm is None or owned is None or claim is None:
             continue
-        known = before.vms.get(vm.uuid)
-        mark = known or VmMark(1, claim.node if claim.epoch == 1 else "")
+        mark = before.vms.get(vm.uuid)
+        if mark is None or mark.epoch > claim.epoch:
+            # new, or made anew with its old uuid
+            mark = VmMark(1, claim.node if claim.epoch == 1 else "")
         if claim.epoch != mark.epoch:
-            events.append(_moved(name, vm, claim, owned.mzxid, mark, recovered.get(name)))
+            events.append(_moved(name, vm, claim, owned.mzxid, mark, recovered.get(name, _Recovery())))
             mark = replace(mark, epoch=claim.epoch, node=claim.node, failures=0, given_up=0, stays="")
         observed = vm_status(snapshot, name)
         if observed is not None:
@@ -41,28 +51,33 @@ def of_vms(before: Cursor, scene: Scene) -> tuple[list[Event], Mapping[str, VmMa
     return events, marks
 
 
-def _recovered(before: Cursor, scene: Scene) -> Iterator[tuple[str, tuple[str, str]]]:
-    """By VM, the fence that moved it, and in which words: of fences that were not over when it was read last."""
+def _recovered(before: Cursor, scene: Scene) -> Iterator[tuple[str, _Recovery]]:
+    """By VM, the fence that moved it: of those that were not over when they were read last."""
     for past in scene.past.values():
         if past.value is not None and past.mzxid > before.zxid:
-            yield from ((vm, (past.value.fence.id, why)) for vm, why in past.value.fence.moves.items())
-    for standing in scene.snapshot.fences.values():
+            yield from _of_fence(past.value.node, past.value.fence)
+    for node, standing in scene.snapshot.fences.items():
         if standing.value is not None:
-            yield from ((vm, (standing.value.id, why)) for vm, why in standing.value.moves.items())
+            yield from _of_fence(node, standing.value)
 
 
-def _moved(name: str, vm: Vm, claim: Claim, zxid: int, mark: VmMark, fence: tuple[str, str] | None) -> Event:
+def _of_fence(node: str, fence: Fence) -> Iterator[tuple[str, _Recovery]]:
+    yield from ((vm, _Recovery(fence.id, node, why)) for vm, why in fence.moves.items())
+
+
+def _moved(name: str, vm: Vm, claim: Claim, zxid: int, mark: VmMark, recovery: _Recovery) -> Event:
     times = claim.epoch - mark.epoch
     source = f" from {mark.node}" if mark.node else ""
     by_way = f", in {times} moves" if times > 1 else ""
-    because = f" ({fence[1].rstrip('.')})" if fence else ""
+    because = f", since {recovery.node} is gone" if recovery.node else ""
     details = {
         "uuid": vm.uuid,
         "from": mark.node,
         "to": claim.node,
         "epoch": claim.epoch,
         "moves": times,
-        "fence": fence[0] if fence else "",
+        "fence": recovery.fence,
+        "why": recovery.why,
     }
     text = f"{name} has moved{source} to {claim.node}{by_way}{because}."
     return Event(f"vm_moved:{vm.uuid}:{claim.epoch}", "vm_moved", zxid, "vm", name, claim.node, "", text, details)

@@ -67,7 +67,7 @@ def state_at(snapshot: Snapshot, commits: Commits, revision: int) -> State:
     if revision > snapshot.journal:
         problem = f"there is no revision {revision} yet: the newest is {snapshot.journal}"
         raise InvalidRequest(
-            problem, option="revision", remedy="give the revision of a commit, as history_info lists them"
+            problem, option="commit", remedy="give the revision of a commit, as history_info lists them"
         )
     views = _today(snapshot)
     for commit in _later(snapshot, commits, revision):
@@ -98,7 +98,7 @@ def _later(snapshot: Snapshot, commits: Commits, revision: int) -> Iterator[Comm
         return
     problem = f"what was wanted at revision {revision} is not remembered"
     remedy = "no commit is" if oldest is None else f"the oldest commit that is has revision {oldest}"
-    raise InvalidRequest(problem, option="revision", remedy=remedy)
+    raise InvalidRequest(problem, option="commit", remedy=remedy)
 
 
 def _today(snapshot: Snapshot) -> _Views:

@@ -24,6 +24,7 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     cluster_info,
     failover_info,
     fence_info,
+    history_info,
     node,
     node_info,
     rule,
@@ -46,6 +47,7 @@ MODULES = {
         cluster_info,
         failover_info,
         fence_info,
+        history_info,
         node,
         node_info,
         rule,
@@ -106,6 +108,9 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
         keys_agree(cluster.ok(settings, {})["settings"], documented(settings.RETURN, "settings"))
         cluster.store.commit([Create(paths.fence("node2"), encode(FENCE))])
         keys_agree(cluster.ok(fence_info, {})["fences"][0], documented(fence_info.RETURN, "fences"))
+        history = cluster.ok(history_info, {"limit": 1, "commit": 0})
+        keys_agree(history["commits"][0], documented(history_info.RETURN, "commits"))
+        assert set(history["state"]) == set(yaml.safe_load(history_info.RETURN)["state"]["sample"])
         keys_agree(cluster.ok(failover_info, {})["failovers"][0], documented(failover_info.RETURN, "failovers"))
         spread = cluster.ok(balance_info, {})
         assert spread.keys() - {"changed", "invocation"} == yaml.safe_load(balance_info.RETURN).keys() - ERROR

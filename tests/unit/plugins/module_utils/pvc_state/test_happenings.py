@@ -250,7 +250,7 @@ def test_a_node_dies_while_nobody_looks_and_comes_back(world: World) -> None:
     moved = events[3]
     assert moved.details["from"] == victim
     assert moved.details["fence"] == events[0].details["fence"]
-    assert moved.sentence == f"web1 has moved from {victim} to {other} (to {other})."
+    assert moved.sentence == f"web1 has moved from {victim} to {other}, since {victim} is gone."
     assert reader.read() == []
 
 
@@ -321,6 +321,17 @@ def test_a_vm_that_is_moved_counts_its_failures_anew(world: World) -> None:
     world.move("web1", "node2" if world.owner("web1") != "node2" else "node1")
     world.report("web1", lambda status: dataclasses.replace(status, failures=1))
     assert told(reader.read()) == ["vm_moved web1", "vm_failed web1"]
+
+
+def test_a_vm_that_is_made_anew_with_its_old_uuid_has_not_moved_back(world: World) -> None:
+    world.create("web1")
+    uuid = world.read(paths.vm("web1"), Vm).uuid
+    world.move("web1", "node2" if world.owner("web1") != "node2" else "node1")
+    reader = Reader(world.cluster)
+    world.cluster.agents[world.owner("web1")].remove("web1")
+    world.create("web1")
+    world.change("web1", uuid=uuid)
+    assert [event for event in reader.read() if event.type != "commit"] == []
 
 
 def test_what_waits_for_a_start_is_drift_once_for_each_definition(world: World) -> None:
@@ -532,5 +543,5 @@ def _position(cursor: Cursor | None) -> Any:
     return cursor.revision, where, cursor.fences.keys(), cursor.unhealthy
 
 
-Histories.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Histories.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestHistories = Histories.TestCase

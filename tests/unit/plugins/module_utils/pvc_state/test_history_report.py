@@ -234,14 +234,14 @@ def test_what_is_forgotten_is_refused(cluster: Cluster, monkeypatch: pytest.Monk
     with pytest.raises(InvalidRequest) as info:
         at(cluster, first)
     assert str(info.value) == (
-        f"revision: what was wanted at revision {first} is not remembered; "
+        f"commit: what was wanted at revision {first} is not remembered; "
         f"the oldest commit that is has revision {second}"
     )
 
 
 def test_what_has_not_been_yet_is_refused(cluster: Cluster) -> None:
     newest = cluster.snapshot.journal
-    with pytest.raises(InvalidRequest, match=rf"^revision: there is no revision 999 yet: the newest is {newest}"):
+    with pytest.raises(InvalidRequest, match=rf"^commit: there is no revision 999 yet: the newest is {newest}"):
         at(cluster, 999)
 
 
