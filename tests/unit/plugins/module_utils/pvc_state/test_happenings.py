@@ -392,6 +392,16 @@ def test_commits_are_told_with_who_and_what(world: World) -> None:
     assert reader.read() == []
 
 
+def test_a_commit_whose_record_is_damaged_is_one_all_the_same(world: World) -> None:
+    reader = Reader(world.cluster)
+    world.cluster.apply(request("web1"))
+    revision = world.cluster.snapshot.journal
+    world.cluster.overwrite(paths.commit(revision), b"{")
+    (event,) = reader.read()
+    assert event.details["revision"] == revision
+    assert event.sentence.startswith("Somebody has made a commit whose record is damaged: ")
+
+
 def test_a_cursor_of_another_cluster_is_refused(world: World) -> None:
     with pytest.raises(InvalidRequest, match="belongs to the cluster with id other"):
         Follower(world.store, Cursor("other"))
