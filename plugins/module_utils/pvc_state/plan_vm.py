@@ -115,6 +115,8 @@ class _Work:
             check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
         else:
             vm = _with_options(check, request, Vm(uuid=uuid, memory=request.memory), new=True)
+        # whatever it is made like
+        vm = dataclasses.replace(vm, born=0)
         self.users.check(check, name, vm)
         if vm.ha.power_off:
             vm_rules.power_can_be_taken(check, self.snapshot, vm)

@@ -106,7 +106,8 @@ def renaming(snapshot: Snapshot, before: Present, new: str) -> tuple[tuple[Op, .
     """One group of operations: record, claim, index and the rules that name the VM; and those rules as they will be."""
     old, claim = before.name, snapshot.claims[before.name]
     owner = claim.value or Claim("", 0)
-    vm = dataclasses.replace(before.vm, generation=before.vm.generation + 1)
+    born = before.vm.born or snapshot.vms[old].czxid
+    vm = dataclasses.replace(before.vm, generation=before.vm.generation + 1, born=born)
     ops: list[Op] = [
         Delete(paths.assigned(owner.node, old), 0),
         Delete(paths.claim(old), claim.version),
