@@ -197,8 +197,7 @@ class _Work:
         if new in self.vms:
             check.refuse("new_name", f"another VM of the list is to have the name {new}", "choose another name")
         vm_rules.owned(check, self.snapshot, before)
-        ops, rules = plan_vm_actions.renaming(self.snapshot, before, new)
-        vm = dataclasses.replace(before.vm, generation=before.vm.generation + 1)
+        vm, ops, rules = plan_vm_actions.renaming(self.snapshot, before, new)
         del self.vms[before.name]
         self.vms[new], self.claims[new] = Stored(vm, 0), dataclasses.replace(self.claims.pop(before.name), version=0)
         self.rules.update(rules)
