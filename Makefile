@@ -91,6 +91,10 @@ bench: venv  ## measure what the budgets are about, into build/bench.json; BENCH
 schema: venv  ## docs/schema/document.json, the schema of documents for editors, anew
 	@PYTHONPATH=collections python -m tests.tools.schema
 
+.PHONY: docs
+docs: venv  ## the documentation as a site, in build/site
+	@python tests/tools/site.py
+
 # --- packages -------------------------------------------------------------------------------------------------------
 
 .PHONY: deb

@@ -16,9 +16,9 @@ from rich.text import Text
 from pvc_state.errors import PvcError
 
 from . import output
-from .commands import console, events, failover, nodes, show, status, top, vms, why
+from .commands import console, events, failover, nodes, plan, show, status, top, vms, why
 from .connection import NoCluster
-from .exit_codes import Exit, exit_code
+from .exit_codes import Exit, SilentRefusal, exit_code
 from .options import connection_options, given
 from .session import Session, output_option
 
@@ -39,6 +39,8 @@ class Pvc(click.Group):
             code = err.exit_code
         except click.exceptions.Abort:
             code = Exit.INTERRUPTED
+        except SilentRefusal:
+            code = Exit.REFUSED
         except PvcError as err:
             _say(str(err))
             code = Exit.USAGE if isinstance(err, NoCluster) else exit_code(err)
@@ -87,6 +89,8 @@ for _command in (
     vms.vms,
     show.show,
     why.why,
+    plan.plan,
+    plan.apply,
     failover.failover_report,
     events.events,
     console.console,

@@ -32,6 +32,10 @@ class Exit(IntEnum):
     BROKEN_PIPE = 141
 
 
+class SilentRefusal(Exception):
+    """A refusal of which everything has been said."""
+
+
 #: The first class that an error belongs to decides.
 _CLASSES: tuple[tuple[type[errors.PvcError], Exit], ...] = (
     (errors.NotFound, Exit.NOT_FOUND),

@@ -103,6 +103,18 @@ def bullet(text: str, style: str = "") -> Text:
     return Text(f"  - {plain(text)}", style=style)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Says everything in full, wherever else it may stand."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
+def as_yaml(answer: object) -> str:
+    """An answer as a document of YAML."""
+    return str(yaml.dump(answer, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
 #: Makes what people see of an answer; not called when a program asks.
 Parts = Callable[[], Iterable[RenderableType]]
 
@@ -112,7 +124,7 @@ def show(form: str, answer: object, parts: Parts) -> None:
     if form == "json":
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif form == "yaml":
-        click.echo(yaml.safe_dump(answer, sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(as_yaml(answer), nl=False)
     else:
         out = console()
         if out.is_terminal:

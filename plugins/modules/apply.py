@@ -158,76 +158,55 @@ remedy:
 import typing as t
 
 from ..module_utils import _document, _module
-from ..module_utils.pvc_state.commit import commit_nodes
 from ..module_utils.pvc_state.document_report import lines
+from ..module_utils.pvc_state.document_work import RefusedDocument, carry_out, unsettled
 from ..module_utils.pvc_state.errors import PvcError
 from ..module_utils.pvc_state.plan_document import Draft, plan_document
 from ..module_utils.pvc_state.saved_plan import plan_saved, restore
-from ..module_utils.pvc_state.views import settled
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-    from ..module_utils.pvc_state.commit import Committed
-    from ..module_utils.pvc_state.document import Document
-    from ..module_utils.pvc_state.plan import Plan
     from ..module_utils.pvc_state.snapshot import Snapshot
     from ..module_utils.pvc_state.store import Store
 
 
-class Last:
-    """The last draft that was made: several are when others come between."""
-
-    draft: Draft | None = None
-
-
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
-    last, want = Last(), None
+    want = None
     if module.params["plan"] is not None:
         saved = restore(_document.loaded(module.params["plan"]))
         document = saved.document
 
-        def plan(snapshot: Snapshot | None) -> Plan:
-            last.draft = plan_saved(snapshot, saved)
-            return last.draft.plan
+        def draft(snapshot: Snapshot | None) -> Draft:
+            return plan_saved(snapshot, saved)
 
     else:
         want, wishes = _document.wanted(module, store), _document.wishes(module)
         document = want.document
 
-        def plan(snapshot: Snapshot | None) -> Plan:
-            last.draft = plan_document(snapshot, document, wishes, supposing=module.check_mode)
-            return last.draft.sound()
+        def draft(snapshot: Snapshot | None) -> Draft:
+            return plan_document(snapshot, document, wishes, supposing=module.check_mode)
 
     try:
-        done = commit_nodes(store, plan, check_mode=module.check_mode, author=_module.author(module))
-    except PvcError as err:
-        _document.refuse(module, err, last.draft, want)
-    found = _document.shown(last.draft, want)
+        done, found = carry_out(store, draft, want, check_mode=module.check_mode, author=_module.author(module))
+    except RefusedDocument as err:
+        _document.refuse(module, err)
     result = {
         **_module.outcome(module, done.plan),
         "plan": found,
         "plan_text": list(lines(found)),
         "revision": done.revision,
     }
-    if module.params["wait"] and not module.check_mode:
+    late = unsettled(document, done) if module.params["wait"] and not module.check_mode else []
+    if late:
+        # imported when it is needed: a call with nothing to do shall be quick
+        from ..module_utils.pvc_state.wait import wait_for_vms
+
         try:
-            settle(module, store, document, done)
+            wait_for_vms(store, late, module.params["wait_timeout"])
         except PvcError as err:
             _module.fail(module, err, **result)
     return result
-
-
-def settle(module: AnsibleModule, store: Store, document: Document, done: Committed) -> None:
-    """Wait until the agents have made the VMs of the document what it says, and those that go are gone."""
-    names = {vm["name"] for vm in document.objects.get("vms", ())}
-    names |= {change.name for change in done.plan.changes if change.kind == "vm"}
-    if all(settled(done.snapshot_after, name) for name in names):
-        return
-    # imported when it is needed: a call with nothing to do shall be quick
-    from ..module_utils.pvc_state.wait import wait_for_vms
-
-    wait_for_vms(store, sorted(names), module.params["wait_timeout"])
 
 
 def main(connect: _module.Connect | None = None) -> None:

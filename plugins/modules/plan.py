@@ -109,14 +109,13 @@ remedy:
   type: str
 """
 
-import json
 import os
 import tempfile
 import typing as t
 
 from ..module_utils import _document, _module
 from ..module_utils.pvc_state.document_report import lines
-from ..module_utils.pvc_state.errors import PvcError
+from ..module_utils.pvc_state.document_work import RefusedDocument, saved_text, sound
 from ..module_utils.pvc_state.plan_document import plan_document
 from ..module_utils.pvc_state.saved_plan import save
 from ..module_utils.pvc_state.snapshot import NotInitialised, load
@@ -135,10 +134,11 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         snapshot = None
     draft = plan_document(snapshot, want.document, wishes)
     try:
-        saved = save(draft, want.data, wishes)
-    except PvcError as err:
-        _document.refuse(module, err, draft, want)
-    text = json.dumps(saved, indent=2, sort_keys=True) + "\n"
+        sound(draft, want)
+    except RefusedDocument as err:
+        _document.refuse(module, err)
+    saved = save(draft, want.data, wishes)
+    text = saved_text(saved)
     before, changed = "", False
     if module.params["dest"] is not None:
         before = _there(module.params["dest"])

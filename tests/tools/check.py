@@ -64,6 +64,7 @@ PARTS = [
             ]
         ],
     ),
+    Part("docs", [["python", "tests/tools/site.py"]]),
     Part("mypy", [["mypy", "--no-color-output"]]),
     Part("ruff", [["ruff", "check", "--quiet", "."], ["ruff", "format", "--check", "--quiet", "."]]),
     Part("changelog", [["antsibull-changelog", "lint"]]),

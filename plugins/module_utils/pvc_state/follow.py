@@ -83,8 +83,8 @@ class Follower:
         self._stopped = True
         self._woken.set()
 
-    def read(self) -> Batch | None:
-        """Wait for what is new; None once stopped.
+    def read(self, *, wait: bool = True) -> Batch | None:
+        """What is new, once there is something; None once stopped, or, without ``wait``, while there is nothing.
 
         The first call without a cursor returns the one that it begins at, and no events. Others return when there are events,
         or when there is anything else that the cursor has to remember.
@@ -105,7 +105,7 @@ class Follower:
             if scene is None:
                 break
             batch = self._told(scene)
-            if batch is not None:
+            if batch is not None or not wait:
                 return batch
             self._woken.wait()
         return None

@@ -106,8 +106,14 @@ def until(
         raise late(found)
 
 
-def wait_for_vms(store: Store, names: Collection[str], timeout: float) -> Snapshot:
-    """Wait until each of these VMs is as wanted, or is gone as wanted; fails at once when an agent has given one up."""
+def wait_for_vms(
+    store: Store, names: Collection[str], timeout: float, progress: Callable[[int], None] = lambda _settled: None
+) -> Snapshot:
+    """Wait until each of these VMs is as wanted, or is gone as wanted; fails at once when an agent has given one up.
+
+    Args:
+        progress: told, whenever something has changed, how many of them are.
+    """
 
     def reached(snapshot: Snapshot) -> Snapshot | None:
         for name in names:
@@ -119,7 +125,9 @@ def wait_for_vms(store: Store, names: Collection[str], timeout: float) -> Snapsh
                     obj=f"vm {name}",
                     remedy="remove the cause, then change the VM",
                 )
-        return snapshot if all(settled(snapshot, name) for name in names) else None
+        done = sum(settled(snapshot, name) for name in names)
+        progress(done)
+        return snapshot if done == len(names) else None
 
     def missing(snapshot: Snapshot) -> str:
         late = sorted(name for name in names if not settled(snapshot, name))
