@@ -31,7 +31,8 @@ class ActionModule(SignedAction):
                 given = args["src"] if isinstance(args["src"], (list, tuple)) else [args["src"]]
                 sources = document_files.load([self._here(path) for path in given], self._text)
                 # a new dictionary: other runs of this task may share the one it has
-                self._task.args = {**args, "src": None, "document": sources.data}
+                rest = {name: value for name, value in args.items() if name != "src"}
+                self._task.args = {**rest, "document": sources.data}
             elif isinstance(args.get("plan"), str) and self._task.action.rpartition(".")[2] == "apply":
                 self._task.args = {**args, "plan": self._saved(args["plan"])}
         except Unreadable as err:

@@ -78,6 +78,10 @@ class Reader:
             "  gather_facts: false",
             "  module_defaults:",
             '    group/pvc.cluster.cluster: "{{ pvc_connection }}"',
+            *(
+                f"    pvc.cluster.{name}: {{ceph_conf: {self.directory}/ceph.conf}}"
+                for name in ("vm_export", "vm_import")
+            ),
             "  tasks:",
             *(f"    {line}" if line else "" for line in tasks.strip().splitlines()),
         ]

@@ -15,6 +15,7 @@ import yaml
 from ansible_collections.pvc.cluster.plugins.modules import apply, plan, vm, vm_snapshot
 from ansible_rulebook.rules_parser import parse_rule_sets
 
+from tests.docs.conftest import NODES
 from tests.docs.reader import Reader
 from tests.unit.plugins.modules.harness import Cluster
 from tests.unit.repository.test_modules import MODULES
@@ -127,7 +128,7 @@ def test_the_examples_of_the_inventory_are_inventories(cluster: Cluster, reader:
         (reader.directory / name).write_text(yaml.safe_dump(options))
         read[name] = json.loads(reader.does("ansible-inventory", "--inventory", name, "--list"))
     assert list(read) == ["pvc.yml", "web.pvc.yml"]
-    assert set(read["pvc.yml"]["pvc_nodes"]["children"]) == {"pvc_coordinators"}
+    assert set(read["pvc.yml"]["pvc_coordinators"]["hosts"]) == set(NODES)
     assert read["web.pvc.yml"]["pvc_vms"]["hosts"] == ["web1"]
 
 
