@@ -126,7 +126,6 @@ groups:
   large: pvc.memory >= 16384
 """
 
-import difflib
 import hashlib
 import typing as t
 from collections.abc import Mapping
@@ -138,6 +137,7 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import inven
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import kazoo_store, overview, overview_cache
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.connection import Connection
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.errors import InvalidRequest, PvcError
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.reasons import closest
 
 if t.TYPE_CHECKING:
     from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Store
@@ -284,8 +284,7 @@ def _refuse_unknown(given: t.Any, known: t.Iterable[str], where: str) -> None:
         raise InvalidRequest("it is no mapping", option=where.rstrip("."), remedy="give keys with values")
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(str(key), list(known), 1)
-            remedy = f"did you mean {where}{near[0]}?" if near else f"use {', '.join(sorted(known))}"
+            remedy = closest(f"{where}{key}", [f"{where}{one}" for one in known])
             raise InvalidRequest("there is no such option", option=f"{where}{key}", remedy=remedy)
 
 

@@ -16,7 +16,8 @@ from typing import Any
 from . import paths
 from .errors import InvalidRequest, Refusals
 from .kinds import ORDER, VM, Kind
-from .option_check import Path, Problem, Reader, closest
+from .option_check import Path, Problem, Reader
+from .reasons import closest
 
 #: What a document says of itself.
 HEADER = {"cluster": {"type": "str"}, "document": {"type": "str"}}

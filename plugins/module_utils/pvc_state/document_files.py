@@ -18,7 +18,8 @@ from typing import Any
 from .document import HEADER, BadDocument
 from .errors import InvalidRequest
 from .kinds import ORDER
-from .option_check import Path, Problem, closest
+from .option_check import Path, Problem
+from .reasons import closest
 
 try:
     import yaml

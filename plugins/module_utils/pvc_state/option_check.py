@@ -10,12 +10,12 @@ value may be beyond its type is asked later, by the plan.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from .errors import InvalidRequest
+from .reasons import closest
 
 #: Where something is in a document: keys of mappings and indexes of lists, from the outside in.
 Path = tuple[str | int, ...]
@@ -40,12 +40,6 @@ def option(path: Iterable[str | int]) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
-
-
-def closest(word: str, known: Collection[str]) -> str:
-    """What somebody who wrote this word may have meant, as a remedy."""
-    near = get_close_matches(word, known, 1)
-    return f"did you mean {near[0]}?" if near else f"give one of {', '.join(sorted(known))}"
 
 
 class Reader:

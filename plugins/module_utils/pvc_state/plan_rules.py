@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +19,7 @@ from .codec import Stored, encode
 from .errors import DamagedRecord, InvalidRequest
 from .plan import Change, Plan, each, guard, sentence
 from .plan_moves import plan_moves
-from .reasons import listed
+from .reasons import closest, listed
 from .records import RULES, Rule
 from .requests import UNSET, RuleRequest
 from .rule_conflicts import contradiction
@@ -224,9 +223,7 @@ def _exist(check: Checker, option: str, kind: str, names: Iterable[str], known: 
     known = sorted(known)
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, 3)
-            remedy = f"did you mean {' or '.join(near)}?" if near else f"name a {kind} of the cluster"
-            check.refuse(option, f"there is no {kind} {name}", remedy)
+            check.refuse(option, f"there is no {kind} {name}", closest(name, known, f"name a {kind} of the cluster"))
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

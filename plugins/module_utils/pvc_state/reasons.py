@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 
 #: How many nodes a sentence names before it counts the rest.
 NAMED = 3
@@ -30,6 +31,12 @@ def listed(names: Sequence[str], most: int = NAMED) -> str:
     """Names, the first few of many."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def closest(word: str, known: Collection[str], otherwise: str = "") -> str:
+    """What somebody who wrote this word may have meant, as a remedy; where nothing is like it, something else, or all."""
+    near = get_close_matches(word, known, 1)
+    return f"did you mean {near[0]}?" if near else otherwise or f"give one of {', '.join(sorted(known))}"
 
 
 def _each(names: Sequence[str]) -> str:
