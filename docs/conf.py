@@ -44,6 +44,7 @@ html_theme_options = {"source_repository": GALAXY["repository"], "source_branch"
 #: What the generated pages refer to in Ansible's own documentation, which cannot be asked while nothing but this is here.
 ANSIBLE = "https://docs.ansible.com/ansible/latest/"
 LABELS = {
+    "action_plugins": "plugins/action.html",
     "ansible_configuration_settings": "reference_appendices/config.html",
     "callback_plugins": "plugins/callback.html",
     "common_return_values": "reference_appendices/common_return_values.html",

@@ -30,8 +30,10 @@ class ActionModule(SignedAction):
             if args.get("src") is not None and args.get("document") is None:
                 given = args["src"] if isinstance(args["src"], (list, tuple)) else [args["src"]]
                 sources = document_files.load([self._here(path) for path in given], self._text)
-                # a new dictionary: other runs of this task may share the one it has
-                self._task.args = {**args, "src": None, "document": sources.data}
+                # A new dictionary: other runs of this task may share the one it has. Without what is given as nothing, which
+                # the module would count as given.
+                kept = {name: value for name, value in args.items() if name != "src" and value is not None}
+                self._task.args = {**kept, "document": sources.data}
             elif isinstance(args.get("plan"), str) and self._task.action.rpartition(".")[2] == "apply":
                 self._task.args = {**args, "plan": self._saved(args["plan"])}
         except Unreadable as err:

@@ -30,10 +30,11 @@ def test_the_index_lists_every_page() -> None:
     assert listed("index.md") == found("docs/*.md") - {"docs/index.md"}
 
 
-def test_the_reference_lists_every_module_plugin_and_role() -> None:
+def test_the_reference_lists_every_module_plugin_playbook_and_role() -> None:
     plugins = found("plugins/modules/*.py") | found("plugins/inventory/*.py") | found("plugins/callback/*.py")
     sources = found("extensions/eda/plugins/event_source/*.py")
-    expected = plugins | sources | found("roles/*") | {"plugins/doc_fragments/connection.py"}
+    playbooks = found("playbooks/*.yml") - found("playbooks/lab*.yml")
+    expected = plugins | sources | playbooks | found("roles/*") | {"plugins/doc_fragments/connection.py"}
     assert listed("reference.md") - found("docs/*.md") == expected
 
 

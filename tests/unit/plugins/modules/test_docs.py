@@ -19,7 +19,6 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import Evidence, Fence
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create
 from ansible_collections.pvc.cluster.plugins.modules import (
-    balance,
     balance_info,
     cluster_info,
     failover_info,
@@ -33,32 +32,11 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     settings_info,
     vm,
     vm_info,
-    vm_migrate,
 )
 
 from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster
 
-MODULES = {
-    f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module
-    for module in (
-        balance,
-        balance_info,
-        cluster_info,
-        failover_info,
-        fence_info,
-        history_info,
-        node,
-        node_info,
-        rule,
-        rule_info,
-        settings,
-        settings_info,
-        vm,
-        vm_info,
-        vm_migrate,
-    )
-}
 VM = {"name": "web1", "memory": 64, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}], "boot": {"kernel": "/k"}}
 FENCE = Fence(
     "node2-1-1",
@@ -155,22 +133,6 @@ def _facts(option: dict[str, Any], below: str) -> dict[str, Any]:
     facts["required"] = option.get("required", False)
     facts["options"] = {name: _facts(each, below) for name, each in option.get(below, {}).items()}
     return facts
-
-
-def test_examples_run(cluster: Cluster, agents: Agents) -> None:
-    """One after the other, with the agents of a small cluster that has all that they name."""
-    with agents():
-        first = [cluster_info, node, vm]
-        for module in [*first, *(module for module in MODULES.values() if module not in first)]:
-            for task in yaml.safe_load(module.EXAMPLES):
-                for item in task.get("loop", [None]):
-                    for name in MODULES.keys() & task.keys():
-                        options = {key: _filled_in(value, item) for key, value in (task[name] or {}).items()}
-                        cluster.ok(MODULES[name], options)
-
-
-def _filled_in(value: Any, item: Any) -> Any:
-    return item if value == "{{ item }}" else value
 
 
 @pytest.mark.parametrize("name", list(_module.CONNECTION))
