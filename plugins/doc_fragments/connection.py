@@ -10,12 +10,17 @@ import yaml
 
 _MARK = "When not given, the environment variable E("
 
+#: What only those need who change something.
+_SIGNATURE = ("author", "job")
+
 
 def _for_plugins(documentation: str) -> str:
     """The options that an environment variable is named for, each declared to be read from there."""
     options = yaml.safe_load(documentation)["options"]
     kept = {}
     for name, option in options.items():
+        if name in _SIGNATURE:
+            continue
         texts = option["description"]
         variables = [text.removeprefix(_MARK).partition(")")[0] for text in texts if text.startswith(_MARK)]
         kept[name] = {

@@ -161,7 +161,7 @@ def _write(module: AnsibleModule, path: str, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
-    module.atomic_move(temporary, path)
+    module.atomic_move(temporary, os.path.abspath(path))
 
 
 def main(connect: _module.Connect | None = None) -> None:

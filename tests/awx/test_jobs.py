@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pvc.cluster.plugins.modules import node, vm, vm_info
+from ansible_collections.pvc.cluster.plugins.modules import history_info, node, vm, vm_info
 
 from tests.awx.controller import Controller, answers, named, tasks
 from tests.unit.plugins.modules.agent import Agent
@@ -27,7 +27,7 @@ from tests.unit.plugins.modules.test_node import Mover
 NODES = ("node1", "node2", "node3")
 EVIL = "{{ lookup('ansible.builtin.pipe', 'id') }}"
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture
@@ -142,6 +142,9 @@ def test_a_vm_is_provisioned_once(cluster: Cluster, awx: Controller) -> None:
     assert job.status == "successful", job.output
     (made,) = vms(cluster)
     assert (made["memory"], made["tags"], made["description"]) == (256, ["db", "nightly"], EVIL)
+    (commit,) = cluster.ok(history_info, {"name": "db1"})["commits"]
+    assert commit["who"] == "alice"
+    assert "PVC provision" in commit["via"]
     assert job.artifacts["pvc_vm"] == {"name": "db1", "node": made["claim"]["node"]}
 
     again = awx.launch("PVC provision", asked)

@@ -79,13 +79,9 @@ def test_a_root_that_does_not_exist_can_be_created(harness: Harness) -> None:
 def test_roots_are_separate(harness: Harness) -> None:
     outer = harness.connect()
     outer.commit([Create("/inner"), Create("/a", b"outer")])
-    inner = harness.connect(root=_root_of(harness) + "/inner")
+    inner = harness.connect(root=f"{harness.root}/inner")
     inner.commit([Create("/a", b"inner")])
     assert [znode and znode.data for znode in outer.get_many(["/a", "/inner/a"])] == [b"outer", b"inner"]
-
-
-def _root_of(harness: Harness) -> str:
-    return str(getattr(harness, "_root"))  # noqa: B009
 
 
 def test_children_are_sorted(harness: Harness) -> None:

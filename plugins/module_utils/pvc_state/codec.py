@@ -35,12 +35,14 @@ class Stored(Generic[T]):
         version: the znode's data version.
         mzxid: the transaction that last changed the znode.
         invalid: empty, or what is wrong with the bytes.
+        czxid: the transaction that created the znode.
     """
 
     value: T | None
     version: int
     mzxid: int = 0
     invalid: str = ""
+    czxid: int = 0
 
 
 def encode(record: Any) -> bytes:
@@ -63,9 +65,9 @@ def decode(cls: type[T], data: bytes) -> T:
 def stored(cls: type[T], znode: Znode) -> Stored[T]:
     """The record in a znode, marked invalid when its bytes are damaged."""
     try:
-        return Stored(decode(cls, znode.data), znode.version, znode.mzxid)
+        return Stored(decode(cls, znode.data), znode.version, znode.mzxid, "", znode.czxid)
     except Malformed as err:
-        return Stored(None, znode.version, znode.mzxid, str(err))
+        return Stored(None, znode.version, znode.mzxid, str(err), znode.czxid)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ class Cursor:
         zxid: the latest transaction that was seen. Fences that are over need no more than that: they are written once.
         revision: the latest commit that was told.
         fences: of each fence that stands, what was told of it.
-        vms: by Vm.uuid, which a name that is given to another VM does not share.
+        vms: by Vm.uuid and the transaction that created the VM.
         unhealthy: by node, the services that were said not to be healthy, each with its state and since when.
         told: ids of events behind this cursor that were told already: the reader ended in the middle of a batch.
     """

@@ -31,8 +31,14 @@ def happened(before: Cursor, scene: Scene) -> tuple[list[Event], Cursor]:
     revision = max(before.revision, scene.revision)
     after = Cursor(before.cluster, max(before.zxid, scene.zxid), revision, fences, vms, unhealthy)
     told = frozenset(before.told)
+    new = (_in_turn(one, before, after) for one in found if one.id not in told)
     # what one transaction has written stays in the order above
-    return sorted((one for one in found if one.id not in told), key=lambda event: event.zxid), after
+    return sorted(new, key=lambda event: event.zxid), after
+
+
+def _in_turn(event: Event, before: Cursor, after: Cursor) -> Event:
+    """An event of a record that was read before: another one's change, or its end, has made it so by now."""
+    return event if event.zxid > before.zxid else replace(event, zxid=after.zxid)
 
 
 def baseline(scene: Scene, since: int | None = None) -> Cursor:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from .codec import Stored
+from .commit_records import Commit
 from .happening import Cursor, Event, Scene
 from .health import LABELS
 from .records import Service
@@ -53,20 +55,25 @@ def _health(node: str, one: Service, zxid: int) -> Event:
 def of_commits(before: Cursor, scene: Scene) -> Iterator[Event]:
     """Those that were not seen yet."""
     for revision, stored in scene.commits.items():
-        commit = stored.value
-        if commit is None or revision <= before.revision:
-            continue
-        changes = [{"kind": one.kind, "name": one.name, "why": one.why} for one in commit.changes]
-        names = [" ".join(filter(None, (one.kind, one.name))) for one in commit.changes]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        text = f"{commit.who or 'Somebody'} has changed {', '.join(names[:3]) or 'nothing that is told of'}{more}"
-        details = {
-            "revision": revision,
-            "who": commit.who,
-            "via": commit.via,
-            "count": len(changes),
-            "changes": changes[:_NAMED],
-        }
-        text = f"{text}{f' with {commit.via}' if commit.via else ''}."
-        key = f"{revision:010d}"
-        yield Event(f"commit:{key}", "commit", stored.mzxid, "commit", key, "", commit.at, text, details)
+        if revision > before.revision:
+            yield _commit(revision, stored)
+
+
+def _commit(revision: int, stored: Stored[Commit]) -> Event:
+    commit = stored.value or Commit(revision, "", "", "", ())
+    changes = [{"kind": one.kind, "name": one.name, "why": one.why} for one in commit.changes]
+    names = [" ".join(filter(None, (one.kind, one.name))) for one in commit.changes]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    via = f" with {commit.via}" if commit.via else ""
+    text = f"{commit.who or 'Somebody'} has changed {', '.join(names[:3]) or 'nothing that is told of'}{more}{via}."
+    if stored.value is None:
+        text = f"Somebody has made a commit whose record is damaged: {stored.invalid}."
+    details = {
+        "revision": revision,
+        "who": commit.who,
+        "via": commit.via,
+        "count": len(changes),
+        "changes": changes[:_NAMED],
+    }
+    key = f"{revision:010d}"
+    return Event(f"commit:{key}", "commit", stored.mzxid, "commit", key, "", commit.at, text, details)

@@ -23,7 +23,10 @@ class _Recovery(NamedTuple):
 
 
 def of_vms(before: Cursor, scene: Scene) -> tuple[list[Event], Mapping[str, VmMark]]:
-    """What is new, and the marks of all VMs."""
+    """What is new, and the marks of all VMs.
+
+    A VM that is deleted and made anew has its old name, uuid and epochs again: only when it was created tells them apart.
+    """
     events: list[Event] = []
     marks: dict[str, VmMark] = {}
     recovered = dict(_recovered(before, scene))
@@ -33,18 +36,17 @@ def of_vms(before: Cursor, scene: Scene) -> tuple[list[Event], Mapping[str, VmMa
         claim = owned.value if owned is not None else None
         if vm is None or owned is None or claim is None:
             continue
-        mark = before.vms.get(vm.uuid)
-        if mark is None or mark.epoch > claim.epoch:
-            # new, or made anew with its old uuid
-            mark = VmMark(1, claim.node if claim.epoch == 1 else "")
+        life = f"{vm.uuid}:{vm.born or stored.czxid}"
+        mark = before.vms.get(life) or VmMark(1, claim.node if claim.epoch == 1 else "")
         if claim.epoch != mark.epoch:
-            events.append(_moved(name, vm, claim, owned.mzxid, mark, recovered.get(name, _Recovery())))
+            events.append(_moved(name, life, vm, claim, owned.mzxid, mark, recovered.get(name, _Recovery())))
             mark = replace(mark, epoch=claim.epoch, node=claim.node, failures=0, given_up=0, stays="")
         observed = vm_status(snapshot, name)
-        if observed is not None:
-            more, mark = _reported(name, vm, claim, observed, snapshot.status[claim.node].mzxid, mark)
+        # what was written before it was made is of the one that had its name
+        if observed is not None and snapshot.status[claim.node].mzxid > stored.czxid:
+            more, mark = _reported(name, life, vm, claim, observed, snapshot.status[claim.node].mzxid, mark)
             events += more
-        marks[vm.uuid] = mark
+        marks[life] = mark
     if len(marks) < len(snapshot.vms):
         # of a damaged record nobody knows whose it is
         marks = {**before.vms, **marks}
@@ -65,7 +67,7 @@ def _of_fence(node: str, fence: Fence) -> Iterator[tuple[str, _Recovery]]:
     yield from ((vm, _Recovery(fence.id, node, why)) for vm, why in fence.moves.items())
 
 
-def _moved(name: str, vm: Vm, claim: Claim, zxid: int, mark: VmMark, recovery: _Recovery) -> Event:
+def _moved(name: str, life: str, vm: Vm, claim: Claim, zxid: int, mark: VmMark, recovery: _Recovery) -> Event:
     times = claim.epoch - mark.epoch
     source = f" from {mark.node}" if mark.node else ""
     by_way = f", in {times} moves" if times > 1 else ""
@@ -80,14 +82,14 @@ def _moved(name: str, vm: Vm, claim: Claim, zxid: int, mark: VmMark, recovery: _
         "why": recovery.why,
     }
     text = f"{name} has moved{source} to {claim.node}{by_way}{because}."
-    return Event(f"vm_moved:{vm.uuid}:{claim.epoch}", "vm_moved", zxid, "vm", name, claim.node, "", text, details)
+    return Event(f"vm_moved:{life}:{claim.epoch}", "vm_moved", zxid, "vm", name, claim.node, "", text, details)
 
 
 def _reported(
-    name: str, vm: Vm, claim: Claim, observed: VmStatus, zxid: int, mark: VmMark
+    name: str, life: str, vm: Vm, claim: Claim, observed: VmStatus, zxid: int, mark: VmMark
 ) -> tuple[list[Event], VmMark]:
     """What is new in what its owner reports under its present claim, and the mark behind it."""
-    node, under = claim.node, f"{vm.uuid}:{claim.epoch}"
+    node, under = claim.node, f"{life}:{claim.epoch}"
     reason = observed.reason.rstrip(".") or "for no reason that was noted"
     events: list[Event] = []
 
@@ -110,7 +112,7 @@ def _reported(
         mark = replace(mark, drift=vm.definition)
         text = f"{name} on {node} has yet to be restarted for changes of its record: {'; '.join(observed.pending)}."
         pending = list(observed.pending)
-        add("drift", f"{vm.uuid}:{vm.definition}", text, pending=pending, definition=vm.definition, wanted_on="")
+        add("drift", f"{life}:{vm.definition}", text, pending=pending, definition=vm.definition, wanted_on="")
     if observed.refused and observed.refused == claim.to != mark.stays:
         mark = replace(mark, stays=claim.to)
         text = f"{name} is to move to {claim.to}, but stays on {node}: {observed.moved or reason}."

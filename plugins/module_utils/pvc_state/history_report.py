@@ -15,11 +15,10 @@ from typing import Any
 
 from .codec import Stored
 from .errors import DamagedRecord, InvalidRequest
+from .kinds import ORDER
 from .plan import diff
 from .records import Change, Commit
-from .rule_report import desired_rule
 from .snapshot import Snapshot
-from .views import desired_node, desired_settings, desired_vm
 
 #: Commits by revision, the newest first, as commit_log reads them.
 Commits = Iterable[tuple[int, Stored[Commit]]]
@@ -102,23 +101,12 @@ def _later(snapshot: Snapshot, commits: Commits, revision: int) -> Iterator[Comm
 
 
 def _today(snapshot: Snapshot) -> _Views:
-    """What is wanted now; of VMs that are being deleted, nothing is."""
-    vms = {
-        name: desired_vm(vm.value) if vm.value is not None else None
-        for name, vm in snapshot.vms.items()
-        if vm.value is None or vm.value.state != "absent"
-    }
-    damaged = snapshot.settings is not None and snapshot.settings.value is None
-    return {
-        "settings": {"": None if damaged else desired_settings(snapshot.policy)},
-        "node": {
-            name: desired_node(one.value) if one.value is not None else None for name, one in snapshot.nodes.items()
-        },
-        "rule": {
-            name: desired_rule(one.value) if one.value is not None else None for name, one in snapshot.rules.items()
-        },
-        "vm": dict(vms),
-    }
+    """What is wanted now of all kinds of objects that are states, not acts."""
+    views: _Views = {}
+    for kind in ORDER:
+        damaged = (name for name, stored in kind.records(snapshot).items() if stored.value is None)
+        views[kind.name] = {**kind.views(snapshot), **dict.fromkeys(damaged)}
+    return views
 
 
 def _take_back(views: _Views, change: Change) -> None:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from . import node_spec, rule_spec, settings_spec, vm_spec
+from .codec import Stored
 from .errors import InvalidRequest
 from .option_export import node_options, rule_options, settings_options, vm_options
 from .plan import Plan
@@ -24,7 +25,6 @@ from .plan_node import plan_nodes
 from .plan_rules import plan_rules
 from .plan_settings import plan_settings
 from .plan_vm import plan_vms
-from .records import WANTED
 from .requests import VmRequest
 from .rule_report import desired_rule
 from .snapshot import Snapshot
@@ -60,6 +60,7 @@ class Kind:
             instead: what is done once is no state.
         states: values of the option state that documents do not take, in the same way.
         request: from options, as the table gives them, to a request. plan: of all requests of the kind.
+        records: of all, by name, damaged ones as well.
         views: what users decide of each that exists, by name. options_of: a view as options; ``full``: with defaults.
         single: there is one only, without a name.
     """
@@ -69,6 +70,7 @@ class Kind:
     options: Mapping[str, Mapping[str, Any]]
     request: Callable[[dict[str, Any]], Any]
     plan: Callable[[Snapshot, Sequence[Any], Circumstances], Plan]
+    records: Callable[[Snapshot], Mapping[str, Stored[Any]]]
     views: Callable[[Snapshot], Mapping[str, View]]
     options_of: Callable[[View, bool], dict[str, Any]]
     excluded: Mapping[str, str] = field(default_factory=dict)
@@ -119,7 +121,7 @@ def _vms(snapshot: Snapshot, requests: Sequence[VmRequest], about: Circumstances
 
 def _vm_views(snapshot: Snapshot) -> Mapping[str, View]:
     sound = {name: stored.value for name, stored in snapshot.vms.items() if stored.value is not None}
-    return {name: desired_vm(vm) for name, vm in sound.items() if vm.state in WANTED}
+    return {name: desired_vm(vm) for name, vm in sound.items() if vm.state != "absent"}
 
 
 _NOW = "it is done once, and no state that a cluster could have: use the module pvc.cluster.{}"
@@ -130,6 +132,7 @@ SETTINGS = Kind(
     options=settings_spec.OPTIONS,
     request=settings_spec.request,
     plan=_settings,
+    records=lambda snapshot: {"": snapshot.settings} if snapshot.settings is not None else {},
     views=lambda snapshot: {"": desired_settings(snapshot.policy)},
     options_of=settings_options,
     single=True,
@@ -140,6 +143,7 @@ NODE = Kind(
     options=node_spec.OPTIONS,
     request=node_spec.request,
     plan=_nodes,
+    records=lambda snapshot: snapshot.nodes,
     views=lambda snapshot: {
         name: desired_node(stored.value) for name, stored in snapshot.nodes.items() if stored.value is not None
     },
@@ -152,6 +156,7 @@ RULE = Kind(
     options=rule_spec.OPTIONS,
     request=rule_spec.request,
     plan=_rules,
+    records=lambda snapshot: snapshot.rules,
     views=lambda snapshot: {
         name: desired_rule(stored.value) for name, stored in snapshot.rules.items() if stored.value is not None
     },
@@ -163,6 +168,7 @@ VM = Kind(
     options=vm_spec.OPTIONS,
     request=vm_spec.request,
     plan=_vms,
+    records=lambda snapshot: snapshot.vms,
     views=_vm_views,
     options_of=vm_options,
     excluded={

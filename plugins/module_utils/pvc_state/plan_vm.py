@@ -115,6 +115,8 @@ class _Work:
             check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
         else:
             vm = _with_options(check, request, Vm(uuid=uuid, memory=request.memory), new=True)
+        # whatever it is made like
+        vm = dataclasses.replace(vm, born=0)
         self.users.check(check, name, vm)
         if vm.ha.power_off:
             vm_rules.power_can_be_taken(check, self.snapshot, vm)
@@ -195,8 +197,7 @@ class _Work:
         if new in self.vms:
             check.refuse("new_name", f"another VM of the list is to have the name {new}", "choose another name")
         vm_rules.owned(check, self.snapshot, before)
-        ops, rules = plan_vm_actions.renaming(self.snapshot, before, new)
-        vm = dataclasses.replace(before.vm, generation=before.vm.generation + 1)
+        vm, ops, rules = plan_vm_actions.renaming(self.snapshot, before, new)
         del self.vms[before.name]
         self.vms[new], self.claims[new] = Stored(vm, 0), dataclasses.replace(self.claims.pop(before.name), version=0)
         self.rules.update(rules)

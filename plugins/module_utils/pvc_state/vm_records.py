@@ -252,6 +252,7 @@ class Vm:
         snapshots: those that are to exist. snapped: whether it has ever had one. rollback: the last one that was asked for.
         parting: volumes (``POOL/VOLUME``) that were taken away from it while it may have run, each with the generation
             since which they are not its own any more. Nobody else gets one before its agent has reported that generation.
+        born: ZooKeeper's transaction that created it, when it has another name since; 0: the one that created its znode.
         document: name of the document that it belongs to; empty for none.
     """
 
@@ -289,6 +290,7 @@ class Vm:
     snapped: bool = False
     rollback: Rollback | None = None
     parting: Mapping[str, int] = field(default_factory=dict)
+    born: int = 0
     document: str = ""
 
     @property

@@ -20,6 +20,7 @@ from ansible_collections.pvc.cluster.plugins.action import apply as apply_action
 from ansible_collections.pvc.cluster.plugins.modules import history_info, node
 from ansible_collections.pvc.cluster.plugins.plugin_utils import signed
 
+from tests.unit.plugins.modules.conftest import PASSWORD
 from tests.unit.plugins.modules.harness import Cluster
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -78,6 +79,7 @@ def test_what_a_playbook_says_of_itself(zookeeper: Cluster, tmp_path: Path) -> N
     ]
     output = play(zookeeper, tmp_path, tasks)
     assert "ok=9" in output
+    assert PASSWORD not in json.dumps(zookeeper.ok(history_info, {})["commits"])
     assert said(zookeeper) == {
         "1001": (ME, PLAY),
         "1002": ("alice", "by hand"),
@@ -142,4 +144,8 @@ def test_every_module_that_commits_has_the_action_and_no_other() -> None:
     modules = {path.stem: path.read_text() for path in (ROOT / "plugins" / "modules").glob("*.py")}
     assert issubclass(apply_action.ActionModule, signed.SignedAction)
     assert led | {"vm"} == {name for name, text in modules.items() if "_module.author(module)" in text}
-    assert {name for name, text in modules.items() if " commit(" in text or "commit_nodes(" in text} == led | {"vm"}
+    assert {
+        name
+        for name, text in modules.items()
+        if any(call in text for call in (" commit(", "commit_nodes(", "carry_out("))
+    } == led | {"vm"}

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import random
+import re
 import string
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from zlib import compress
 
 import pytest
@@ -21,7 +23,7 @@ from pvc_state.memory_store import MemoryEnsemble
 from pvc_state.plan import Plan
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_vm import plan_vms
-from pvc_state.records import Author, Commit
+from pvc_state.records import Author, Commit, FenceDevice
 from pvc_state.requests import NodeRequest, VmRequest
 from pvc_state.snapshot import Snapshot
 from pvc_state.store import Create, Delete, Store
@@ -168,3 +170,23 @@ def test_a_range_of_commits_is_all_that_is_read(cluster: Cluster) -> None:
     journal = cluster.snapshot.journal
     found = [revision for revision, _stored in load_commits(cluster.store, journal - 3, journal - 1)]
     assert found == [journal - 1, journal - 2, journal - 3]
+
+
+def test_nothing_in_a_commit_is_called_like_a_secret(cluster: Cluster) -> None:
+    """Of a fence device the name of its credential is recorded, as everybody may see it."""
+    bmc = FenceDevice("bmc", "ipmi", "10.0.0.9", "admin", "bmc1", {"cipher_suite": "17"})
+    commit_nodes(cluster.store, lambda found: plan_nodes(found, [NodeRequest("node1", fence=[bmc])], "lab"))
+    commit(cluster.store, planner(request(metadata={"owner": "shop"})))
+    (_first, *others) = reversed([stored.value for _revision, stored in load_commits(cluster.store)])
+    keys = {key for one in others if one for change in one.changes for key in _keys([change.before, change.after])}
+    assert "credential" in keys
+    assert not [key for key in keys if re.search("pass|secret|token", key)]
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from value
+        value = [*value.values()]
+    if isinstance(value, list):
+        for one in value:
+            yield from _keys(one)

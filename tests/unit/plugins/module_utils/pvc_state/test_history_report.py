@@ -20,9 +20,13 @@ from pvc_state import commit_log, paths, staging
 from pvc_state.codec import encode
 from pvc_state.commit import commit, commit_nodes
 from pvc_state.commit_log import load_commits
+from pvc_state.document import read
+from pvc_state.document_export import as_document
 from pvc_state.errors import DamagedRecord, InvalidRequest, PvcError
 from pvc_state.history_report import State, history_views, state_at
+from pvc_state.kinds import VM
 from pvc_state.plan import Plan
+from pvc_state.plan_document import Wishes, plan_document
 from pvc_state.plan_move import plan_move
 from pvc_state.plan_node import plan_nodes
 from pvc_state.plan_rules import plan_rules
@@ -118,8 +122,8 @@ changes = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(changes, min_size=4, max_size=12), st.integers(0, 3), st.booleans())
+@settings(max_examples=30, deadline=None)
+@given(st.lists(changes, min_size=4, max_size=10), st.integers(0, 3), st.booleans())
 def test_every_state_that_was_can_be_had(planners: list[Planner], lazy: int, staged: bool) -> None:
     """From a cluster in which something can happen: agents that act at once, or at every second to fourth commit only."""
     cluster = Cluster(nodes=2)
@@ -187,6 +191,38 @@ def test_each_kind_of_commit_can_be_taken_back(planner: Planner) -> None:
     commit(cluster.store, vms(VmRequest("d", memory=64)))
     assert at(cluster, revision) == state
     assert at(cluster, before) == after
+
+
+def test_a_document_of_several_kinds_can_be_taken_back_and_be_had_again() -> None:
+    """What apply does with ``commit``: the state at a commit, as a document, makes the cluster so again."""
+    cluster = Cluster()
+    begin(cluster)
+    commit_nodes(cluster.store, nodes(NodeRequest("node1", "ready")))  # type: ignore[arg-type]
+    agents_act(cluster)
+    revision, state = cluster.snapshot.journal, wanted(cluster.snapshot)
+    data = {
+        "settings": {"parallel_moves": 3},
+        "nodes": [{"name": "node1", "memory_reserve": "512M"}],
+        "rules": [{"name": "r", "state": "absent"}, {"name": "s", "kind": "together", "vms": ["a", "c"]}],
+        "vms": [{"name": "a", "state": "absent"}, {"name": "b", "vcpus": 2}, {"name": "c", "memory": 64}],
+    }
+    apply(cluster, data)
+    assert at(cluster, revision) == state
+    agents_act(cluster)
+    apply(cluster, as_document("lab", at(cluster, revision), full=True))
+    now = wanted(cluster.snapshot)
+    assert {kind: {name: now[kind].get(name) for name in named} for kind, named in state.items()} == state
+
+
+def apply(cluster: Cluster, data: dict[str, Any]) -> None:
+    document = read(data)
+    commit_nodes(cluster.store, lambda found: plan_document(found, document, Wishes()).sound())
+
+
+def test_a_vm_that_is_being_deleted_is_no_state(cluster: Cluster) -> None:
+    made(cluster, vms(request()))
+    made(cluster, vms(VmRequest("web1", "absent")))
+    assert VM.views(cluster.snapshot) == {}
 
 
 def test_a_deletion_that_is_asked_for_twice_is_one(cluster: Cluster) -> None:
