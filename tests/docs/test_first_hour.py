@@ -3,9 +3,9 @@
 """docs/first-hour.md works as written.
 
 What is marked there with ``<!-- run -->`` is done in its order: a block of YAML is saved under the name in its first line, the
-commands of a block of shell are run. Only ZooKeeper is real, agents are the tests' own. They have no leader that would move VMs: so a drain is a dry
-run here, and says where each VM would go. What needs machines is checked as far as it can be without them: the commands exist. The lab's
-scenarios cut power and drain nodes for real.
+commands of a block of shell are run. Only ZooKeeper is real, agents are the tests' own. They have no leader that would move
+VMs: so a drain is a dry run here, and says where each VM would go. What needs machines is checked as far as it can be without
+them: the commands exist. The lab's scenarios cut power and drain nodes for real.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from tests.unit.repository.tree import ROOT
 PAGE = (ROOT / "docs" / "first-hour.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^(<!-- run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(bool(block[1]), block[2], block[3]) for block in BLOCK.finditer(PAGE)]
-PLAYBOOKS = sorted(set(re.findall(r"\bpvc\.cluster\.(\w+) (?:-|`)", PAGE)))
 
 
 def test_every_block_is_run_or_needs_machines() -> None:
