@@ -110,6 +110,8 @@ def here(text: str, cluster: Cluster, reader: Reader) -> str:
     return text
 
 
+# A process of Ansible's for each task: seconds, and many times that where others work on the machine, too.
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_the_examples_of_a_module_run(path: Path, cluster: Cluster, reader: Reader) -> None:
     BEFORE.get(path.stem, lambda cluster, reader: None)(cluster, reader)

@@ -16,7 +16,7 @@ QUOTED = [line[2:] for line in GUIDE.splitlines() if line.startswith("> ")]
 #: The names that the guide gives to objects, and who else stands in a sentence of many.
 NAMES = re.compile(r"\b(?:node|web|db)[0-9]\b|\b(?:monitor|member)(?= leads)")
 #: A message is put together: of a problem and a remedy, of a subject and a reason.
-SEAMS = re.compile(r"…|; |: |, and |\.$|\. ")
+SEAMS = re.compile(r"…|; |: |, and |, (?=without)|\.$|\. ")
 #: What is left is said by the product, and not by chance.
 LONG = 8
 
