@@ -68,7 +68,7 @@ rolling: lab  ## a node with ten guests is emptied and filled again, and one reb
 	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/rolling/verify.yml
 
 .PHONY: failover
-STAGES ?= power_cut freeze leader_cut cut_cluster cut_both cut_storage deaf mute agent_kill zookeeper_down upgrade bmc reboot poweroff load
+STAGES ?= power_cut rulebook freeze leader_cut cut_cluster cut_both cut_storage deaf mute agent_kill zookeeper_down upgrade bmc reboot poweroff load
 failover: lab  ## every way in which a node can be lost, on the lab: the better part of an hour; STAGES="freeze load" runs some
 	@ansible-playbook --inventory=$(LAB_INVENTORY) molecule/failover/verify.yml --extra-vars='{"failover_stages": "$(STAGES)"}'
 
@@ -87,12 +87,20 @@ bench-failover: lab  ## power cuts in a row on the lab, and where their seconds 
 bench: venv  ## measure what the budgets are about, into build/bench.json; BENCHMARKS=bulk runs one
 	@PYTHONPATH=collections python -m tests.bench.run $(BENCHMARKS)
 
+.PHONY: schema
+schema: venv  ## docs/schema/document.json, the schema of documents for editors, anew
+	@PYTHONPATH=collections python -m tests.tools.schema
+
+.PHONY: docs
+docs: venv  ## the documentation as a site, in build/site
+	@python tests/tools/site.py
+
 # --- packages -------------------------------------------------------------------------------------------------------
 
 .PHONY: deb
 deb: build/.deb-stamp  ## the agent's Debian package, in build/
 
-build/.deb-stamp: $(shell find debian pvc_node_agent plugins/module_utils/pvc_state -type f -not -name '*.pyc' 2>/dev/null) \
+build/.deb-stamp: $(shell find debian pvc_cli pvc_node_agent plugins/module_utils/pvc_state -type f -not -name '*.pyc' 2>/dev/null) \
     pyproject.toml tests/tools/deb $(if $(wildcard build/pvc-node-agent_*_all.deb),,FORCE)
 	@tests/tools/deb
 	@touch $@

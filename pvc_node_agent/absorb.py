@@ -139,11 +139,13 @@ def _remembered(event: Enrolled) -> Mapping[str, Memory]:
         vm: Memory(
             epoch=status.epoch,
             restarts=status.restarts,
+            failed=status.failures,
             given_up=status.reason if status.reason.startswith(GIVEN_UP) else "",
             journey=status.moved,
         )
         for vm, status in event.published.vms.items()
-        if (status.restarts or status.moved or status.reason.startswith(GIVEN_UP)) and vm in event.seen
+        if (status.restarts or status.failures or status.moved or status.reason.startswith(GIVEN_UP))
+        and vm in event.seen
     }
 
 
@@ -204,8 +206,12 @@ def _done(now: float, view: View, event: Done) -> View:
             until = now + pause(view.settings, tries)
             return _remember(view, vm, unreleased=event.reason, release_tries=tries, release_at=until)
         case Failure.FAILED | Failure.AWAY:
+            memory = view.memory.get(vm, Memory())
             if isinstance(effect, StartDomain) and event.failure is Failure.FAILED:
-                view = _remember(view, vm, failures=view.memory.get(vm, Memory()).failures + 1)
+                view = _remember(view, vm, failures=memory.failures + 1, failed=memory.failed + 1)
+            if isinstance(effect, EnsureVolumes) and vm not in view.domains and not memory.attempts:
+                # no other node could start it either, so it is not given up; that it does not start is told once
+                view = _remember(view, vm, failed=memory.failed + 1)
             # whatever was known of the volumes may be what is wrong
             return _remember(view, vm, trouble=event.reason, volumes=())
         case Failure.REFUSED | Failure.BLIND:

@@ -46,6 +46,7 @@ class Answer:
                 restarts=memory.restarts if restarted else 0,
                 given_up=memory.given_up if restarted else "",
                 failures=memory.failures if restarted else 0,
+                failed=memory.failed,
                 refused=memory.refused,
                 refusal=memory.refusal,
                 moved=memory.moved,
@@ -64,7 +65,15 @@ class Answer:
             # it has been elsewhere meanwhile, or somebody has decided that it is to be tried here again
             if memory.epoch != -1:
                 memory = replace(
-                    memory, moved="", journey="", failures=0, given_up="", attempts=0, retry_at=0.0, snapshots=None
+                    memory,
+                    moved="",
+                    journey="",
+                    failures=0,
+                    failed=0,
+                    given_up="",
+                    attempts=0,
+                    retry_at=0.0,
+                    snapshots=None,
                 )
             memory = replace(memory, epoch=claim.epoch)
         self.memory = memory
@@ -140,6 +149,7 @@ class Answer:
             generation,
             reason,
             restarts=self.memory.restarts,
+            failures=self.memory.failed,
             console=console_log(self.case.vm) if has_console else self._old_console(),
             definition=domain.definition if domain is not None else 0,
             refused=self.claim.to if self._refused() else "",

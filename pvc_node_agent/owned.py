@@ -119,7 +119,7 @@ class Owned(Wishes):
             self._remember(ended="", restarting=0)
         if self.memory.ended:
             self._note_trouble(self.memory.ended)
-            self._remember(failures=self.memory.failures + 1)
+            self._remember(failures=self.memory.failures + 1, failed=self.memory.failed + 1)
         self._remember(ended="", stopping_since=None, running_since=None)
 
     def _gives_up(self) -> bool:

@@ -258,7 +258,7 @@ class Memory:
         stopping_since: since when the guest is being stopped.
         press_at: when it is asked again.
         epoch: of the claim that the failures belong to, -1 for none.
-        failures: in a row, that count against the VM's ha.max_local_restarts.
+        failures: in a row, that count against the VM's ha.max_local_restarts. failed: all of them under this claim.
         given_up: why it is not tried any more; empty while it is.
         refused: version of the claim whose move has failed, -1 for none. refusal: why.
         moved: the node to which its guest has been moved, and where it waits for the claim; empty for none.
@@ -291,6 +291,7 @@ class Memory:
     press_at: float = 0.0
     epoch: int = -1
     failures: int = 0
+    failed: int = 0
     given_up: str = ""
     refused: int = -1
     refusal: str = ""

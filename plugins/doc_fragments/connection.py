@@ -6,6 +6,30 @@
 
 from __future__ import annotations
 
+import yaml
+
+_MARK = "When not given, the environment variable E("
+
+#: What only those need who change something.
+_SIGNATURE = ("author", "job")
+
+
+def _for_plugins(documentation: str) -> str:
+    """The options that an environment variable is named for, each declared to be read from there."""
+    options = yaml.safe_load(documentation)["options"]
+    kept = {}
+    for name, option in options.items():
+        if name in _SIGNATURE:
+            continue
+        texts = option["description"]
+        variables = [text.removeprefix(_MARK).partition(")")[0] for text in texts if text.startswith(_MARK)]
+        kept[name] = {
+            **option,
+            "description": [text for text in texts if not text.startswith(_MARK)],
+            "env": [{"name": variable} for variable in variables],
+        }
+    return yaml.safe_dump({"options": kept, "requirements": ["kazoo >= 2.8"]}, sort_keys=False)
+
 
 class ModuleDocFragment:
     DOCUMENTATION = r"""
@@ -71,6 +95,21 @@ options:
       - When not given, the environment variable E(PVC_CONNECT_TIMEOUT) is used.
     type: float
     default: 10
+  author:
+    description:
+      - Who makes the change, as M(pvc.cluster.history_info) shows it. Nothing is checked or allowed by it.
+      - By default, the user of AWX who has started the job, or else the user who runs the playbook.
+      - When not given, the environment variable E(PVC_AUTHOR) is used.
+    type: str
+  job:
+    description:
+      - What makes the change, as M(pvc.cluster.history_info) shows it.
+      - By default, the job of AWX, or else the playbook and the play.
+      - When not given, the environment variable E(PVC_JOB) is used.
+    type: str
 requirements:
   - kazoo >= 2.8
 """
+
+    #: The same for plugins of the controller, which are told the environment's variables by Ansible itself.
+    PLUGIN = _for_plugins(DOCUMENTATION)

@@ -11,7 +11,6 @@ The options are documented in ``doc_fragments/connection.py``; keep the two in s
 
 from __future__ import annotations
 
-import re
 import typing as t
 from collections.abc import Callable, Collection, Mapping
 
@@ -20,9 +19,9 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 from . import _compile_once  # noqa: F401 # pylint: disable=unused-import
 from .pvc_state import kazoo_store
 from .pvc_state.connection import Connection
-from .pvc_state.errors import InvalidRequest, PvcError
+from .pvc_state.errors import PvcError
 from .pvc_state.fence_report import warnings
-from .pvc_state.records import SCHEMA_VERSION, Schema
+from .pvc_state.records import SCHEMA_VERSION, Author, Schema
 from .pvc_state.snapshot import NotInitialised, Snapshot, empty
 from .pvc_state.snapshot import load as load_snapshot
 
@@ -51,7 +50,15 @@ CONNECTION = {
     "cert_file": _option("cert_file", "path"),
     "key_file": _option("key_file", "path", no_log=False),
     "connect_timeout": _option("connect_timeout", "float", default=10.0),
+    "author": _option("author", "str"),
+    "job": _option("job", "str"),
 }
+
+#: Those of them that say who is at work, and nothing about the connection.
+_SIGNATURE = ("author", "job")
+
+#: Characters of an author or a job that a commit remembers.
+_SAID = 200
 
 
 def create_module(spec: Mapping[str, t.Any], **constraints: t.Any) -> AnsibleModule:
@@ -78,9 +85,10 @@ def fail(module: AnsibleModule, err: PvcError, **result: t.Any) -> t.NoReturn:
     module.fail_json(msg=str(err), **parts, **result)
 
 
-def given(options: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The options that were given: Ansible has None for the others."""
-    return {key: value for key, value in options.items() if value is not None}
+def author(module: AnsibleModule) -> Author:
+    """Who the module's commit names; on one line, as lists show it."""
+    who, via = (" ".join((module.params[name] or "").split())[:_SAID] for name in _SIGNATURE)
+    return Author(who, via)
 
 
 def load(module: AnsibleModule, store: Store, vms: Collection[str] | None = None) -> Snapshot | None:
@@ -127,34 +135,8 @@ def _warn_of_empty_system(module: AnsibleModule) -> None:
     module.warn("The store holds no cluster yet: nothing could be looked up in it.")
 
 
-def mebibytes(value: str, obj: str, option: str) -> int:
-    """MiB from ``2048`` (MiB) or from a number with a unit, such as ``2G``."""
-    size = int(value) << 20 if re.fullmatch(r"-?[0-9]+", value.strip()) else _bytes(value, obj, option)
-    if size % (1 << 20):
-        raise InvalidRequest(f"{value!r} is no whole number of MiB", obj=obj, option=option, remedy="round it to MiB")
-    return size >> 20
-
-
-def size_in_bytes(value: str, obj: str, option: str) -> int:
-    """Bytes from a number with a unit, such as ``10G``; a plain number is bytes."""
-    return int(value) if re.fullmatch(r"-?[0-9]+", value.strip()) else _bytes(value, obj, option)
-
-
-def _bytes(value: str, obj: str, option: str) -> int:
-    # Powers of two whatever the unit is spelled like, as QEMU and Ceph read them.
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT])(?:i?B)?", value.strip(), re.IGNORECASE)
-    if not match:
-        raise InvalidRequest(
-            f"{value!r} is no size",
-            obj=obj,
-            option=option,
-            remedy="give a number with the unit K, M, G or T, such as 10G",
-        )
-    return round(float(match[1]) * (1 << 10 * ("KMGT".index(match[2].upper()) + 1)))
-
-
 def _connection(params: Mapping[str, t.Any]) -> Connection:
-    options = {name: params[name] for name in CONNECTION if params[name] is not None}
+    options = {name: params[name] for name in CONNECTION if params[name] is not None and name not in _SIGNATURE}
     # A server may be lost while the module works: it then finds another one for as long as for the first.
     return Connection(**{**options, "hosts": tuple(options["hosts"]), "patience": options["connect_timeout"]})
 

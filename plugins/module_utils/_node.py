@@ -4,27 +4,22 @@
 
 # PRIVATE to this collection: it may change at any time. Do not use it from other collections.
 
-"""The options that describe nodes, as arguments and as requests to the library, and what is waited for after a change.
-
-They are documented in ``doc_fragments/_node.py``; keep the two in step.
-"""
+"""One node or a list of them, as arguments and as requests to the library, and what is waited for after a change."""
 
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import socket
 import time
 import typing as t
 from collections.abc import Mapping
 
-from ._module import fail, given, mebibytes
+from ._module import fail
+from .pvc_state import node_spec
 from .pvc_state.errors import WaitTimeout
-from .pvc_state.host_devices import KINDS
 from .pvc_state.node_limits import EMPTY, why_down
-from .pvc_state.plan_node import STATES
-from .pvc_state.records import FENCE_DEVICES, FenceDevice, HostDevice
+from .pvc_state.option_values import given
 from .pvc_state.requests import UNSET, DeadRequest, NodeRequest
 
 if t.TYPE_CHECKING:
@@ -40,68 +35,31 @@ Options = Mapping[str, t.Any]
 #: Seconds for the coordinators to try a device: they look every few seconds, and a device may take ten to answer.
 VERIFY_TIMEOUT = 30
 
-_DEVICE = {
-    "name": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": list(FENCE_DEVICES), "required": True},
-    "address": {"type": "str", "required": True},
-    "username": {"type": "str", "default": ""},
-    "credential": {"type": "str", "required": True},
-    "options": {"type": "dict", "default": {}},
-}
-_HOST_DEVICE = {
-    "name": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": list(KINDS), "required": True},
-    "address": {"type": "str", "required": True},
-}
-_NODE: dict[str, t.Any] = {
-    "state": {"type": "str", "choices": list(STATES)},
-    "coordinator": {"type": "bool"},
-    "memory_reserve": {"type": "str"},
-    "fence": {"type": "list", "elements": "dict", "options": _DEVICE},
-    "fence_together": {"type": "bool"},
-    "devices": {"type": "list", "elements": "dict", "options": _HOST_DEVICE},
-    "declared_dead": {"type": "dict", "options": {"why": {"type": "str", "required": True}, "by": {"type": "str"}}},
-    "return_vms": {"type": "bool"},
-}
-
-
 #: Arguments that describe one node or a list of them.
 SPEC: dict[str, t.Any] = {
     "name": {"type": "str"},
-    "nodes": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, **_NODE}},
-    **_NODE,
+    "nodes": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"name": {"type": "str", "required": True}, **node_spec.OPTIONS},
+    },
+    **node_spec.OPTIONS,
 }
 
 
 def requests(params: Options) -> list[NodeRequest]:
     """What a task asks for; options beside a list are the defaults of everything in it."""
-    common = given({key: params[key] for key in _NODE})
+    common = given({key: params[key] for key in node_spec.OPTIONS})
     listed = params["nodes"] if params["name"] is None else [{"name": params["name"]}]
     return [_request({**common, **given(options)}) for options in listed]
 
 
 def _request(options: dict[str, t.Any]) -> NodeRequest:
-    if options.get("state") == "absent":
-        # So that a node in a list is removed by changing its state, whatever else describes it there.
-        options = {key: options[key] for key in ("name", "state", "declared_dead") if key in options}
-    if "fence" in options:
-        options["fence"] = [_device(device) for device in options["fence"]]
-    if "devices" in options:
-        options["devices"] = [HostDevice(**device) for device in options["devices"]]
     if "declared_dead" in options:
         word = options["declared_dead"]
-        options["declared_dead"] = DeadRequest(word["why"], _whoever() if word["by"] is None else word["by"], _now())
-    if "memory_reserve" in options:
-        options["memory_reserve"] = mebibytes(options["memory_reserve"], f"node {options['name']}", "memory_reserve")
-    return NodeRequest(**options)
-
-
-def _device(options: dict[str, t.Any]) -> FenceDevice:
-    # numbers and truth as YAML has them; records hold texts
-    more = {
-        str(key): value if isinstance(value, str) else json.dumps(value) for key, value in options["options"].items()
-    }
-    return FenceDevice(**{**options, "options": more})
+        by = _whoever() if word["by"] is None else word["by"]
+        options["declared_dead"] = DeadRequest(word["why"], by, _now())
+    return node_spec.request(options)
 
 
 def _whoever() -> str:

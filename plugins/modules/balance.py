@@ -220,7 +220,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     wanted = _Wanted(params)
     at_once = params["wait"] and not module.check_mode
     try:
-        whole = commit(store, wanted.plan, check_mode=module.check_mode or at_once).plan
+        whole = commit(store, wanted.plan, check_mode=module.check_mode or at_once, author=_module.author(module)).plan
     except NotInitialised:
         if not module.check_mode:
             raise
@@ -231,7 +231,13 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         return {**result, "moves": [view(one) for one in planned(whole, stage)]}
     try:
         moves, _said = carry_out(
-            store, [], wanted.moves, wanted.parallel, params["wait_timeout"], per_node=params["per_node"]
+            store,
+            [],
+            wanted.moves,
+            wanted.parallel,
+            params["wait_timeout"],
+            per_node=params["per_node"],
+            author=_module.author(module),
         )
     except MovesFailed as err:
         _module.fail(module, err, **{**result, "moves": [view(one) for one in err.moves]})

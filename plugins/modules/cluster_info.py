@@ -256,6 +256,7 @@ cluster_name:
 import typing as t
 
 from ..module_utils import _module
+from ..module_utils.pvc_state import info
 from ..module_utils.pvc_state.health import SERVICES, judge
 from ..module_utils.pvc_state.health_view import cluster_view
 from ..module_utils.pvc_state.records import Schema
@@ -273,8 +274,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     timeout = module.params["wait_timeout"]
 
     def result(report: Report) -> dict[str, t.Any]:
-        view = cluster_view(report, services, nodes, module.params["only_unhealthy"])
-        return {"changed": False, "cluster": view, "cluster_name": report.snapshot.schema.cluster}
+        return {"changed": False, **info.cluster(report, services, nodes, module.params["only_unhealthy"])}
 
     snapshot = _module.load(module, store, vms=())
     if snapshot is None:

@@ -108,8 +108,7 @@ cluster_name:
 import typing as t
 
 from ..module_utils import _module
-from ..module_utils.pvc_state.errors import InvalidRequest
-from ..module_utils.pvc_state.failover_report import failover_view, failovers
+from ..module_utils.pvc_state import info
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -121,20 +120,8 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     snapshot = _module.load(module, store)
     if snapshot is None:
         return {"changed": False, "failovers": [], "fits": True}
-    nodes = module.params["nodes"]
-    for node in nodes or ():
-        if node not in snapshot.nodes:
-            known = f"give some of {', '.join(sorted(snapshot.nodes))}"
-            raise InvalidRequest("it is not part of the cluster", obj=f"node {node}", option="nodes", remedy=known)
     _module.warn(module, snapshot)
-    found = failovers(snapshot, nodes)
-    shown = [failover_view(one) for one in found if not (module.params["only_problems"] and one.fits)]
-    return {
-        "changed": False,
-        "failovers": shown,
-        "fits": all(one.fits for one in found),
-        "cluster_name": snapshot.schema.cluster,
-    }
+    return {"changed": False, **info.failover(snapshot, module.params["nodes"], module.params["only_problems"])}
 
 
 def main(connect: _module.Connect | None = None) -> None:

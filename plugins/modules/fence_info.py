@@ -144,8 +144,7 @@ cluster_name:
 import typing as t
 
 from ..module_utils import _module
-from ..module_utils.pvc_state.errors import InvalidRequest
-from ..module_utils.pvc_state.fence_report import fence_views
+from ..module_utils.pvc_state import info
 from ..module_utils.pvc_state.history import load_history
 
 if t.TYPE_CHECKING:
@@ -156,18 +155,13 @@ if t.TYPE_CHECKING:
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     only = module.params
-    if only["limit"] is not None and only["limit"] < 0:
-        raise InvalidRequest(f"{only['limit']} is not possible", option="limit", remedy="give 0 or more")
+    info.check_limit(only["limit"])
     snapshot = _module.load(module, store, vms=())
     if snapshot is None:
         return {"changed": False, "fences": []}
     _module.warn(module, snapshot)
-    fences = [
-        fence
-        for fence in fence_views(snapshot, load_history(store))
-        if only["node"] in (None, fence["node"]) and only["active"] in (None, fence["active"])
-    ]
-    return {"changed": False, "fences": fences[: only["limit"]], "cluster_name": snapshot.schema.cluster}
+    found = info.fences(snapshot, load_history(store), only["node"], only["active"], only["limit"])
+    return {"changed": False, **found}
 
 
 def main(connect: _module.Connect | None = None) -> None:

@@ -180,6 +180,9 @@ node:
     generation:
       description: Number of changes by users, its registration included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     alive:
       description: Whether its agent has a session with ZooKeeper.
       type: bool
@@ -303,7 +306,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         name = params["cluster_name"] or snapshot.schema.cluster
         return plan_nodes(snapshot, requests, name, force=params["force"])
 
-    done = commit_nodes(store, plan, check_mode=module.check_mode)
+    done = commit_nodes(store, plan, check_mode=module.check_mode, author=_module.author(module))
     names, snapshot, result = [one.name for one in requests], done.snapshot_after, _module.outcome(module, done.plan)
     _node.warn(module, requests, done)
     gone: t.Sequence[Gone] = ()

@@ -107,6 +107,9 @@ nodes:
     generation:
       description: Number of changes by users, its registration included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     alive:
       description: Whether its agent has a session with ZooKeeper.
       type: bool
@@ -170,10 +173,8 @@ cluster_name:
 import typing as t
 
 from ..module_utils import _module
-from ..module_utils.pvc_state.drain_report import drain_view, drains
-from ..module_utils.pvc_state.node_limits import EMPTY
+from ..module_utils.pvc_state import info
 from ..module_utils.pvc_state.records import NODE_STATES
-from ..module_utils.pvc_state.views import node_view
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -187,22 +188,8 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         return {"changed": False, "nodes": [], "drains": []}
     _module.warn(module, snapshot)
     only = module.params
-    names = sorted(snapshot.nodes) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.nodes))
-    nodes = [
-        node
-        for node in (node_view(snapshot, name) for name in names)
-        if only["alive"] in (None, node["alive"])
-        and only["state"] in (None, node.get("state"))
-        and only["coordinator"] in (None, node.get("coordinator"))
-    ]
-    empty = [node["name"] for node in nodes if node.get("state") in EMPTY]
-    found = drains(snapshot, empty).nodes if empty else {}
-    return {
-        "changed": False,
-        "nodes": nodes,
-        "drains": [drain_view(drain) for drain in found.values()],
-        "cluster_name": snapshot.schema.cluster,
-    }
+    found = info.nodes(snapshot, only["names"], only["alive"], only["state"], only["coordinator"])
+    return {"changed": False, **found}
 
 
 def main(connect: _module.Connect | None = None) -> None:

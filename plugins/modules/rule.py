@@ -81,6 +81,9 @@ rule:
     generation:
       description: Number of changes by users, its creation included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     missing:
       description: VMs and nodes that it names and that do not exist (any more).
       type: list
@@ -142,7 +145,12 @@ if t.TYPE_CHECKING:
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     requests = _rule.requests(module.params)
     try:
-        done = commit(store, lambda snapshot: plan_rules(snapshot, requests), check_mode=module.check_mode)
+        done = commit(
+            store,
+            lambda snapshot: plan_rules(snapshot, requests),
+            check_mode=module.check_mode,
+            author=_module.author(module),
+        )
     except NotInitialised:
         if not module.check_mode:
             raise

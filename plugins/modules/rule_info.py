@@ -82,6 +82,9 @@ rules:
     generation:
       description: Number of changes by users, its creation included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     missing:
       description: VMs and nodes that it names and that do not exist (any more).
       type: list
@@ -108,8 +111,8 @@ cluster_name:
 import typing as t
 
 from ..module_utils import _module
+from ..module_utils.pvc_state import info
 from ..module_utils.pvc_state.records import RULES
-from ..module_utils.pvc_state.rule_report import rule_views
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -123,15 +126,8 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         return {"changed": False, "rules": []}
     _module.warn(module, snapshot)
     only = module.params
-    names = sorted(snapshot.rules) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.rules))
-    rules = [
-        rule
-        for rule in rule_views(snapshot, names)
-        if (only["vms"] is None or set(only["vms"]) & set(rule.get("vms", ())))
-        and only["kind"] in (None, rule.get("kind"))
-        and (rule.get("broken") or not only["only_broken"])
-    ]
-    return {"changed": False, "rules": rules, "cluster_name": snapshot.schema.cluster}
+    found = info.rules(snapshot, only["names"], only["vms"], only["kind"], only["only_broken"])
+    return {"changed": False, **found}
 
 
 def main(connect: _module.Connect | None = None) -> None:

@@ -236,10 +236,10 @@ remedy:
 import typing as t
 
 from ..module_utils import _module
+from ..module_utils.pvc_state import settings_spec
 from ..module_utils.pvc_state.commit import commit
-from ..module_utils.pvc_state.plan_settings import EVIDENCE, REJOIN, plan_settings
-from ..module_utils.pvc_state.records import PLACEMENTS, SHUTDOWN_POLICIES
-from ..module_utils.pvc_state.requests import SettingsRequest
+from ..module_utils.pvc_state.option_values import given
+from ..module_utils.pvc_state.plan_settings import plan_settings
 from ..module_utils.pvc_state.snapshot import NotInitialised
 from ..module_utils.pvc_state.views import settings_view
 
@@ -248,29 +248,16 @@ if t.TYPE_CHECKING:
 
     from ..module_utils.pvc_state.store import Store
 
-SETTINGS = {
-    "maintenance": {"type": "bool"},
-    "shutdown_policy": {"type": "str", "choices": list(SHUTDOWN_POLICIES)},
-    "placement": {"type": "str", "choices": list(PLACEMENTS)},
-    "evidence": {"type": "list", "elements": "str", "choices": list(EVIDENCE)},
-    "rejoin": {"type": "str", "choices": list(REJOIN)},
-    "ha_budget": {"type": "float"},
-    "session_timeout": {"type": "float"},
-    "boot_grace": {"type": "float"},
-    "storm_limit": {"type": "int"},
-    "early_suspicion": {"type": "bool"},
-    "vcpu_ratio": {"type": "float"},
-    "spare_nodes": {"type": "int"},
-    "parallel_moves": {"type": "int"},
-    "rebalance": {"type": "bool"},
-    "rebalance_threshold": {"type": "float"},
-}
-
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
-    request = SettingsRequest(**_module.given({option: module.params[option] for option in SETTINGS}))
+    request = settings_spec.request(given({option: module.params[option] for option in settings_spec.OPTIONS}))
     try:
-        done = commit(store, lambda snapshot: plan_settings(snapshot, request), check_mode=module.check_mode)
+        done = commit(
+            store,
+            lambda snapshot: plan_settings(snapshot, request),
+            check_mode=module.check_mode,
+            author=_module.author(module),
+        )
     except NotInitialised:
         if not module.check_mode:
             raise
@@ -280,7 +267,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
 
 
 def main(connect: _module.Connect | None = None) -> None:
-    module = _module.create_module(SETTINGS, mutually_exclusive=[("ha_budget", "session_timeout")])
+    module = _module.create_module(settings_spec.OPTIONS, mutually_exclusive=[("ha_budget", "session_timeout")])
     _module.run(module, work, connect)
 
 

@@ -105,6 +105,7 @@ cluster_name:
 import typing as t
 
 from ..module_utils import _module
+from ..module_utils.pvc_state import info
 from ..module_utils.pvc_state.views import settings_view
 
 if t.TYPE_CHECKING:
@@ -118,7 +119,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     if snapshot is None:
         return {"changed": False, "settings": settings_view(_module.empty_system(module))}
     _module.warn(module, snapshot)
-    return {"changed": False, "settings": settings_view(snapshot), "cluster_name": snapshot.schema.cluster}
+    return {"changed": False, **info.settings(snapshot)}
 
 
 def main(connect: _module.Connect | None = None) -> None:

@@ -254,6 +254,9 @@ vm:
     generation:
       description: Number of changes by users, its creation included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     claim:
       description:
         - The node that may run it, and how often that right has changed hands.
@@ -353,8 +356,11 @@ def kept_volumes(plan: Plan) -> list[str]:
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     requests = _vm.requests(module.params)
     names, concerned = _vm.names(requests), _vm.concerned(requests)
+    check, author = module.check_mode, _module.author(module)
     try:
-        done = commit(store, lambda snapshot: plan_vms(snapshot, requests), check_mode=module.check_mode, vms=concerned)
+        done = commit(
+            store, lambda snapshot: plan_vms(snapshot, requests), check_mode=check, vms=concerned, author=author
+        )
     except NotInitialised:
         if not module.check_mode:
             raise

@@ -93,31 +93,16 @@ remedy:
   type: str
 """
 
-import os
-import socket
 import typing as t
 
 from ..module_utils import _module
-from ..module_utils.pvc_state.views import vm_status
+from ..module_utils.pvc_state.console import LINES, console_view
 from ..module_utils.pvc_state.vm_options import VmChecker
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
     from ..module_utils.pvc_state.store import Store
-
-LINES = range(1, 10_001)
-#: Bytes that are read at most.
-_MOST = 1 << 20
-
-
-def last_lines(path: str, count: int) -> list[str]:
-    """The last lines of a file, of which only the end is read; bytes that are no text are shown as such."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _MOST))
-        lines = file.read(_MOST).decode("utf-8", "backslashreplace").splitlines()
-    return lines[-count:]
 
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
@@ -130,17 +115,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         return {**nothing, "where": "there is no cluster yet"}
     if name not in snapshot.vms:
         check.refuse("name", "it does not exist", "name a VM of the cluster")
-    node, observed = snapshot.owner(name), vm_status(snapshot, name)
-    path = observed.console if observed is not None else ""
-    found = {**nothing, "node": node, "path": path}
-    if not path:
-        return {**found, "where": f"it has not run on {node} yet"}
-    if socket.gethostname().partition(".")[0] != node:
-        return {**found, "where": f"in {path} on {node}: run the task there, with delegate_to"}
-    try:
-        return {**found, "lines": last_lines(path, count), "where": f"in {path} on {node}"}
-    except OSError as err:
-        check.refuse("name", f"{path} cannot be read: {err.strerror}", "run the task as root, with become")
+    return {"changed": False, **console_view(snapshot, name, count)}
 
 
 def main(connect: _module.Connect | None = None) -> None:

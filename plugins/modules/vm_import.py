@@ -173,7 +173,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
         disk, exported = disks[index], manifest.disks[index]
         path = os.path.join(module.params["src"], exported.file)
         images.write(path, exported.format, disk.pool, disk.volume, digest)
-    done = commit(store, lambda found: plan_vms(found, [request]))
+    done = commit(store, lambda found: plan_vms(found, [request]), author=_module.author(module))
     return {**result, "vm": vm_view(done.snapshot_after, name)}
 
 

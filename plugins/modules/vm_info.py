@@ -170,6 +170,9 @@ vms:
     generation:
       description: Number of changes by users, its creation included.
       type: int
+    document:
+      description: Name of the document that it belongs to, see M(pvc.cluster.apply). Empty for none.
+      type: str
     claim:
       description:
         - The node that may run it, and how often that right has changed hands.
@@ -209,8 +212,8 @@ vms:
 import typing as t
 
 from ..module_utils import _module
+from ..module_utils.pvc_state import info
 from ..module_utils.pvc_state.records import WANTED
-from ..module_utils.pvc_state.views import vm_view
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -224,13 +227,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     if snapshot is None:
         return {"changed": False, "vms": []}
     _module.warn(module, snapshot)
-    names = sorted(snapshot.vms) if only["names"] is None else sorted(set(only["names"]) & set(snapshot.vms))
-    vms = [
-        vm
-        for vm in (vm_view(snapshot, name) for name in names if only["node"] in (None, snapshot.owner(name)))
-        if only["state"] in (None, vm.get("state")) and set(only["tags"] or ()) <= set(vm.get("tags", ()))
-    ]
-    return {"changed": False, "vms": vms}
+    return {"changed": False, **info.vms(snapshot, only["names"], only["state"], only["node"], only["tags"])}
 
 
 def main(connect: _module.Connect | None = None) -> None:

@@ -203,6 +203,7 @@ import typing as t
 from ..module_utils import _module
 from ..module_utils.pvc_state.commit import commit
 from ..module_utils.pvc_state.errors import InvalidRequest, PvcError, WaitTimeout
+from ..module_utils.pvc_state.option_values import given
 from ..module_utils.pvc_state.plan_move import journeys, plan_move
 from ..module_utils.pvc_state.requests import MOVES, MoveRequest
 from ..module_utils.pvc_state.snapshot import NotInitialised
@@ -234,9 +235,9 @@ SPEC: dict[str, t.Any] = {
 
 def requests(params: t.Mapping[str, t.Any]) -> list[MoveRequest]:
     """What a task asks for; options beside a list are the defaults of everything in it."""
-    common = _module.given({key: params[key] for key in _MOVE})
+    common = given({key: params[key] for key in _MOVE})
     listed = params["vms"] if params["name"] is None else [{"name": params["name"]}]
-    return [MoveRequest(**{**common, **_module.given(options)}) for options in listed]
+    return [MoveRequest(**{**common, **given(options)}) for options in listed]
 
 
 def at_once(params: t.Mapping[str, t.Any]) -> int:
@@ -264,7 +265,7 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     changing = {change.name for change in whole.changes}
     rest = [one for one in wanted if one.name in changing] if parallel else []
     if not rest and not module.check_mode:
-        whole = commit(store, lambda snapshot: plan_move(snapshot, wanted)).plan
+        whole = commit(store, lambda snapshot: plan_move(snapshot, wanted), author=_module.author(module)).plan
     result = _module.outcome(module, whole)
     if module.check_mode:
         return {**result, "moves": [view(one) for one in planned(whole, "planned")]}
@@ -273,7 +274,9 @@ def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     cancelled = [one.name for one in wanted if one.state == "cancelled" and one.name in changing]
     begun = [one for one in journeys(whole) if not rest or one.vm not in changing]
     try:
-        moves, said = carry_out(store, begun, rest, parallel, module.params["wait_timeout"])
+        moves, said = carry_out(
+            store, begun, rest, parallel, module.params["wait_timeout"], author=_module.author(module)
+        )
         _stay(store, cancelled, {one.name: one for one in whole.changes}, module.params["wait_timeout"])
     except MovesFailed as err:
         _module.fail(module, err, **{**result, "moves": [view(one) for one in err.moves]})

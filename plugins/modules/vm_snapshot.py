@@ -150,6 +150,7 @@ import typing as t
 from ..module_utils import _module
 from ..module_utils.pvc_state.commit import commit
 from ..module_utils.pvc_state.errors import PvcError
+from ..module_utils.pvc_state.option_values import given
 from ..module_utils.pvc_state.plan_snapshots import STATES, plan_snapshots
 from ..module_utils.pvc_state.requests import SnapshotRequest
 from ..module_utils.pvc_state.snapshot import NotInitialised
@@ -174,11 +175,17 @@ SPEC: dict[str, t.Any] = {
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     vms, name = module.params["vms"], module.params["name"]
-    options = _module.given({key: module.params[key] for key in ("name", "state", "series", "keep", "description")})
+    options = given({key: module.params[key] for key in ("name", "state", "series", "keep", "description")})
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     requests = [SnapshotRequest(vm=vm, at=at, **options) for vm in vms]
     try:
-        done = commit(store, lambda snapshot: plan_snapshots(snapshot, requests), check_mode=module.check_mode, vms=vms)
+        done = commit(
+            store,
+            lambda snapshot: plan_snapshots(snapshot, requests),
+            check_mode=module.check_mode,
+            vms=vms,
+            author=_module.author(module),
+        )
     except NotInitialised:
         if not module.check_mode:
             raise

@@ -81,7 +81,7 @@ snapshots:
 import typing as t
 
 from ..module_utils import _module
-from ..module_utils.pvc_state.views import vm_snapshots
+from ..module_utils.pvc_state import info
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -91,16 +91,10 @@ if t.TYPE_CHECKING:
 
 def work(module: AnsibleModule, store: Store) -> dict[str, t.Any]:
     snapshot = _module.load(module, store, module.params["vms"])
-    names, series = module.params["names"], module.params["series"]
-    found = [] if snapshot is None else [one for vm in sorted(snapshot.vms) for one in vm_snapshots(snapshot, vm)]
-    return {
-        "changed": False,
-        "snapshots": [
-            one
-            for one in found
-            if (names is None or one["name"] in names) and (series is None or one["series"] == series)
-        ],
-    }
+    only = module.params
+    if snapshot is None:
+        return {"changed": False, "snapshots": []}
+    return {"changed": False, **info.snapshots(snapshot, only["names"], only["series"])}
 
 
 def main(connect: _module.Connect | None = None) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 
 from pvc_state import codec, paths
 from pvc_state.memory_store import MemoryEnsemble
-from pvc_state.memory_tree import ANYONE, Tree
 from pvc_state.memory_tree import Event as TreeEvent
+from pvc_state.memory_tree import Tree
 from pvc_state.records import Claim, Service, Vm
-from pvc_state.store import Op, Znode
+from pvc_state.store import ANYONE, Access, Op, Znode
 
 from ..view import Sentence
 from .ceph import SimulatedCeph
@@ -41,8 +41,8 @@ class RecordingTree(Tree):
         super().__init__()
         self.last: tuple[Sequence[Op], int] = ((), 0)
 
-    def apply(self, ops: Sequence[Op], session: int, identity: str) -> list[TreeEvent]:
-        events = super().apply(ops, session, identity)
+    def apply(self, ops: Sequence[Op], session: int, identity: str, given: Access) -> list[TreeEvent]:
+        events = super().apply(ops, session, identity, given)
         self.last = (ops, session)
         return events
 

@@ -276,7 +276,7 @@ def test_a_crashed_guest_is_started_again_later_and_later(world: World) -> None:
         times.append(world.clock.time - died)
     assert times == [1, 2, 4, 8, 16, 32, 60, 60]
     status = world.vm("web1")
-    assert status.restarts == 8
+    assert (status.restarts, status.failures) == (8, 8)
     assert status.reason == "runs; was started again 8 times, the last time because its QEMU died"
     assert world.clock.time - begin < 200
 
@@ -314,6 +314,8 @@ def test_a_missing_volume_that_nobody_may_create_is_named() -> None:
     status = world.vm("web1")
     assert status.state == "backoff"
     assert status.reason.startswith("volume vms/golden does not exist: create it, or give the disk a size")
+    world.advance(300)
+    assert world.vm("web1").failures == 1
     assert world.log == []
 
 
@@ -327,6 +329,19 @@ def test_a_change_by_the_user_ends_the_pause_at_once() -> None:
     world.settle()
     assert world.vm("web1").state == "running"
     assert world.vm("web1").restarts == 0
+
+
+def test_failures_are_counted_whatever_the_user_changes_and_whenever_the_agent_restarts(world: World) -> None:
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.advance(20)
+    world.want(VmRequest("web1", description="changed"))
+    world.settle()
+    assert (world.vm("web1").restarts, world.vm("web1").failures) == (0, 1)
+    world["node1"].restart_agent()
+    world.advance(20)
+    world["node1"].hypervisor.end("web1", "its QEMU died")
+    world.advance(20)
+    assert (world.vm("web1").restarts, world.vm("web1").failures) == (1, 2)
 
 
 def test_a_guest_paused_by_its_storage_is_resumed_less_and_less_often(world: World) -> None:

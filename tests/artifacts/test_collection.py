@@ -23,13 +23,14 @@ CONTENT = {
     "README.md",
     "changelogs",
     "docs",
+    "extensions",
     "inventory-examples",
     "meta",
     "playbooks",
     "plugins",
     "roles",
 }
-RUN_TIME = ("meta", "playbooks", "plugins", "roles")
+RUN_TIME = ("extensions", "meta", "playbooks", "plugins", "roles")
 BIN = Path(sys.executable).parent
 
 

@@ -16,7 +16,11 @@ import pytest
 from tests.unit.repository.tree import ROOT, files
 
 #: Where the packages of the wheel come from.
-SOURCES = {"pvc_node_agent": "pvc_node_agent", "pvc_state": "plugins/module_utils/pvc_state"}
+SOURCES = {
+    "pvc_cli": "pvc_cli",
+    "pvc_node_agent": "pvc_node_agent",
+    "pvc_state": "plugins/module_utils/pvc_state",
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_it_holds_both_packages_whole(wheel: Path) -> None:
+def test_it_holds_all_packages_whole(wheel: Path) -> None:
     expected = {
         f"{package}/{path.relative_to(ROOT / source)}"
         for package, source in SOURCES.items()
@@ -47,16 +51,21 @@ def test_it_holds_both_packages_whole(wheel: Path) -> None:
     assert held == expected
 
 
-def test_it_declares_the_command(wheel: Path) -> None:
+def test_it_declares_the_commands(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (entry_points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert "pvc-node-agent = pvc_node_agent.__main__:main" in archive.read(entry_points).decode()
+        declared = archive.read(entry_points).decode()
+    assert "pvc-node-agent = pvc_node_agent.__main__:main" in declared
+    assert "pvc = pvc_cli.__main__:main" in declared
 
 
 def test_it_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    program = "import pvc_state.records, pvc_node_agent.__main__ as m; print(pvc_state.records.__file__, m.__file__)"
+    program = (
+        "import pvc_state.records, pvc_cli.__main__ as c, pvc_node_agent.__main__ as m; "
+        "print(pvc_state.records.__file__, c.__file__, m.__file__)"
+    )
     done = subprocess.run(
         [sys.executable, "-P", "-c", program],
         cwd=tmp_path,
@@ -66,4 +75,4 @@ def test_it_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert [Path(file).is_relative_to(tmp_path) for file in done.stdout.split()] == [True, True]
+    assert [Path(file).is_relative_to(tmp_path) for file in done.stdout.split()] == [True, True, True]

@@ -13,7 +13,7 @@ from kazoo.client import KazooClient
 from pvc_state.connection import Connection
 from pvc_state.kazoo_store import KazooStore, connect
 from pvc_state.memory_store import MemoryEnsemble, MemoryStore
-from pvc_state.store import Create, SessionState, Store
+from pvc_state.store import Create, GuardedStore, SessionState, Store
 from tests.store.proxy import Proxy
 from tests.store.server import TICK, Server
 
@@ -49,9 +49,11 @@ class Recorder:
 
 
 class Harness(Protocol):
-    """One ensemble with an empty tree of the test's own."""
+    """One ensemble with an empty tree of the test's own, at ``root``."""
 
-    def connect(self, **options: Any) -> Store:
+    root: str
+
+    def connect(self, **options: Any) -> GuardedStore:
         """A client; options: session_timeout, username, password, root."""
 
     def expire(self, store: Store) -> None:
@@ -71,7 +73,7 @@ class MemoryHarness:
     """The in-memory ensemble with a clock that the test moves."""
 
     def __init__(self, root: str) -> None:
-        self._root = root
+        self.root = root
         self._now = 0.0
         self.ensemble = MemoryEnsemble(lambda: self._now)
         opener = self.ensemble.connect()
@@ -79,7 +81,7 @@ class MemoryHarness:
         opener.close()
 
     def connect(self, **options: Any) -> MemoryStore:
-        return self.ensemble.connect(**{"root": self._root, "session_timeout": LONG, **options})
+        return self.ensemble.connect(**{"root": self.root, "session_timeout": LONG, **options})
 
     def expire(self, store: Store) -> None:
         assert isinstance(store, MemoryStore)
@@ -106,7 +108,7 @@ class ZooKeeperHarness:
 
     def __init__(self, server: Server, root: str) -> None:
         self._server = server
-        self._root = root
+        self.root = root
         self._stores: list[KazooStore] = []
         self._proxies: dict[int, Proxy] = {}
         opener = self._client()
@@ -116,7 +118,7 @@ class ZooKeeperHarness:
 
     def connect(self, **options: Any) -> KazooStore:
         proxy = Proxy(self._server.port)
-        settings = {"root": self._root, "tls": False, "session_timeout": LONG, "connect_timeout": PATIENCE, **options}
+        settings = {"root": self.root, "tls": False, "session_timeout": LONG, "connect_timeout": PATIENCE, **options}
         try:
             store = connect(Connection((f"127.0.0.1:{proxy.port}",), **settings))
         except Exception:
@@ -147,9 +149,9 @@ class ZooKeeperHarness:
         client = self._client()
         gone = threading.Event()
         owned = [
-            f"{self._root}/{name}"
-            for name in client.get_children(self._root)
-            if client.exists(f"{self._root}/{name}").ephemeralOwner == store.session_id
+            f"{self.root}/{name}"
+            for name in client.get_children(self.root)
+            if client.exists(f"{self.root}/{name}").ephemeralOwner == store.session_id
         ]
         if client.exists(owned[0], watch=lambda _: gone.set()):
             assert gone.wait(PATIENCE)

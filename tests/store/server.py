@@ -106,7 +106,7 @@ class Server:
         while time.monotonic() < deadline:
             if self._process is not None and self._process.poll() is not None:
                 break
-            if _asked(self.port) == b"imok":
+            if _asked(self.port) == b"imok" and (not self.tls_port or _listens(self.tls_port)):
                 return
             time.sleep(0.05)  # a server tells nobody that it has started
         self.stop()
@@ -120,6 +120,15 @@ def _asked(port: int) -> bytes:
             return sock.recv(16)
     except OSError:
         return b""
+
+
+def _listens(port: int) -> bool:
+    """Whether there is anybody: the port for TLS opens after the other, on a busy machine seconds later."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    except OSError:
+        return False
 
 
 def _free_port() -> int:

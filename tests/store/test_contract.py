@@ -7,8 +7,22 @@ from __future__ import annotations
 
 import pytest
 
+from pvc_state.connection import digest
 from pvc_state.errors import AccessDenied, StoreUnavailable
-from pvc_state.store import Check, CommitRefused, Create, Delete, Op, Refused, SessionState, Set, Store, absent
+from pvc_state.store import (
+    ANYONE,
+    Access,
+    Check,
+    CommitRefused,
+    Create,
+    Delete,
+    Op,
+    Refused,
+    SessionState,
+    Set,
+    Store,
+    absent,
+)
 from tests.store.harness import Harness, Recorder
 
 
@@ -65,13 +79,9 @@ def test_a_root_that_does_not_exist_can_be_created(harness: Harness) -> None:
 def test_roots_are_separate(harness: Harness) -> None:
     outer = harness.connect()
     outer.commit([Create("/inner"), Create("/a", b"outer")])
-    inner = harness.connect(root=_root_of(harness) + "/inner")
+    inner = harness.connect(root=f"{harness.root}/inner")
     inner.commit([Create("/a", b"inner")])
     assert [znode and znode.data for znode in outer.get_many(["/a", "/inner/a"])] == [b"outer", b"inner"]
-
-
-def _root_of(harness: Harness) -> str:
-    return str(getattr(harness, "_root"))  # noqa: B009
 
 
 def test_children_are_sorted(harness: Harness) -> None:
@@ -526,3 +536,60 @@ def test_what_is_created_without_credentials_is_open(harness: Harness) -> None:
     user.commit([Set("/tree", b"y", 0), Create("/tree/closed")])
     with pytest.raises(AccessDenied):
         harness.connect().get("/tree/closed")
+
+
+def test_what_an_owner_creates_has_the_access_of_the_root(harness: Harness) -> None:
+    owner = harness.connect(username="pvc", password="right", root=f"{harness.root}/tree")
+    owner.commit([Create("/"), Create("/old")])
+    mine, reading = frozenset({digest("pvc", "right")}), frozenset({digest("reader", "looks")})
+    assert owner.identity in mine
+    assert owner.everything() == ["/", "/old"]
+    assert owner.access(["/", "/old", "/missing"]) == [Access(mine), Access(mine), None]
+    owner.grant(["/", "/missing"], Access(mine, reading))
+    owner.commit([Set("/", b"", 0)])
+    owner.commit([Create("/new", b"x"), Create("/new/below"), Create("/mine", ephemeral=True)])
+    assert owner.access(["/", "/old", "/new", "/new/below", "/mine"]) == [
+        Access(mine, reading),
+        Access(mine),
+        *[Access(mine, reading)] * 3,
+    ]
+
+    reader = harness.connect(username="reader", password="looks", root=f"{harness.root}/tree")
+    reader.sync()
+    found = reader.get("/new")
+    assert found is not None
+    assert found.data == b"x"
+    assert reader.children("/new") == ["below"]
+    assert reader.get_many(["/new/below", "/mine"])[0] is not None
+    reader.commit([Check("/new", 0)])
+    for call in (
+        lambda: reader.get("/old"),
+        lambda: reader.commit([Set("/new", b"z", 0)]),
+        lambda: reader.commit([Create("/new/more")]),
+        lambda: reader.commit([Create("/more", ephemeral=True)]),
+        lambda: reader.commit([Delete("/new/below", 0)]),
+        lambda: reader.grant(["/new"], Access(frozenset({reader.identity}))),
+    ):
+        with pytest.raises(AccessDenied):
+            call()
+    with pytest.raises(AccessDenied):
+        harness.connect(username="reader", password="guesses", root=f"{harness.root}/tree").get("/new")
+
+
+def test_who_has_read_the_access_before_creates_with_the_present_one(harness: Harness) -> None:
+    owner, other = (harness.connect(username="pvc", password="right", root=f"{harness.root}/tree") for _ in range(2))
+    owner.commit([Create("/")])
+    other.sync()
+    other.commit([Create("/before")])
+    both = Access(frozenset({owner.identity}), frozenset({digest("reader", "looks")}))
+    owner.grant(["/"], both)
+    owner.commit([Set("/", b"", 0)])
+    other.commit([Create("/after")])
+    assert other.access(["/before", "/after"]) == [Access(both.owners), both]
+
+
+def test_what_was_created_without_credentials_says_so(harness: Harness) -> None:
+    store = harness.connect()
+    store.commit([Create("/tree")])
+    assert store.identity == ""
+    assert store.access(["/tree"]) == [Access(frozenset({ANYONE}))]

@@ -48,7 +48,9 @@ class Result:
 
 
 PARTS = [
-    Part("pytest", [["pytest"]]),
+    # In two parts, since that is most of the work. What is new is in the first by itself.
+    Part("pytest", [["pytest", "--ignore=tests/unit"]]),
+    Part("pytest-unit", [["pytest", "tests/unit"]]),
     Part("ansible-test", [["tests/tools/sanity"]]),
     Part("ansible-lint", [["ansible-lint", "--nocolor", "-q"]]),
     Part(
@@ -64,6 +66,7 @@ PARTS = [
             ]
         ],
     ),
+    Part("docs", [["python", "tests/tools/site.py"]]),
     Part("mypy", [["mypy", "--no-color-output"]]),
     Part("ruff", [["ruff", "check", "--quiet", "."], ["ruff", "format", "--check", "--quiet", "."]]),
     Part("changelog", [["antsibull-changelog", "lint"]]),

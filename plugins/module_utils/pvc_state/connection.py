@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import ssl
 from collections.abc import Mapping
@@ -117,6 +119,14 @@ def tls_context(connection: Connection) -> ssl.SSLContext | None:
     return context
 
 
+def digest(username: str, password: str) -> str:
+    """A user as ZooKeeper's access lists name it: ``name:digest``; empty without a name."""
+    if not username:
+        return ""
+    sha = hashlib.sha1(f"{username}:{password}".encode(), usedforsecurity=False).digest()
+    return f"{username}:{base64.b64encode(sha).decode()}"
+
+
 class Failure(Enum):
     """Why a server was not reached, as far as one can tell, and what to do about it."""
 
@@ -162,6 +172,15 @@ def unavailable(connection: Connection, failures: Mapping[str, Unreached], waite
     remedy = max(kinds, key=list(Failure).index, default=Failure.NETWORK).value
     within = f" within {waited:g} s" if waited else ""
     return StoreUnavailable(f"no ZooKeeper server lets us in{within}: {each}", option="hosts", remedy=remedy)
+
+
+def read_only(user: str) -> AccessDenied:
+    """The error for a change by somebody who may only look."""
+    return AccessDenied(
+        f"user {user} may read the cluster and change nothing",
+        option="username",
+        remedy="give the user that owns the tree, and its password",
+    )
 
 
 def denied(connection: Connection, path: str) -> AccessDenied:

@@ -9,6 +9,8 @@ show it as it is. Lower layers raise these; nothing but the outermost layer catc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class PvcError(Exception):
     """Root of all errors that the library raises on purpose.
@@ -35,6 +37,32 @@ class PvcError(Exception):
 
 class InvalidRequest(PvcError):
     """The request cannot be fulfilled as it stands: bad value, unknown object, no room."""
+
+
+class NotFound(InvalidRequest):
+    """The object that was asked for by name does not exist."""
+
+
+class Refusals(InvalidRequest):
+    """Several objects of one request cannot be as they are asked for.
+
+    ``errors`` has one error for each; its own parts are those of the first.
+    """
+
+    #: How many a sentence tells before it counts the rest.
+    TOLD = 5
+
+    def __init__(self, errors: Sequence[PvcError]) -> None:
+        self.errors = tuple(errors)
+        first = self.errors[0]
+        super().__init__(first.problem, obj=first.obj, option=first.option, remedy=first.remedy)
+
+    def __str__(self) -> str:
+        if len(self.errors) == 1:
+            return str(self.errors[0])
+        more = len(self.errors) - self.TOLD
+        told = " | ".join(str(error) for error in self.errors[: self.TOLD])
+        return f"{len(self.errors)} things are refused: {told}{f' | and {more} more' if more > 0 else ''}"
 
 
 class DamagedRecord(PvcError):

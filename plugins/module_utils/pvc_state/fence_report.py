@@ -93,10 +93,16 @@ def sentence(node: str, fence: Fence, declared: Declaration | None = None, past:
     """One or two sentences: what happened to the node and what proved it, and what became of its VMs."""
     since = f" at {fence.since}" if fence.since else ""
     if fence.proven_by:
-        first = f"{node} was fenced{since}: {_clause(fence.why)}, and it {_proof(fence, declared)}."
+        first = proven(node, fence, declared)
     else:
         first = f"{_open(node, fence)}." if past is None else f"{node} was missed{since}: {_clause(fence.why)}."
     return " ".join(part for part in (first, _fate(fence), _end(past)) if part)
+
+
+def proven(node: str, fence: Fence, declared: Declaration | None = None) -> str:
+    """The first of them, for a fence with sufficient evidence."""
+    since = f" at {fence.since}" if fence.since else ""
+    return f"{node} was fenced{since}: {_clause(fence.why)}, and it {_proof(fence, declared)}."
 
 
 def _open(node: str, fence: Fence) -> str:

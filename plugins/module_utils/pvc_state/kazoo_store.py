@@ -25,9 +25,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from .connection import Connection, Unreached, denied, label, tls_context, unavailable, unreached
-from .errors import OutcomeUnknown, StoreUnavailable
-from .store import Check, CommitRefused, Create, Delete, Op, Refused, SessionState, Set, Watch, Znode
+from . import paths
+from .connection import Connection, Unreached, denied, digest, label, read_only, tls_context, unavailable, unreached
+from .errors import AccessDenied, OutcomeUnknown, PvcError, StoreUnavailable
+from .store import ANYONE, Access, Check, CommitRefused, Create, Delete, Op, Refused, SessionState, Set, Watch, Znode
 
 KAZOO_IMPORT_ERROR: str | None = None
 try:
@@ -36,7 +37,7 @@ try:
     from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
     from kazoo.protocol.states import Callback, KazooState
     from kazoo.retry import KazooRetry
-    from kazoo.security import make_digest_acl
+    from kazoo.security import make_acl
 except ImportError:
     HAS_KAZOO = False
     KAZOO_IMPORT_ERROR = traceback.format_exc()
@@ -47,6 +48,10 @@ T = TypeVar("T")
 
 #: Requests under way at once when many are read.
 WINDOW = 512
+
+#: How often the root's access may change while one commit is made.
+_TURNS = 10
+_ALL, _READ = 31, 1
 
 
 def connect(connection: Connection) -> KazooStore:
@@ -70,7 +75,11 @@ def connect(connection: Connection) -> KazooStore:
 
 
 class KazooStore:
-    """A client of a real ensemble; implements store.Store. Made by connect().
+    """A client of a real ensemble; implements store.GuardedStore. Made by connect().
+
+    What it creates has the root's access. It reads that once, and each transaction that creates checks that the root has
+    not been written since, as it is whenever its access changes: whoever has then read the tree has seen everything that
+    was created with the access from before.
 
     Callbacks come from kazoo's threads: those of watches one after the other from one thread, those of the session from
     the thread that also reads the connection, so that a call of the store within them would never return.
@@ -84,6 +93,7 @@ class KazooStore:
         self._session = 0
         self._listeners: list[Callable[[SessionState], None]] = []
         self._closed = False
+        self._given: tuple[list[Any], int] | None = None
         handler = SequentialThreadingHandler()
         handler.create_connection = self._dialer.dial
         credentials = f"{connection.username}:{connection.password}"
@@ -92,9 +102,7 @@ class KazooStore:
             timeout=connection.session_timeout,
             handler=handler,
             auth_data=[("digest", credentials)] if connection.username else None,
-            default_acl=[make_digest_acl(connection.username, connection.password, all=True)]
-            if connection.username
-            else None,
+            default_acl=[make_acl("digest", self.identity, all=True)] if connection.username else None,
             connection_retry=KazooRetry(max_tries=-1, delay=0.1, max_delay=1.0, sleep_func=handler.sleep_func),
             logger=self._dialer.logger,
         )
@@ -112,6 +120,10 @@ class KazooStore:
     @property
     def session_id(self) -> int:
         return self._session
+
+    @property
+    def identity(self) -> str:
+        return digest(self._connection.username, self._connection.password)
 
     def get(self, path: str, watch: Watch | None = None) -> Znode | None:
         return self._read(path, _watcher(path, watch), self._client.get_async, _znode)
@@ -133,11 +145,24 @@ class KazooStore:
     def commit(self, ops: Sequence[Op]) -> None:
         if not ops:
             return
+        creates = bool(self._connection.username) and any(isinstance(op, Create) for op in ops)
+        for _turn in range(_TURNS):
+            given = self._inherited() if creates else None
+            if self._commit(ops, given):
+                return
+            self._given = None
+        raise CommitRefused(Check("/", given[1] if given else 0), Refused.BAD_VERSION)
+
+    def _commit(self, ops: Sequence[Op], given: tuple[list[Any], int] | None) -> bool:
+        """One transaction; False when the root's access is not what was given."""
         self._ready()
         transaction = self._client.transaction()
+        if given is not None:
+            transaction.check("/", given[1])
         for op in ops:
             if isinstance(op, Create):
-                transaction.create(op.path, op.data, ephemeral=op.ephemeral)
+                acl = given[0] if given is not None else None
+                transaction.create(op.path, op.data, acl=acl, ephemeral=op.ephemeral)
             elif isinstance(op, Set):
                 transaction.set_data(op.path, op.data, version=op.version)
             elif isinstance(op, Delete):
@@ -146,9 +171,52 @@ class KazooStore:
                 transaction.check(op.path, op.version)
         with self._translated(ops[0].path, commit=True):
             results = transaction.commit_async().get(timeout=self._deadline)
+        if given is not None:
+            root, *results = results
+            if isinstance(root, (kazoo_errors.BadVersionError, kazoo_errors.NoNodeError)):
+                return False
         for op, result in zip(ops, results, strict=True):
             if isinstance(result, Exception):
                 self._refuse(op, result)
+        return True
+
+    def everything(self) -> list[str]:
+        def read() -> list[str]:
+            found, level = ["/"], ["/"]
+            while level:
+                below: list[str] = []
+                for start in range(0, len(level), WINDOW):
+                    window = level[start : start + WINDOW]
+                    pending = [self._client.get_children_async(path) for path in window]
+                    for path, result in zip(window, pending, strict=True):
+                        names = self._answer(result) or ()
+                        below += [f"{path.rstrip('/')}/{name}" for name in sorted(names)]
+                found += below
+                level = below
+            return found
+
+        return self._ask("/", read)
+
+    def access(self, paths: Sequence[str]) -> list[Access | None]:
+        def read() -> list[Access | None]:
+            found: list[Access | None] = []
+            for start in range(0, len(paths), WINDOW):
+                pending = [self._client.get_acls_async(path) for path in paths[start : start + WINDOW]]
+                answers = [self._answer(result) for result in pending]
+                found += [_access(answer[0]) if answer is not None else None for answer in answers]
+            return found
+
+        return self._ask("/", read)
+
+    def grant(self, paths: Sequence[str], access: Access) -> None:
+        acls = [make_acl("digest", user, all=True) for user in sorted(access.owners)]
+        acls += [make_acl("digest", user, read=True) for user in sorted(access.readers)]
+        self._ready()
+        with self._translated("/", commit=True):
+            for start in range(0, len(paths), WINDOW):
+                pending = [self._client.set_acls_async(path, acls) for path in paths[start : start + WINDOW]]
+                for result in pending:
+                    self._answer(result)
 
     def sync(self) -> None:
         self._ask("/", lambda: self._client.sync_async("/").get(timeout=self._deadline))
@@ -214,10 +282,26 @@ class KazooStore:
         return self._ask(path, read)
 
     def _or_none(self, result: Any) -> Znode | None:
+        answer = self._answer(result)
+        return _znode(answer) if answer is not None else None
+
+    def _answer(self, result: Any) -> Any:
+        """What an asynchronous call brings; None for a znode that does not exist."""
         try:
-            return _znode(result.get(timeout=self._deadline))
+            return result.get(timeout=self._deadline)
         except kazoo_errors.NoNodeError:
             return None
+
+    def _inherited(self) -> tuple[list[Any], int] | None:
+        """Access lists of what we create, with the root's version; None for the client's own."""
+        if self._given is None:
+            try:
+                answer = self._ask("/", lambda: self._answer(self._client.get_acls_async("/")))
+            except AccessDenied:
+                return None  # the commit says so, too, and of its own path
+            if answer is not None and self.identity in _access(answer[0]).owners:
+                self._given = (answer[0], answer[1].version)
+        return self._given
 
     def _ask(self, path: str, read: Callable[[], T]) -> T:
         """Read; once more when the connection was lost meanwhile and there is patience for its return."""
@@ -254,6 +338,8 @@ class KazooStore:
         try:
             yield
         except (kazoo_errors.NoAuthError, kazoo_errors.AuthFailedError) as err:
+            if commit and self._may_read():
+                raise read_only(self._connection.username) from err
             raise denied(self._connection, path) from err
         except (kazoo_errors.KazooException, KazooTimeoutError) as err:
             what = type(err).__name__
@@ -265,6 +351,13 @@ class KazooStore:
             raise StoreUnavailable(
                 f"the connection failed during a call ({what})", remedy="try again once ZooKeeper has a quorum"
             ) from err
+
+    def _may_read(self) -> bool:
+        """Whether the tree at least shows itself to us."""
+        try:
+            return bool(self._connection.username) and self.get(paths.SCHEMA) is not None
+        except PvcError:
+            return False
 
 
 class _Dialer:
@@ -362,6 +455,19 @@ class _Watcher:
 
 def _watcher(path: str, watch: Watch | None) -> _Watcher | None:
     return None if watch is None else _Watcher(path, watch)
+
+
+def _access(acls: Sequence[Any]) -> Access:
+    """Access lists in the library's words."""
+    entries: dict[int, set[str]] = {_ALL: set(), _READ: set()}
+    others = set()
+    for acl in acls:
+        user = {"digest": acl.id.id, "world": ANYONE}.get(acl.id.scheme, f"{acl.id.scheme}:{acl.id.id}")
+        if acl.perms in entries:
+            entries[acl.perms].add(user)
+        else:
+            others.add(f"{user}:{acl.perms}")
+    return Access(frozenset(entries[_ALL]), frozenset(entries[_READ]), frozenset(others))
 
 
 def _znode(answer: tuple[bytes, Any]) -> Znode:

@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from .connection import digest, read_only
 from .errors import AccessDenied, StoreUnavailable
-from .memory_tree import ANYONE, Denied, Event, Seen, Tree
-from .store import CommitRefused, Op, SessionState, Watch, Znode
+from .memory_tree import Denied, Event, Seen, Tree
+from .store import Access, CommitRefused, Op, SessionState, Watch, Znode
 
 
 @dataclass
@@ -53,12 +54,11 @@ class MemoryEnsemble:
     def connect(
         self, session_timeout: float = 6.0, *, root: str = "/", username: str = "", password: str = ""
     ) -> MemoryStore:
-        """A client with a session of its own, confined to ``root``; what it creates is open to its user only."""
+        """A client with a session of its own, confined to ``root``."""
         with self._lock:
             if self._down:
                 raise StoreUnavailable("no server of the ensemble answers")
-            identity = f"{username}:{password}" if username else ANYONE
-            store = MemoryStore(self, root.rstrip("/"), identity, session_timeout)
+            store = MemoryStore(self, root.rstrip("/"), digest(username, password), session_timeout)
             self._stores.append(store)
             return store
 
@@ -184,7 +184,7 @@ class MemoryEnsemble:
 
 
 class MemoryStore:
-    """A client of a MemoryEnsemble; implements store.Store. Made by MemoryEnsemble.connect()."""
+    """A client of a MemoryEnsemble; implements store.GuardedStore. Made by MemoryEnsemble.connect()."""
 
     def __init__(self, ensemble: MemoryEnsemble, root: str, identity: str, session_timeout: float) -> None:
         self._ensemble = ensemble
@@ -202,6 +202,10 @@ class MemoryStore:
     @property
     def session_id(self) -> int:
         return 0 if self._closed else self._session
+
+    @property
+    def identity(self) -> str:
+        return self._identity
 
     def get(self, path: str, watch: Watch | None = None) -> Znode | None:
         with self._ensemble._lock:
@@ -229,15 +233,33 @@ class MemoryStore:
         with self._ensemble._lock:
             if not ops:
                 return
+            tree = self._ensemble._tree
             inner = [replace(op, path=self._absolute(op.path)) for op in ops]
-            with self._asked(ops[0].path):
+            given = tree.inherited(self._absolute("/"), self._identity)
+            with self._asked(ops[0].path, commit=True):
                 try:
-                    events = self._ensemble._tree.apply(inner, self._session, self._identity)
+                    events = tree.apply(inner, self._session, self._identity, given)
                 except CommitRefused as err:
                     refused = next(op for op, moved in zip(ops, inner, strict=True) if moved is err.op)
                     raise CommitRefused(refused, err.reason) from None
             self._ensemble._announce(events)
         self._ensemble._settle()
+
+    def everything(self) -> list[str]:
+        with self._ensemble._lock, self._asked("/"):
+            root = self._absolute("/")
+            found = self._ensemble._tree.below(root)
+            return ["/", *(path[len(self._root) :] for path in found if path != root)]
+
+    def access(self, paths: Sequence[str]) -> list[Access | None]:
+        with self._ensemble._lock, self._asked("/"):
+            return [self._ensemble._tree.access(self._absolute(path)) for path in paths]
+
+    def grant(self, paths: Sequence[str], access: Access) -> None:
+        with self._ensemble._lock:
+            for path in paths:
+                with self._asked(path, commit=True):
+                    self._ensemble._tree.grant(self._absolute(path), access, self._identity)
 
     def sync(self) -> None:
         with self._ensemble._lock, self._asked("/"):
@@ -292,7 +314,7 @@ class MemoryStore:
         return self._root + path if path != "/" else self._root or "/"
 
     @contextmanager
-    def _asked(self, path: str) -> Iterator[None]:
+    def _asked(self, path: str, *, commit: bool = False) -> Iterator[None]:
         if self._closed:
             raise StoreUnavailable("the session was closed")
         if self._state is not SessionState.CONNECTED:
@@ -300,6 +322,9 @@ class MemoryStore:
         try:
             yield
         except Denied:
+            root = self._ensemble._tree.access(self._absolute("/"))
+            if commit and root is not None and self._identity in root.readers:
+                raise read_only(self._identity.partition(":")[0]) from None
             raise AccessDenied(f"the store refuses access to {path}") from None
 
     def _leave(self, event: Event, watch: Watch | None) -> None:

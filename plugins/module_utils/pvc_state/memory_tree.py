@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from .store import CommitRefused, Create, Delete, Op, Refused, Set, Znode
+from .store import ANYONE, Access, Check, CommitRefused, Create, Delete, Op, Refused, Set, Znode
 
-#: Identity of a client without credentials; what it creates is open to everybody.
-ANYONE = ""
+#: What is open to everybody.
+OPEN = Access(frozenset({ANYONE}))
 
 
 class Denied(Exception):
-    """The identity may not do this to a znode that another one created."""
+    """The identity may not do this to the znode."""
 
 
 class Seen(Enum):
@@ -41,7 +41,7 @@ class _Node:
     czxid: int
     mzxid: int
     owner: int
-    identity: str
+    access: Access
     # a dict as an ordered set: the same history gives the same order
     children: dict[str, None] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ class Tree:
 
     def __init__(self) -> None:
         self.zxid = 0
-        self._nodes = {"/": _Node(b"", 0, 0, 0, 0, ANYONE)}
+        self._nodes = {"/": _Node(b"", 0, 0, 0, 0, OPEN)}
         self._ephemerals: dict[int, dict[str, None]] = {}
 
     def read(self, path: str, identity: str) -> Znode | None:
@@ -64,7 +64,7 @@ class Tree:
         node = self._nodes.get(path)
         if node is None:
             return None
-        _permit(node, identity)
+        _permit_reading(node, identity)
         return Znode(node.data, node.version, node.czxid, node.mzxid, node.owner)
 
     def children(self, path: str, identity: str) -> list[str] | None:
@@ -72,17 +72,48 @@ class Tree:
         node = self._nodes.get(path)
         if node is None:
             return None
-        _permit(node, identity)
+        _permit_reading(node, identity)
         return sorted(node.children)
 
-    def apply(self, ops: Sequence[Op], session: int, identity: str) -> list[Event]:
-        """Do all operations or none; raises CommitRefused or Denied. Returns what watches may wait for."""
+    def below(self, path: str) -> list[str]:
+        """A znode that exists and all those below it."""
+        node = self._nodes[path]
+        found = [path]
+        for name in sorted(node.children):
+            found += self.below(f"{path.rstrip('/')}/{name}")
+        return found
+
+    def access(self, path: str) -> Access | None:
+        """Who may use a znode; None if it does not exist."""
+        node = self._nodes.get(path)
+        return node.access if node is not None else None
+
+    def grant(self, path: str, access: Access, identity: str) -> None:
+        """Change it, if the znode exists; raises Denied."""
+        node = self._nodes.get(path)
+        if node is not None:
+            _permit(node, identity)
+            node.access = access
+
+    def inherited(self, root: str, identity: str) -> Access:
+        """What somebody creates below a root is given."""
+        node = self._nodes.get(root)
+        if node is not None and identity and identity in node.access.owners:
+            return node.access
+        return Access(frozenset({identity})) if identity else OPEN
+
+    def apply(self, ops: Sequence[Op], session: int, identity: str, given: Access) -> list[Event]:
+        """Do all operations or none; raises CommitRefused or Denied. Returns what watches may wait for.
+
+        Args:
+            given: access of what is created.
+        """
         self.zxid += 1
         events: list[Event] = []
         undo: list[Callable[[], None]] = []
         try:
             for op in ops:
-                self._apply(op, session, identity, events, undo)
+                self._apply(op, session, identity, given, events, undo)
         except (CommitRefused, Denied):
             for step in reversed(undo):
                 step()
@@ -98,15 +129,26 @@ class Tree:
         self._ephemerals.pop(session, None)
         return events
 
-    def _apply(self, op: Op, session: int, identity: str, events: list[Event], undo: list[Callable[[], None]]) -> None:
+    def _apply(
+        self,
+        op: Op,
+        session: int,
+        identity: str,
+        given: Access,
+        events: list[Event],
+        undo: list[Callable[[], None]],
+    ) -> None:
         if isinstance(op, Create):
-            self._create(op, session, identity, events, undo)
+            self._create(op, session, identity, given, events, undo)
             return
         node = self._nodes.get(op.path)
         if node is None:
             raise CommitRefused(op, Refused.NO_NODE)
         # as in ZooKeeper, the right to delete a znode is its parent's to give
-        _permit(self._nodes[_split(op.path)[0]] if isinstance(op, Delete) else node, identity)
+        if isinstance(op, Check):
+            _permit_reading(node, identity)
+        else:
+            _permit(self._nodes[_split(op.path)[0]] if isinstance(op, Delete) else node, identity)
         if node.version != op.version:
             raise CommitRefused(op, Refused.BAD_VERSION)
         if isinstance(op, Set):
@@ -120,7 +162,13 @@ class Tree:
             self._remove(op.path, events, undo)
 
     def _create(
-        self, op: Create, session: int, identity: str, events: list[Event], undo: list[Callable[[], None]]
+        self,
+        op: Create,
+        session: int,
+        identity: str,
+        given: Access,
+        events: list[Event],
+        undo: list[Callable[[], None]],
     ) -> None:
         parent_path, _name = _split(op.path)
         parent = self._nodes.get(parent_path)
@@ -132,7 +180,7 @@ class Tree:
         if parent.owner:
             raise CommitRefused(op, Refused.EPHEMERAL_PARENT)
         owner = session if op.ephemeral else 0
-        self._insert(op.path, _Node(op.data, 0, self.zxid, self.zxid, owner, identity))
+        self._insert(op.path, _Node(op.data, 0, self.zxid, self.zxid, owner, given))
         undo.append(lambda: self._remove(op.path, [], []))
         events += [Event(Seen.DATA, op.path), Event(Seen.CHILDREN, parent_path)]
 
@@ -154,8 +202,13 @@ class Tree:
 
 
 def _permit(node: _Node, identity: str) -> None:
-    if node.identity not in (ANYONE, identity):
+    if not node.access.owners & {ANYONE, identity}:
         raise Denied
+
+
+def _permit_reading(node: _Node, identity: str) -> None:
+    if not node.access.readers & {ANYONE, identity}:
+        _permit(node, identity)
 
 
 def _write(node: _Node, data: bytes, version: int, mzxid: int) -> None:

@@ -53,6 +53,8 @@ class NodeChecker(Checker):
             values["fence_together"] = self.truth("fence_together", request.fence_together)
         if request.devices is not UNSET:
             values["devices"] = host_devices.declared(self, request.devices)
+        if request.document is not UNSET:
+            values["document"] = request.document
         return dataclasses.replace(base, **values)
 
     def devices(self, wanted: Sequence[FenceDevice]) -> tuple[FenceDevice, ...]:

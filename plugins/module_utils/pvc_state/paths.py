@@ -13,6 +13,8 @@ import re
 #: A name of a VM or node: a DNS label, and so also a file name and a znode's name.
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
+_COMMIT = re.compile(r"([0-9]{10,20})(?:\.([0-9]{1,9}))?")
+
 SCHEMA = "/schema"
 NODES = "/nodes"
 STATUS = "/status"
@@ -30,9 +32,25 @@ EPOCH = "/epoch"
 FENCES = "/fences"
 DECLARED = "/declared"
 HISTORY = "/history"
+COMMITS = "/commits"
 
 #: Persistent parents that a tree is initialised with.
-PARENTS = (NODES, STATUS, ALIVE, HEALTH, VMS, CLAIMS, ASSIGNED, STAGED, RULES, FENCES, DECLARED, HISTORY, EPOCH)
+PARENTS = (
+    NODES,
+    STATUS,
+    ALIVE,
+    HEALTH,
+    VMS,
+    CLAIMS,
+    ASSIGNED,
+    STAGED,
+    RULES,
+    FENCES,
+    DECLARED,
+    HISTORY,
+    COMMITS,
+    EPOCH,
+)
 
 
 def node(name: str) -> str:
@@ -73,6 +91,17 @@ def declared(node_name: str) -> str:
 def history(fence_id: str) -> str:
     """A fence that is over; written by the leader."""
     return f"{HISTORY}/{fence_id}"
+
+
+def commit(revision: int, part: int = 0) -> str:
+    """Who made a commit and what it changed, written with it; large ones have further parts beside the first."""
+    return f"{COMMITS}/{revision:010d}" + (f".{part}" if part else "")
+
+
+def commit_part(name: str) -> tuple[int, int] | None:
+    """Revision and part that a name below /commits stands for; None for any other name."""
+    match = _COMMIT.fullmatch(name)
+    return (int(match[1]), int(match[2] or 0)) if match else None
 
 
 def vm(name: str) -> str:

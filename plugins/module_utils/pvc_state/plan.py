@@ -6,30 +6,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from . import paths
+from .errors import PvcError, Refusals
+from .records import Change
 from .snapshot import Snapshot
 from .store import Check, Op, Set
 
+__all__ = ["Change", "Plan", "diff", "each", "guard", "sentence"]
 
-@dataclass(frozen=True)
-class Change:
-    """One object before and after.
-
-    Attributes:
-        kind: ``vm``, ``node``, ``settings`` or ``declared dead``. name: of the object; empty where there is only one.
-        before, after: as views show desired state; None where the object does not exist, or is to be deleted.
-        why: one sentence: what happens and for what reason.
-    """
-
-    kind: str
-    name: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
-    why: str
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,17 +51,7 @@ class Plan:
 
     def diff(self) -> dict[str, str]:
         """What differs and nothing else, as two texts for Ansible's diff mode."""
-        before: dict[str, Any] = {}
-        after: dict[str, Any] = {}
-        for change in self.changes:
-            label = f"{change.kind} {change.name}".rstrip()
-            old, new = change.before or {}, change.after or {}
-            keys = [key for key in {**old, **new} if old.get(key, _MISSING) != new.get(key, _MISSING)]
-            if change.before is not None:
-                before[label] = {key: old[key] for key in keys if key in old}
-            if change.after is not None:
-                after[label] = {key: new[key] for key in keys if key in new}
-        return {"before": _text(before), "after": _text(after)}
+        return diff(self.changes)
 
 
 _MISSING = object()
@@ -81,6 +60,35 @@ _MISSING = object()
 def guard(snapshot: Snapshot) -> tuple[Op, ...]:
     """No other commit of desired state since the snapshot, the same schema, and a new revision for the next one."""
     return (Check(paths.SCHEMA, snapshot.schema_version), Set(paths.JOURNAL, b"", snapshot.journal))
+
+
+def each(requests: Iterable[T], add: Callable[[T], None]) -> None:
+    """Add every request to a plan; raises all errors at once, so that whoever asks need not mend one after the other."""
+    refused: list[PvcError] = []
+    for request in requests:
+        try:
+            add(request)
+        except PvcError as err:
+            refused.append(err)
+    if len(refused) == 1:
+        raise refused[0]  # as the error that it is, of a damaged record for example
+    if refused:
+        raise Refusals(refused)
+
+
+def diff(changes: Iterable[Change]) -> dict[str, str]:
+    """What differs between before and after and nothing else, as two texts for Ansible's diff mode."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for change in changes:
+        label = f"{change.kind} {change.name}".rstrip()
+        old, new = change.before or {}, change.after or {}
+        keys = [key for key in {**old, **new} if old.get(key, _MISSING) != new.get(key, _MISSING)]
+        if change.before is not None:
+            before.setdefault(label, {}).update({key: old[key] for key in keys if key in old})
+        if change.after is not None:
+            after.setdefault(label, {}).update({key: new[key] for key in keys if key in new})
+    return {"before": _text(before), "after": _text(after)}
 
 
 def sentence(parts: Sequence[str]) -> str:

@@ -16,13 +16,13 @@ from .codec import Stored, encode
 from .errors import DamagedRecord
 from .node_limits import why_closed, why_down
 from .node_options import NodeChecker
-from .plan import Change, Plan, guard, sentence
+from .plan import Change, Plan, each, guard, sentence
 from .reasons import listed
-from .records import NODE_STATES, SCHEMA_VERSION, Claim, Declaration, Node, Schema, sign_off, surely_off
+from .records import NODE_STATES, SCHEMA_VERSION, Claim, Declaration, Node, Schema, Vm, sign_off, surely_off
 from .requests import UNSET, NodeRequest
 from .snapshot import Snapshot, empty
 from .store import Check, Create, Delete, Op, Set, absent
-from .views import desired_node
+from .views import desired_node, desired_vm
 from .vm_options import Checker
 
 STATES = ("present", *NODE_STATES, "absent")
@@ -42,7 +42,7 @@ def plan_nodes(
     *,
     force: bool = False,
 ) -> Plan:
-    """Plan any number of nodes at once; raises InvalidRequest or DamagedRecord for the first that cannot be.
+    """Plan any number of nodes at once; raises InvalidRequest, DamagedRecord or Refusals for what cannot be.
 
     Args:
         snapshot: None for a tree that is not initialised yet.
@@ -62,8 +62,7 @@ def plan_nodes(
     if snapshot is None:
         snapshot, initial = _initial(cluster_name, cluster_id or str(uuid.uuid4()))
     work = _Work(snapshot)
-    for request in requests:
-        work.add(request)
+    each(requests, work.add)
     plan = work.plan()
     if not force:
         _leave_one(snapshot, plan.after)
@@ -159,6 +158,9 @@ class _Work:
             self.vms.update(started)
             why = sentence([why, f"starts {', '.join(sorted(started))}" if started else ""])
             self._change(name, old, new, why, (Set(paths.node(name), encode(after), stored.version), *ops))
+            for vm, record in started.items():
+                was, is_now = (desired_vm(cast(Vm, one.value)) for one in (self.snapshot.vms[vm], record))
+                self.changes.append(Change("vm", vm, was, is_now, f"it starts, since {name} takes VMs again"))
         if request.declared_dead is not UNSET:
             self._declare(check, request)
         if request.return_vms is not UNSET:
@@ -301,4 +303,5 @@ def _difference(key: str, old: Any, new: Any) -> str:
     if key in ("fence", "devices"):
         old, new = (", ".join(device["name"] for device in devices) or "none" for devices in (old, new))
         return f"{key} {old} -> {new}" if old != new else f"{key} changed"
-    return f"{key} {old} -> {new}"
+    words = ["none" if value == "" else value for value in (old, new)]
+    return f"{key} {words[0]} -> {words[1]}"

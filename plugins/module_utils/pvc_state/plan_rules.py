@@ -18,7 +18,7 @@ from typing import Any
 from . import paths
 from .codec import Stored, encode
 from .errors import DamagedRecord, InvalidRequest
-from .plan import Change, Plan, guard, sentence
+from .plan import Change, Plan, each, guard, sentence
 from .plan_moves import plan_moves
 from .reasons import listed
 from .records import RULES, Rule
@@ -33,26 +33,32 @@ STATES = ("present", "absent")
 PRIORITY = range(-1000, 1001)
 VMS, NODES = 1000, 1000
 
+#: No VM is about to be created.
+NOTHING: Mapping[str, str | None] = MappingProxyType({})
+
 #: Options that make sense only for a rule that stays.
 _PRESENT_OPTIONS = ("kind", "vms", "nodes", "strict")
 
 
-def plan_rules(snapshot: Snapshot, requests: Sequence[RuleRequest]) -> Plan:
-    """Plan any number of rules at once; raises InvalidRequest or DamagedRecord for the first that cannot be.
+def plan_rules(snapshot: Snapshot, requests: Sequence[RuleRequest], coming: Mapping[str, str | None] = NOTHING) -> Plan:
+    """Plan any number of rules at once; raises InvalidRequest, DamagedRecord or Refusals for what cannot be.
 
     Whether rules contradict each other is asked of what there is in the end.
+
+    Args:
+        coming: VMs that are about to be created, each with its option ``node``: rules may name them already.
     """
-    work = _Work(snapshot)
-    for request in requests:
-        work.add(request)
+    work = _Work(snapshot, coming)
+    each(requests, work.add)
     return work.plan()
 
 
 class _Work:
     """A plan in the making."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, coming: Mapping[str, str | None]) -> None:
         self.snapshot = snapshot
+        self.coming = coming
         self.rules = dict(snapshot.rules)
         self.changed: dict[str, Rule] = {}
         self.changes: list[Change] = []
@@ -117,14 +123,15 @@ class _Work:
             strict = check.truth("strict", request.strict)
         if kind != "node_preference":
             nodes, strict = self._without_nodes(check, request, kind)
-        rule = Rule(kind, vms, nodes, strict, base.generation)
+        document = base.document if request.document is UNSET else request.document
+        rule = Rule(kind, vms, nodes, strict, base.generation, document)
         self._means_something(check, rule)
         return rule
 
     def _vms(self, check: Checker, wanted: Sequence[str], base: Rule) -> tuple[str, ...]:
         check.at_most("vms", wanted, VMS)
         names = sorted({check.name(name, f"vms[{index}]") for index, name in enumerate(wanted)})
-        _exist(check, "vms", "vm", [name for name in names if name not in base.vms], self.snapshot.vms)
+        _exist(check, "vms", "vm", [name for name in names if name not in base.vms], {*self.snapshot.vms, *self.coming})
         return tuple(names)
 
     def _nodes(self, check: Checker, wanted: Mapping[str, int], base: Rule) -> Mapping[str, int]:
@@ -162,6 +169,7 @@ class _Work:
             for name, stored in self.snapshot.vms.items()
             if stored.value is not None and stored.value.state != "absent"
         }
+        bound |= self.coming
         found = contradiction(rules, self.changed, bound, self.snapshot.nodes)
         if found is None:
             return
@@ -230,4 +238,6 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     if old["nodes"] != new["nodes"]:
         nodes = [f"{node['name']} ({node['priority']})" for node in new["nodes"]]
         parts.append(f"nodes {listed(nodes, 12) or 'none'}")
+    if old["document"] != new["document"]:
+        parts.append(f"document {old['document'] or 'none'} -> {new['document'] or 'none'}")
     return ", ".join(parts)

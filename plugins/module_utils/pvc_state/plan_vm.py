@@ -22,9 +22,10 @@ from . import (
     vm_rules,
 )
 from .codec import Stored, encode
-from .plan import Change, Plan, guard
-from .records import PLACEMENTS, Claim, Vm
+from .plan import Change, Plan, each, guard
+from .records import PLACEMENTS, Claim, Rule, Vm
 from .requests import UNSET, CloneRequest, VmRequest
+from .rule_report import desired_rule
 from .snapshot import Snapshot
 from .store import Check, Create, Op, Set
 from .views import LIVE, desired_vm, vm_status
@@ -39,10 +40,9 @@ _ABSENT_OPTIONS = frozenset({"name", "state", "delete_volumes"})
 
 
 def plan_vms(snapshot: Snapshot, requests: Sequence[VmRequest]) -> Plan:
-    """Plan any number of VMs at once; raises InvalidRequest or DamagedRecord for the first that cannot be."""
+    """Plan any number of VMs at once; raises InvalidRequest, DamagedRecord or Refusals for what cannot be."""
     work = _Work(snapshot)
-    for request in requests:
-        work.add(request)
+    each(requests, work.add)
     return work.plan()
 
 
@@ -115,6 +115,8 @@ class _Work:
             check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
         else:
             vm = _with_options(check, request, Vm(uuid=uuid, memory=request.memory), new=True)
+        # whatever it is made like
+        vm = dataclasses.replace(vm, born=0)
         self.users.check(check, name, vm)
         if vm.ha.power_off:
             vm_rules.power_can_be_taken(check, self.snapshot, vm)
@@ -195,14 +197,16 @@ class _Work:
         if new in self.vms:
             check.refuse("new_name", f"another VM of the list is to have the name {new}", "choose another name")
         vm_rules.owned(check, self.snapshot, before)
-        ops, rules = plan_vm_actions.renaming(self.snapshot, before, new)
-        vm = dataclasses.replace(before.vm, generation=before.vm.generation + 1)
+        vm, ops, rules = plan_vm_actions.renaming(self.snapshot, before, new)
         del self.vms[before.name]
         self.vms[new], self.claims[new] = Stored(vm, 0), dataclasses.replace(self.claims.pop(before.name), version=0)
         self.rules.update(rules)
         follow = f"; {', '.join(sorted(rules))} {'follow' if len(rules) > 1 else 'follows'}" if rules else ""
         said = f"renamed to {new}; its volumes and addresses stay as they are{follow}"
         self._change(before.name, {"name": before.name}, {"name": new}, said, ops)
+        for rule, stored in rules.items():
+            was, is_now = (desired_rule(cast(Rule, one.value)) for one in (self.snapshot.rules[rule], stored))
+            self.changes.append(Change("rule", rule, was, is_now, f"it names {before.name}, which is {new} now"))
 
     def _remove(self, check: VmChecker, request: VmRequest, before: Present | None) -> None:
         for field in dataclasses.fields(request):
@@ -279,6 +283,8 @@ def _with_options(check: VmChecker, request: VmRequest, base: Vm, *, new: bool =
         values["migration"] = check.migration(request.migration, base.migration)
     if request.placement is not UNSET:
         values["placement"] = check.choice("placement", request.placement, ("", *PLACEMENTS))
+    if request.document is not UNSET:
+        values["document"] = request.document
     if request.ha is not UNSET:
         values["ha"] = check.ha(request.ha, base.ha)
     vm = dataclasses.replace(base, **values)
@@ -303,5 +309,6 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
             short = field not in ("description", "xml") and all(
                 isinstance(view[field], (str, int)) for view in (old, new)
             )
-            parts.append(f"{field} {old[field]} -> {new[field]}" if short else f"{field} changed")
+            words = ["none" if view[field] == "" else view[field] for view in (old, new)]
+            parts.append(f"{field} {words[0]} -> {words[1]}" if short else f"{field} changed")
     return ", ".join(parts)

@@ -24,6 +24,7 @@ ACTIONS: Mapping[str, str] = {"restarted": "restart", "reset": "reset"}
 
 #: What two VMs never share, and a copy does not inherit.
 _OWN: Mapping[str, Any] = {
+    "document": "",
     "state": "started",
     "node": None,
     "disks": (),
@@ -101,11 +102,12 @@ def rename(check: VmChecker, snapshot: Snapshot, request: VmRequest, before: Pre
     return new
 
 
-def renaming(snapshot: Snapshot, before: Present, new: str) -> tuple[tuple[Op, ...], dict[str, Stored[Rule]]]:
-    """One group of operations: record, claim, index and the rules that name the VM; and those rules as they will be."""
+def renaming(snapshot: Snapshot, before: Present, new: str) -> tuple[Vm, tuple[Op, ...], dict[str, Stored[Rule]]]:
+    """The record under its new name; one group of operations: record, claim, index and the rules that name the VM; those rules."""
     old, claim = before.name, snapshot.claims[before.name]
     owner = claim.value or Claim("", 0)
-    vm = dataclasses.replace(before.vm, generation=before.vm.generation + 1)
+    born = before.vm.born or snapshot.vms[old].czxid
+    vm = dataclasses.replace(before.vm, generation=before.vm.generation + 1, born=born)
     ops: list[Op] = [
         Delete(paths.assigned(owner.node, old), 0),
         Delete(paths.claim(old), claim.version),
@@ -127,7 +129,7 @@ def renaming(snapshot: Snapshot, before: Present, new: str) -> tuple[tuple[Op, .
             rule = dataclasses.replace(stored.value, vms=vms, generation=stored.value.generation + 1)
             rules[name] = Stored(rule, stored.version + 1)
             ops.append(Set(paths.rule(name), encode(rule), stored.version))
-    return tuple(ops), rules
+    return vm, tuple(ops), rules
 
 
 # --- a copy -----------------------------------------------------------------------------------------------------------

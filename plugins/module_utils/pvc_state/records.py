@@ -3,7 +3,7 @@
 
 """The records of the tree: immutable, and nothing but data. docs/state.md says who writes which.
 
-Those of VMs and of fencing are in files of their own; all of them are known by this one's name.
+Those of VMs, of fencing and of commits are in files of their own; all of them are known by this one's name.
 
 Desired records carry a generation: every change by a user adds one, and an agent's status names the generation that it
 has made true. Comparing the two is how anybody knows that a change took effect, without comparing clocks.
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from .commit_records import CHANGED, Author, Change, Commit
 from .fence_records import (
     EVIDENCE,
     FENCE_DEVICES,
@@ -48,6 +49,7 @@ from .vm_records import (
 )
 
 __all__ = [
+    "CHANGED",
     "EVIDENCE",
     "FENCE_DEVICES",
     "FENCE_STATES",
@@ -61,8 +63,11 @@ __all__ = [
     "SHUTDOWN_POLICIES",
     "WANTED",
     "Alive",
+    "Author",
     "Boot",
+    "Change",
     "Claim",
+    "Commit",
     "Cpu",
     "Declaration",
     "Devices",
@@ -146,6 +151,7 @@ class Node:
         fence_together: it is off only when all of them say so (several power supplies); otherwise one is enough, and
             they are tried in order.
         devices: what of its hardware VMs may ask for.
+        document: name of the document that it belongs to; empty for none.
     """
 
     coordinator: bool = False
@@ -155,6 +161,7 @@ class Node:
     fence: tuple[FenceDevice, ...] = ()
     fence_together: bool = False
     devices: tuple[HostDevice, ...] = ()
+    document: str = ""
 
 
 #: How a node that shuts down cleanly treats its VMs.
@@ -233,6 +240,7 @@ class Rule:
         kind: one of RULES. vms: names of the VMs that it is about.
         nodes: for node_preference: nodes with their priorities; the highest that is up is preferred.
         strict: for node_preference: never on any other node. The other kinds are always strict.
+        document: name of the document that it belongs to; empty for none.
     """
 
     kind: str
@@ -240,6 +248,7 @@ class Rule:
     nodes: Mapping[str, int] = field(default_factory=dict)
     strict: bool = False
     generation: int = 1
+    document: str = ""
 
 
 @dataclass(frozen=True)

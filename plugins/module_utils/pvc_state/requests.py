@@ -129,6 +129,7 @@ class VmRequest:
         protected_tags: the whole list; they are tags, too. remove_tags: taken away, protected or not.
         clone_from: only looked at when the VM is created. like: what a new VM begins with, disks aside.
         new_name: what the VM is to be called; given alone.
+        document: name of the document that it is to belong to.
         ha, migration, cpu, devices: what is left out in them keeps its value, too.
         The others: as in records.Vm.
     """
@@ -164,6 +165,7 @@ class VmRequest:
     clone_from: CloneRequest | Unset = UNSET
     new_name: str | Unset = UNSET
     like: Vm | Unset = UNSET
+    document: str | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ class NodeRequest:
         state: ``present``, ``absent``, or one of records.NODE_STATES.
         fence, devices: the whole list, in order.
         declared_dead: only for a node that is fenced.
+        document: as for a VM.
         return_vms: only with state ready: whether VMs that were moved away from it come back. False: they stay.
         The others: as in records.Node.
     """
@@ -215,6 +218,7 @@ class NodeRequest:
     devices: Sequence[HostDevice] | Unset = UNSET
     declared_dead: DeadRequest | Unset = UNSET
     return_vms: bool | Unset = UNSET
+    document: str | Unset = UNSET
 
 
 @dataclass(frozen=True)
@@ -226,6 +230,7 @@ class RuleRequest:
         kind: one of records.RULES. vms: the whole list, in any order.
         nodes: all nodes with their priorities, for node_preference.
         strict: as in records.Rule.
+        document: as for a VM.
     """
 
     name: str
@@ -234,6 +239,7 @@ class RuleRequest:
     vms: Sequence[str] | Unset = UNSET
     nodes: Mapping[str, int] | Unset = UNSET
     strict: bool | Unset = UNSET
+    document: str | Unset = UNSET
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def desired_rule(rule: Rule) -> dict[str, Any]:
         "vms": list(rule.vms),
         "nodes": [{"name": node, "priority": priority} for node, priority in nodes],
         "strict": rule.strict or rule.kind != "node_preference",
+        "document": rule.document,
     }
 
 

@@ -16,12 +16,12 @@ transaction checks: once it is gone those chunks can never become visible, and t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from . import paths
 from .codec import Malformed, decode, encode
-from .errors import Conflict, DamagedRecord, InvalidRequest
+from .errors import AccessDenied, Conflict, DamagedRecord, InvalidRequest
 from .records import Journal
 from .store import Check, CommitRefused, Create, Delete, Op, Refused, Set, Store
 
@@ -53,7 +53,11 @@ def guard(store: Store) -> Check:
 
 
 def settle(store: Store) -> int:
-    """Carry on with the journal until it is empty; returns its version then."""
+    """Carry on with the journal until it is empty; returns its version then.
+
+    Somebody who may only read looks on while others do that.
+    """
+    denied = False
     for _turn in range(_ATTEMPTS):
         znode = store.get(paths.JOURNAL)
         if znode is None:
@@ -72,7 +76,18 @@ def settle(store: Store) -> int:
                 obj=f"znode {paths.JOURNAL}",
                 remedy=f"set it to the one transaction below {paths.STAGED} that still has chunks, or empty it",
             ) from err
-        _carry_on(store, journal, znode.version)
+        if denied:
+            store.sync()
+            continue
+        try:
+            _carry_on(store, journal, znode.version)
+        except AccessDenied:
+            denied = True
+    if denied:
+        raise Conflict(
+            "a large change is being carried out, and you may only look on",
+            remedy="try again: a coordinator's agent finishes it",
+        )
     raise Conflict("others keep changing the cluster", remedy="try again when fewer jobs run")
 
 
@@ -93,7 +108,7 @@ def commit(store: Store, checks: Sequence[Check], groups: Sequence[Sequence[Op]]
     flip: list[Op] = [*checks, Check(owner, 0)]
     # Nothing checks that what is to be created is not there: only commits of desired state create, and they raise the
     # journal's version.
-    flip += [_precondition(op) for group in groups for op in group if not isinstance(op, Create)]
+    flip += _preconditions(op for group in groups for op in group)
     flip.append(Set(paths.JOURNAL, encode(Journal(transaction, len(chunks))), journal))
     if size(flip) > LIMIT:
         raise InvalidRequest(
@@ -110,8 +125,13 @@ def commit(store: Store, checks: Sequence[Check], groups: Sequence[Sequence[Op]]
     settle(store)
 
 
-def _precondition(op: Op) -> Op:
-    return Check(op.path, op.version) if isinstance(op, (Set, Delete)) else op
+def _preconditions(ops: Iterable[Op]) -> Iterator[Check]:
+    """What operations find when the first of them begins: what they do themselves in between is no condition."""
+    seen: set[str] = set()
+    for op in ops:
+        if op.path not in seen and not isinstance(op, Create):
+            yield Check(op.path, op.version)
+        seen.add(op.path)
 
 
 def _chunks(groups: Sequence[Sequence[Op]]) -> Iterator[list[Op]]:

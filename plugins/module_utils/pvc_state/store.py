@@ -76,6 +76,23 @@ class Delete:
 
 Op = Union[Check, Create, Set, Delete]
 
+#: Who everybody is, those without credentials included.
+ANYONE = "anyone"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may use a znode: users as ``name:digest``, which never tells a password.
+
+    Attributes:
+        owners: may do everything. readers: may read it.
+        others: whatever else is said of it, which this software never says.
+    """
+
+    owners: frozenset[str] = frozenset()
+    readers: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+
 
 def absent(path: str) -> tuple[Op, ...]:
     """Operations that hold when a znode does not exist, and leave none behind."""
@@ -113,6 +130,9 @@ class SessionState(Enum):
 class Store(Protocol):
     """A tree of znodes with sessions, versions, ephemerals, watches and atomic commits.
 
+    What a user creates has the access of the root, as it is at that moment, where the root is the user's own; elsewhere it
+    is for that user alone, and what is created without credentials is for everybody.
+
     Every call has a deadline. Errors: StoreUnavailable when no server answered in time or the session is lost,
     AccessDenied when the credentials were refused, CommitRefused (commit only) when an operation did not hold.
     """
@@ -148,3 +168,20 @@ class Store(Protocol):
 
     def close(self) -> None:
         """End the session at once: its ephemerals go, its watches are dropped. Safe to call twice."""
+
+
+class GuardedStore(Store, Protocol):
+    """A store whose access can be read and changed. Only owners may; errors are those of Store."""
+
+    @property
+    def identity(self) -> str:
+        """Who asks, as ``name:digest``; empty without credentials."""
+
+    def everything(self) -> list[str]:
+        """The paths of all znodes, the root's first."""
+
+    def access(self, paths: Sequence[str]) -> list[Access | None]:
+        """Who may use each of these, in the order given; None for those that do not exist."""
+
+    def grant(self, paths: Sequence[str], access: Access) -> None:
+        """Give all of these this access, as far as they exist. Each by itself: a failure leaves some of them changed."""

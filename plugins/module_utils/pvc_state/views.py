@@ -12,6 +12,7 @@ from typing import Any
 from . import fence_report, ha_budget
 from .fence_devices import DECLARATION, SERVICE, declaration
 from .hardware_changes import compare
+from .node_limits import why_down
 from .records import Claim, DiskSnapshot, FenceDevice, Node, Service, Settings, Vm, VmStatus
 from .snapshot import Snapshot
 
@@ -49,6 +50,7 @@ def desired_vm(vm: Vm) -> dict[str, Any]:
         "autostart": vm.autostart,
         "restart": vm.restart,
         "reset": vm.reset,
+        "document": vm.document,
     }
 
 
@@ -83,6 +85,7 @@ def desired_node(node: Node) -> dict[str, Any]:
         "fence": [device_view(device) for device in node.fence],
         "fence_together": node.fence_together,
         "devices": [asdict(device) for device in node.devices],
+        "document": node.document,
     }
 
 
@@ -140,6 +143,29 @@ def settled(snapshot: Snapshot, name: str) -> bool:
             return False
         return observed.state == "running" and reports_now(snapshot, snapshot.owner(name))
     return observed.state == "stopped"
+
+
+def why_late(snapshot: Snapshot, name: str) -> str:
+    """What a VM waits for, in words; empty for one that is as wanted or gone as wanted."""
+    if settled(snapshot, name):
+        return ""
+    owner, observed = snapshot.owner(name), vm_status(snapshot, name)
+    held = fence_report.waiting(snapshot, name, owner) if owner else ""
+    if held:
+        return held
+    down = why_down(snapshot, owner) if owner else ""
+    if down:
+        return f"{owner} {down}"
+    vm = snapshot.vms.get(name)
+    if vm is not None and vm.value is None:
+        return f"it has a damaged record ({vm.invalid})"
+    if owner is None:
+        return "it has no claim that can be read"
+    if not reports_now(snapshot, owner):
+        return f"{owner} has not reported since it was last powered on"
+    if observed is None:
+        return f"the agent of {owner} has not reported it yet"
+    return f"it is {observed.state} on {owner}" + (f" ({observed.reason})" if observed.reason else "")
 
 
 def reports_now(snapshot: Snapshot, node: str | None) -> bool:

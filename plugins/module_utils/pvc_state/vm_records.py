@@ -252,6 +252,8 @@ class Vm:
         snapshots: those that are to exist. snapped: whether it has ever had one. rollback: the last one that was asked for.
         parting: volumes (``POOL/VOLUME``) that were taken away from it while it may have run, each with the generation
             since which they are not its own any more. Nobody else gets one before its agent has reported that generation.
+        born: ZooKeeper's transaction that created it, when it has another name since; 0: the one that created its znode.
+        document: name of the document that it belongs to; empty for none.
     """
 
     uuid: str
@@ -288,6 +290,8 @@ class Vm:
     snapped: bool = False
     rollback: Rollback | None = None
     parting: Mapping[str, int] = field(default_factory=dict)
+    born: int = 0
+    document: str = ""
 
     @property
     def live(self) -> bool:
@@ -349,6 +353,8 @@ class VmStatus:
             Of a VM in state ``failed``: the one that the agent has given up on, so that a change is told from it.
         reason: one sentence: why it is in this state.
         restarts: starts after a crash or failed start since the desired record last changed.
+        failures: crashes and failed starts that the agent has seen under this claim, of starts that lack a volume the first in
+            a row; never fewer than before.
         console: path of the serial console's log on the node.
         definition: Vm.definition that the running QEMU has wholly; 0 while none runs.
         refused: Claim.to that the agent has given up on: the move failed, ``reason`` says why.
@@ -366,6 +372,7 @@ class VmStatus:
     generation: int
     reason: str = ""
     restarts: int = 0
+    failures: int = 0
     console: str = ""
     definition: int = 0
     refused: str = ""

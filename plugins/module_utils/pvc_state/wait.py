@@ -16,11 +16,10 @@ from . import paths
 from .codec import Stored, stored
 from .errors import StoreUnavailable, WaitTimeout
 from .health import Report, judge
-from .node_limits import why_down
 from .records import Alive, Claim, NodeStatus
 from .snapshot import Snapshot, load, load_leader
 from .store import Store, Watch
-from .views import reports_now, settled, vm_status
+from .views import settled, vm_status, why_late
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -107,8 +106,14 @@ def until(
         raise late(found)
 
 
-def wait_for_vms(store: Store, names: Collection[str], timeout: float) -> Snapshot:
-    """Wait until each of these VMs is as wanted, or is gone as wanted; fails at once when an agent has given one up."""
+def wait_for_vms(
+    store: Store, names: Collection[str], timeout: float, progress: Callable[[int], None] = lambda _settled: None
+) -> Snapshot:
+    """Wait until each of these VMs is as wanted, or is gone as wanted; fails at once when an agent has given one up.
+
+    Args:
+        progress: told, whenever something has changed, how many of them are.
+    """
 
     def reached(snapshot: Snapshot) -> Snapshot | None:
         for name in names:
@@ -120,29 +125,16 @@ def wait_for_vms(store: Store, names: Collection[str], timeout: float) -> Snapsh
                     obj=f"vm {name}",
                     remedy="remove the cause, then change the VM",
                 )
-        return snapshot if all(settled(snapshot, name) for name in names) else None
+        done = sum(settled(snapshot, name) for name in names)
+        progress(done)
+        return snapshot if done == len(names) else None
 
     def missing(snapshot: Snapshot) -> str:
         late = sorted(name for name in names if not settled(snapshot, name))
         more = f", and {len(late) - 3} more" if len(late) > 3 else ""
-        return "; ".join(_late(snapshot, name) for name in late[:3]) + more
+        return "; ".join(f"vm {name}: {why_late(snapshot, name)}" for name in late[:3]) + more
 
     return wait_for(store, reached, timeout, vms=names, missing=missing)
-
-
-def _late(snapshot: Snapshot, name: str) -> str:
-    owner, observed = snapshot.owner(name), vm_status(snapshot, name)
-    down = why_down(snapshot, owner) if owner else ""
-    if down:
-        return f"vm {name}: {owner} {down}"
-    vm = snapshot.vms.get(name)
-    if vm is not None and vm.value is None:
-        return f"vm {name} has a damaged record ({vm.invalid})"
-    if owner and not reports_now(snapshot, owner):
-        return f"vm {name}: {owner} has not reported since it was last powered on"
-    if observed is None:
-        return f"vm {name}: the agent of {owner} has not reported it yet"
-    return f"vm {name} is {observed.state} on {owner}" + (f" ({observed.reason})" if observed.reason else "")
 
 
 def wait_for_health(

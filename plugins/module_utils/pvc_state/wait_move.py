@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import paths
-from .commit import commit
+from .commit import NOBODY, commit
 from .errors import PvcError, WaitTimeout
 from .node_limits import why_down
 from .plan import Plan
 from .plan_move import Journey, journeys, plan_move
+from .records import Author
 from .requests import MoveRequest
 from .snapshot import Snapshot, load
 from .store import Store, Watch
@@ -145,6 +146,7 @@ def carry_out(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
     per_node: int = 0,
+    author: Author = NOBODY,
 ) -> tuple[list[Progress], dict[str, str]]:
     """Wait until all moves have ended; returns how each did, and by VM why those that were begun here go where they go.
 
@@ -152,6 +154,7 @@ def carry_out(
         begun: those that are under way.
         rest: what is to begin when others have ended, so that no more than ``at_once`` are under way (0: any number),
             and no more than ``per_node`` to one node.
+        author: who the commits name that begin those.
 
     Raises MovesFailed when time is up, or when one did not come about: then no more are begun, and what is under way
     is waited for.
@@ -165,7 +168,7 @@ def carry_out(
         if batch and cause is None and not tour.refused():
             tour.waiting = [one for one in tour.waiting if one not in batch]
             try:
-                plan = _begin(store, batch)
+                plan = _begin(store, batch, author)
             except PvcError as err:
                 cause, tour.waiting = err, [*batch, *tour.waiting]
                 continue
@@ -178,8 +181,8 @@ def carry_out(
     return tour.moves(), said
 
 
-def _begin(store: Store, batch: Sequence[MoveRequest]) -> Plan:
-    return commit(store, lambda snapshot: plan_move(snapshot, batch)).plan
+def _begin(store: Store, batch: Sequence[MoveRequest], author: Author) -> Plan:
+    return commit(store, lambda snapshot: plan_move(snapshot, batch), author=author).plan
 
 
 def _wait(tour: _Tour, remaining: float, timeout: float, clock: Callable[[], float]) -> None:

@@ -17,30 +17,56 @@ from pathlib import Path
 #: last one without being named.
 LAYERS = (
     frozenset(
-        {"errors", "paths", "store", "codec", "vm_records", "fence_records", "records", "requests", "fence_devices"}
+        {
+            "errors",
+            "paths",
+            "store",
+            "codec",
+            "vm_records",
+            "fence_records",
+            "commit_records",
+            "records",
+            "requests",
+            "fence_devices",
+        }
     ),
-    frozenset({"staging", "snapshot"}),
-    frozenset({"history"}),
+    frozenset({"staging", "snapshot", "overview"}),
+    frozenset({"commit_log", "history"}),
     frozenset(
         {
             "admission",
             "balance_search",
             "cpu_fit",
+            "document",
+            "document_schema",
             "ha_budget",
+            "happening",
+            "happenings",
+            "happenings_fences",
+            "happenings_services",
+            "happenings_vms",
             "hardware_changes",
             "health",
             "health_view",
             "host_devices",
+            "inventory",
+            "kinds",
             "node_limits",
             "node_options",
+            "node_spec",
             "occupancy",
+            "option_check",
+            "option_export",
+            "option_values",
             "placement",
             "plan",
             "question",
             "reasons",
             "rule_book",
             "rule_conflicts",
+            "rule_spec",
             "scores",
+            "settings_spec",
             "shares",
             "spare",
             "spread",
@@ -49,6 +75,7 @@ LAYERS = (
             "vm_options",
             "vm_parting",
             "vm_rules",
+            "vm_spec",
             "xml_overlay",
         }
     ),
@@ -62,6 +89,7 @@ IMPURE = frozenset(
 
 LIBRARY = Path("plugins/module_utils/pvc_state")
 AGENT = Path("pvc_node_agent")
+CLI = Path("pvc_cli")
 NODE_BINDINGS = frozenset({"libvirt", "rados", "rbd", "systemd"})
 
 
@@ -107,7 +135,11 @@ def imports_of(path: Path, root: Path) -> Iterator[Import]:
 
 def violations(root: Path) -> list[str]:
     """What breaks a rule below `root`, one line each; empty for a tree in order."""
-    found = [imported for path in _sources(root, "plugins", "pvc_node_agent") for imported in imports_of(path, root)]
+    found = [
+        imported
+        for path in _sources(root, "plugins", "pvc_node_agent", "pvc_cli")
+        for imported in imports_of(path, root)
+    ]
     broken = [f"{imported}: {why}" for imported in found for why in _broken_by(imported)]
     kazoo_files = sorted({imported.path for imported in found if imported.top == "kazoo"})
     if len(kazoo_files) > 1:
@@ -129,8 +161,13 @@ def _broken_by(imported: Import) -> Iterator[str]:
     elif imported.path.is_relative_to(AGENT):
         if imported.top in {"ansible", "ansible_collections"}:
             yield "the agent runs where there is no Ansible"
+        if imported.top == "pvc_cli":
+            yield "the agent knows nothing of the command line"
+    elif imported.path.is_relative_to(CLI):
+        if imported.top in {"ansible", "ansible_collections", "pvc_node_agent"}:
+            yield "the command line knows the library only"
     else:
-        if imported.top == "pvc_node_agent":
+        if imported.top in {"pvc_cli", "pvc_node_agent"}:
             yield "a plugin runs where there is no agent"
         if imported.level == 0 and imported.top == "pvc_state":
             yield "plugins reach pvc_state through their collection: import it relatively"
@@ -140,7 +177,7 @@ def _broken_by(imported: Import) -> Iterator[str]:
 
 def _broken_in_library(imported: Import) -> Iterator[str]:
     if imported.level == 0:
-        if imported.top in {"ansible", "ansible_collections", "pvc_node_agent"}:
+        if imported.top in {"ansible", "ansible_collections", "pvc_cli", "pvc_node_agent"}:
             yield "the library depends on neither Ansible nor the agent"
         if imported.top == "pvc_state":
             yield "the library has two names, so it imports itself relatively"

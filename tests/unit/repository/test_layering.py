@@ -23,6 +23,7 @@ GOOD = {
     "plugins/module_utils/_module.py": "import ansible.module_utils.basic\nfrom .pvc_state import plan\n",
     "plugins/modules/vm.py": "from ..module_utils._module import run\n",
     "pvc_node_agent/step.py": "import libvirt\nfrom pvc_state.records import Vm\n",
+    "pvc_cli/app.py": "import click\nfrom pvc_state import info\nfrom . import output\n",
     "roles/base/tasks/main.yml": "- ansible.builtin.debug: {}  # tells\n# see ../x\n",
     "roles/base/files/tool.py": "import json\n",
 }
@@ -103,6 +104,26 @@ BAD = {
         "pvc_node_agent/step.py",
         "import ansible.utils\n",
         "where there is no Ansible",
+    ),
+    "the agent uses the command line": (
+        "pvc_node_agent/step.py",
+        "from pvc_cli import output\n",
+        "knows nothing of the command line",
+    ),
+    "the command line uses the agent": (
+        "pvc_cli/app.py",
+        "from pvc_node_agent import step\n",
+        "the command line knows the library only",
+    ),
+    "the command line uses Ansible": (
+        "pvc_cli/app.py",
+        "from ansible.module_utils.basic import AnsibleModule\n",
+        "the command line knows the library only",
+    ),
+    "a module uses the command line": (
+        "plugins/modules/vm.py",
+        "from pvc_cli import output\n",
+        "where there is no agent",
     ),
     "a role reads its neighbour": (
         "roles/base/tasks/main.yml",

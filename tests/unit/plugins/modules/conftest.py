@@ -77,7 +77,9 @@ def zookeeper(server: Server, tls_files: Path) -> Iterator[Cluster]:
         "cert_file": str(tls_files / "admin.crt"),
         "key_file": str(tls_files / "admin.key"),
     }
-    connection = Connection(**{**options, "hosts": tuple(options["hosts"]), "username": "pvc"})
+    # Long: a server that has just started on a busy machine takes its time for the first handshake.
+    patient = {"hosts": tuple(options["hosts"]), "username": "pvc", "connect_timeout": 60.0}
+    connection = Connection(**{**options, **patient})
     with contextlib.closing(kazoo_store.connect(connection)) as store:
         yield Cluster(options, None, lambda: kazoo_store.connect(connection), store)
 

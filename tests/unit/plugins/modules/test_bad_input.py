@@ -17,6 +17,7 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     cluster_info,
     failover_info,
     fence_info,
+    history_info,
     node,
     node_info,
     rule,
@@ -269,6 +270,7 @@ EVERY_MODULE: list[tuple[Any, Options]] = [
     (settings, {"rejoin": "drained"}),
     (settings_info, {}),
     (fence_info, {}),
+    (history_info, {}),
     (failover_info, {}),
     (cluster_info, {}),
     (vm_snapshot, {"vms": ["web1"], "name": "daily"}),
@@ -384,6 +386,10 @@ def test_unreachable_store(module: Any, options: Options) -> None:
 
 def test_filters_that_cannot_be(cluster: Cluster) -> None:
     refused(cluster, fence_info, {"limit": -1}, Case({}, "", "limit", "-1"))
+    for option in ("since", "limit", "commit"):
+        refused(cluster, history_info, {option: -1}, Case({}, "", option, "-1 is not possible; give 0 or more"))
+    problem = "there is no revision 4711 yet: the newest is 0; give the revision of a commit"
+    refused(cluster, history_info, {"commit": 4711}, Case({}, "", "commit", problem))
     case = Case({}, "node node7", "nodes", "it is not part of the cluster; give some of node1, node2")
     refused(cluster, failover_info, {"nodes": ["node1", "node7"]}, case)
 

@@ -19,11 +19,11 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import Evidence, Fence
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Create
 from ansible_collections.pvc.cluster.plugins.modules import (
-    balance,
     balance_info,
     cluster_info,
     failover_info,
     fence_info,
+    history_info,
     node,
     node_info,
     rule,
@@ -32,31 +32,11 @@ from ansible_collections.pvc.cluster.plugins.modules import (
     settings_info,
     vm,
     vm_info,
-    vm_migrate,
 )
 
 from tests.unit.plugins.modules.conftest import Agents
 from tests.unit.plugins.modules.harness import Cluster
 
-MODULES = {
-    f"pvc.cluster.{module.__name__.rpartition('.')[2]}": module
-    for module in (
-        balance,
-        balance_info,
-        cluster_info,
-        failover_info,
-        fence_info,
-        node,
-        node_info,
-        rule,
-        rule_info,
-        settings,
-        settings_info,
-        vm,
-        vm_info,
-        vm_migrate,
-    )
-}
 VM = {"name": "web1", "memory": 64, "disks": [{"size": "1G"}], "nics": [{"bridge": "br0"}], "boot": {"kernel": "/k"}}
 FENCE = Fence(
     "node2-1-1",
@@ -106,6 +86,9 @@ def test_what_is_returned_is_documented(cluster: Cluster, agents: Agents) -> Non
         keys_agree(cluster.ok(settings, {})["settings"], documented(settings.RETURN, "settings"))
         cluster.store.commit([Create(paths.fence("node2"), encode(FENCE))])
         keys_agree(cluster.ok(fence_info, {})["fences"][0], documented(fence_info.RETURN, "fences"))
+        history = cluster.ok(history_info, {"limit": 1, "commit": 0})
+        keys_agree(history["commits"][0], documented(history_info.RETURN, "commits"))
+        assert set(history["state"]) == set(yaml.safe_load(history_info.RETURN)["state"]["sample"])
         keys_agree(cluster.ok(failover_info, {})["failovers"][0], documented(failover_info.RETURN, "failovers"))
         spread = cluster.ok(balance_info, {})
         assert spread.keys() - {"changed", "invocation"} == yaml.safe_load(balance_info.RETURN).keys() - ERROR
@@ -150,22 +133,6 @@ def _facts(option: dict[str, Any], below: str) -> dict[str, Any]:
     facts["required"] = option.get("required", False)
     facts["options"] = {name: _facts(each, below) for name, each in option.get(below, {}).items()}
     return facts
-
-
-def test_examples_run(cluster: Cluster, agents: Agents) -> None:
-    """One after the other, with the agents of a small cluster that has all that they name."""
-    with agents():
-        first = [cluster_info, node, vm]
-        for module in [*first, *(module for module in MODULES.values() if module not in first)]:
-            for task in yaml.safe_load(module.EXAMPLES):
-                for item in task.get("loop", [None]):
-                    for name in MODULES.keys() & task.keys():
-                        options = {key: _filled_in(value, item) for key, value in (task[name] or {}).items()}
-                        cluster.ok(MODULES[name], options)
-
-
-def _filled_in(value: Any, item: Any) -> Any:
-    return item if value == "{{ item }}" else value
 
 
 @pytest.mark.parametrize("name", list(_module.CONNECTION))

@@ -13,13 +13,17 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pvc.cluster.plugins.modules import (
+    apply,
     balance,
     balance_info,
     cluster_info,
+    export_info,
     failover_info,
     fence_info,
+    history_info,
     node,
     node_info,
+    plan,
     rule,
     rule_info,
     settings,
@@ -370,14 +374,19 @@ def test_every_module_has_a_ladder() -> None:
     climbed = {
         module.__name__.rpartition(".")[2] for ladder in LADDERS.values() for module in (ladder.module, ladder.info)
     }
-    # what is no object that users make and remove; settings have a ladder of their own in test_settings, and moves in
-    # test_vm_migrate
+    # what is no object that users make and remove; settings have a ladder of their own in test_settings, documents in
+    # test_apply, moves in test_vm_migrate, and readers in test_access
     others = {
+        "access",
+        "apply",
         "balance",
         "balance_info",
         "cluster_info",
+        "export_info",
         "failover_info",
         "fence_info",
+        "history_info",
+        "plan",
         "settings",
         "settings_info",
         "vm_console_info",
@@ -397,10 +406,14 @@ def test_whole_play_in_check_mode_on_an_empty_system(empty: Cluster) -> None:
         (settings, {"ha_budget": 9}, True),
         (settings_info, {}, False),
         (fence_info, {"limit": 1}, False),
+        (history_info, {"limit": 1, "commit": 3}, False),
         (failover_info, {"only_problems": True}, False),
         (balance_info, {}, False),
         (balance, {"max_moves": 2}, False),
         (cluster_info, {"wait_timeout": 60}, False),
+        (apply, {"document": {"cluster": "lab", "nodes": [{"name": "node1"}], "vms": NAMED}}, True),
+        (plan, {"document": {"cluster": "lab", "nodes": [{"name": "node1"}]}}, False),
+        (export_info, {}, False),
         (vm, {"name": "web1", "memory": "1G", "disks": [{"size": "10G"}]}, True),
         (vm_migrate, {"name": "web1", "to": "node2"}, True),
         (vm, {"vms": NAMED, "state": "absent"}, False),

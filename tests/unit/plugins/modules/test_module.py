@@ -9,8 +9,7 @@ import json
 from types import ModuleType
 
 import pytest
-from ansible_collections.pvc.cluster.plugins.module_utils import _module
-from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import kazoo_store
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import kazoo_store, option_values
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.connection import Connection
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.errors import InvalidRequest, StoreUnavailable
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.store import Store
@@ -40,18 +39,18 @@ EVERY_MODULE = pytest.mark.parametrize(
     ],
 )
 def test_memory(given: str, mebibytes: int) -> None:
-    assert _module.mebibytes(given, "vm web1", "memory") == mebibytes
+    assert option_values.mebibytes(given, "vm web1", "memory") == mebibytes
 
 
 @pytest.mark.parametrize(("given", "size"), [("10G", 10 << 30), ("1.5M", 3 << 19), ("1073741824", 1 << 30)])
 def test_sizes_of_disks(given: str, size: int) -> None:
-    assert _module.size_in_bytes(given, "vm web1", "disks[0].size") == size
+    assert option_values.size_in_bytes(given, "vm web1", "disks[0].size") == size
 
 
 @pytest.mark.parametrize("given", ["", "G", "10 X", "10GG", "1e3", "0x10", "ten", "-1G"])
 def test_what_is_no_size(given: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        _module.size_in_bytes(given, "vm web1", "disks[0].size")
+        option_values.size_in_bytes(given, "vm web1", "disks[0].size")
     assert (caught.value.obj, caught.value.option) == ("vm web1", "disks[0].size")
     assert "10G" in caught.value.remedy
 

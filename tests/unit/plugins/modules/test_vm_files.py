@@ -248,11 +248,11 @@ def test_the_console_is_read_where_it_is(
     monkeypatch.setattr(socket, "gethostname", lambda: "node2")
     elsewhere = cluster.ok(vm_console_info, options)
     assert (elsewhere["lines"], elsewhere["node"], elsewhere["path"]) == (None, "node1", str(log))
-    assert elsewhere["where"] == f"in {log} on node1: run the task there, with delegate_to"
+    assert elsewhere["where"] == f"in {log} on node1, and can be read only there"
     monkeypatch.setattr(socket, "gethostname", lambda: "node1.example.org")
     assert cluster.ok(vm_console_info, options)["lines"] == ["one", "two \\xff", "three"]
     log.unlink()
-    assert "with become" in cluster.run(vm_console_info, options)["remedy"]
+    assert "as root" in cluster.run(vm_console_info, options)["remedy"]
     for wrong in ({"lines": 0}, {"name": "no"}):
         assert cluster.run(vm_console_info, {**options, **wrong})["option"] == next(iter(wrong))
 

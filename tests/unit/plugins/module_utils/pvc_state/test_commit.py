@@ -9,9 +9,11 @@ import pytest
 
 from pvc_state import staging
 from pvc_state.commit import commit
+from pvc_state.commit_log import load_commits
 from pvc_state.errors import Conflict, OutcomeUnknown, StoreUnavailable
 from pvc_state.plan import Plan
 from pvc_state.plan_vm import plan_vms
+from pvc_state.records import Author
 from pvc_state.requests import DiskRequest, VmRequest
 from pvc_state.snapshot import Snapshot, load
 from pvc_state.store import Op
@@ -153,6 +155,26 @@ def test_a_commit_that_broke_is_looked_for_before_it_is_made_again(cluster: Clus
     assert result.plan.changes[0].after is not None
     assert cluster.vm("web1").generation == 1
     assert result.snapshot_after.vms["web1"].value == cluster.vm("web1")
+
+
+@pytest.mark.parametrize("effective", [True, False])
+def test_what_is_done_once_is_not_done_twice_when_the_connection_breaks(cluster: Cluster, effective: bool) -> None:
+    cluster.apply(request())
+    result = commit(Breaking(cluster, effective=effective, patient=True), planner(VmRequest("web1", state="restarted")))
+    assert cluster.vm("web1").restart == 1
+    assert result.revision == cluster.snapshot.journal == next(load_commits(cluster.store))[0]
+
+
+def test_a_commit_that_broke_before_another_made_the_same_change_was_none(cluster: Cluster) -> None:
+    class Overtaken(Breaking):
+        def sync(self) -> None:
+            if self.broken and "web1" not in cluster.snapshot.vms:
+                cluster.apply(request())
+
+    broken = Overtaken(cluster, effective=False, patient=True)
+    result = commit(broken, planner(request()), author=Author("alice"))
+    assert not result.plan.changed
+    assert result.revision is None
 
 
 @pytest.mark.parametrize("effective", [True, False])

@@ -83,7 +83,7 @@ def planned(snapshot: Snapshot, batch: list[VmRequest]) -> Plan | None:
         return plan_vms(snapshot, batch)
     except PvcError as err:
         refusal = err
-    assert refusal.obj.startswith("vm ")
+    assert refusal.obj.startswith(("vm ", "vms "))
     assert refusal.remedy
     return None
 

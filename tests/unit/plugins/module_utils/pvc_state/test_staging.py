@@ -13,6 +13,7 @@ import pytest
 
 from pvc_state import paths, staging
 from pvc_state.commit import commit
+from pvc_state.commit_log import load_commits
 from pvc_state.errors import DamagedRecord, InvalidRequest
 from pvc_state.memory_store import MemoryStore
 from pvc_state.plan_vm import plan_vms
@@ -50,6 +51,9 @@ def happened(store: Store) -> bool:
     signs |= {vm.vcpus == 4 for name in OLD if (vm := snapshot.vms[name].value)}
     assigned = {vm for node in snapshot.nodes for vm in store.children(paths.assigned(node)) or []}
     signs |= {name in assigned for name in NEW}
+    newest = next(load_commits(store))[1].value
+    assert newest is not None, "half of a record is visible"
+    signs.add({change.name for change in newest.changes} == {*NEW, *OLD})
     assert len(signs) == 1, "half of the plan is visible"
     return signs.pop()
 

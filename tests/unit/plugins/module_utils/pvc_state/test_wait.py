@@ -120,7 +120,7 @@ def test_it_follows_a_vm_that_the_leader_moves(cluster: Cluster) -> None:
         (lambda cluster: None, "vm web1: the agent of node1 has not reported it yet"),
         (
             lambda cluster: cluster.agents["node1"].observe("web1", "backoff", reason="its volume is missing"),
-            "vm web1 is backoff on node1 (its volume is missing)",
+            "vm web1: it is backoff on node1 (its volume is missing)",
         ),
         (
             lambda cluster: cluster.agents["node1"].report(lambda status: dataclasses.replace(status, boot_id="old")),
@@ -128,7 +128,7 @@ def test_it_follows_a_vm_that_the_leader_moves(cluster: Cluster) -> None:
         ),
         (
             lambda cluster: cluster.overwrite(paths.vm("web1"), b"{}"),
-            "vm web1 has a damaged record (record lacks field memory)",
+            "vm web1: it has a damaged record (record lacks field memory)",
         ),
         (lambda cluster: cluster.agents["node1"].die(), "vm web1: node1 is down: its agent has no session"),
     ],
