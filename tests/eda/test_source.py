@@ -15,8 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_rulebook import rules_parser
 from ansible_rulebook.validators import Validate
+from hypothesis import given
+from hypothesis import strategies as st
 from kazoo.client import KazooClient
 from kazoo.security import make_digest_acl
 
@@ -247,6 +251,40 @@ def test_a_user_who_may_only_read_is_enough(site: Site, state: Path) -> None:
         return (await queue.get())["type"]
 
     assert run(arguments(site, username="reader", password="eyes only", since=0, types=["commit"]), test) == "commit"
+
+
+HARMLESS = MODULE["_harmless"]
+PIPE = "lookup('pipe', 'echo run')"
+#: Says to Ansible that other marks than its own make the rest of the text a template.
+HEADER = "#jinja2:variable_start_string:'[[',variable_end_string:']]'\n"
+TEMPLATES = [
+    "{{ 1 }}",
+    f"{{{{{{ {PIPE} }}}}}}",
+    f"{{{{{{{{ {PIPE} }}}}}}}}",
+    f"{{%{{{{ {PIPE} }}}}",
+    "{{% if true %}a{% endif %}",
+    f"{{#{{#}}{{{{ {PIPE} }}}}",
+    f"{HEADER}[[ {PIPE} ]]",
+]
+
+
+def templated(text: str) -> Any:
+    """What Ansible makes of a text that it trusts, as it trusts files of variables."""
+    return Templar(DataLoader()).template(trust_as_template(text))
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+def test_what_others_have_written_is_no_template(text: str) -> None:
+    harmless = HARMLESS({text: [text, {"why": (text,)}]})
+    (key,) = harmless
+    assert harmless == {key: [key, {"why": [key]}]}
+    assert templated(key) == key
+    assert key.replace(" ", "") == text.replace(" ", "")
+
+
+@given(st.text("{%#} a"))
+def test_no_mark_of_a_template_is_left(text: str) -> None:
+    assert not re.search(r"\{[{%#]", HARMLESS(text))
 
 
 def test_the_documentation_names_what_there_is() -> None:

@@ -11,6 +11,7 @@ import difflib
 import importlib.util
 import logging
 import os
+import re
 import sys
 import uuid
 from collections.abc import Callable, Mapping
@@ -363,15 +364,17 @@ def _uuid(cluster: str, event: Event) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"pvc:{cluster}:{event.id}"))
 
 
+#: What makes a text a template, up to where it is broken: ``{{``, ``{%``, ``{#``, and the header that brings marks of its own.
+_MARK = re.compile(r"\{(?=[{%#])|#(?=jinja2:)")
+
+
 def _harmless(value: Any) -> Any:
     """The same, with no text that a template engine would take for a template: actions hand it on to Ansible.
 
     Some of it was written by others: the author of a commit, a reason that a guest's end gave.
     """
     if isinstance(value, str):
-        for mark in ("{{", "{%", "{#"):
-            value = value.replace(mark, f"{mark[0]} {mark[1]}")
-        return value
+        return _MARK.sub(r"\g<0> ", value)
     if isinstance(value, Mapping):
         return {_harmless(key): _harmless(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
