@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import runpy
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,42 @@ def test_a_source_that_ends_in_the_middle_of_a_batch_goes_on_there(site: Site, s
         move(site, name)
     assert run(args, one) == names[0]
     assert run(args, rest) == (names[2], 0)
+
+
+def test_events_are_told_while_the_file_is_written(site: Site, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["web1", "web2", "web3"]
+    site.cluster.apply(*map(request, names))
+    path = state / "cursor.json"
+    args = arguments(site, types=["vm_moved"], state_file=str(path))
+
+    async def begin(_queue: asyncio.Queue[Any]) -> None:
+        await began(path)
+
+    run(args, begin)
+    for name in names:
+        move(site, name)
+    save = MODULE["cursor_file"].save_cursor
+    go_on = threading.Event()
+    saved: list[int] = []
+
+    def slowly(file: Path, cursor: Any) -> None:
+        saved.append(len(cursor.told))
+        assert threading.current_thread() is not threading.main_thread(), "the event loop waits for the disk"
+        assert go_on.wait(PATIENCE)
+        save(file, cursor)
+
+    monkeypatch.setattr(MODULE["cursor_file"], "save_cursor", slowly)
+
+    async def test(queue: asyncio.Queue[Any]) -> list[str]:
+        try:
+            return [(await queue.get())["name"] for _ in names]
+        finally:
+            go_on.set()
+
+    assert run(args, test) == names
+    # what was told during one write is in the next, and that one is not missed when the source is stopped
+    assert saved == [1, 0]
+    assert "told" not in json.loads(path.read_text())
 
 
 def test_with_persistence_an_event_counts_once_the_engine_has_it(site: Site, state: Path) -> None:
