@@ -29,6 +29,11 @@ def test_a_play_with_credentials_runs_here_whatever_an_inventory_says_of_localho
     assert play["vars"]["ansible_python_interpreter"] == "{{ ansible_playbook_python }}"
 
 
+@pytest.mark.parametrize("play", [play for _name, play in CLUSTER], ids=[name for name, _play in CLUSTER])
+def test_the_connection_may_come_from_the_environment_alone(play: dict[str, Any]) -> None:
+    assert play["module_defaults"]["group/pvc.cluster.cluster"] == "{{ pvc_connection | default({}) }}"
+
+
 def test_there_are_such_plays() -> None:
     assert {"apply.yml", "plan.yml", "provision.yml", "failover_report.yml"} <= {name for name, _play in LOCAL}
     assert {"drain.yml", "reboot.yml"} <= {name for name, _play in CLUSTER}
