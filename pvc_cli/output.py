@@ -4,7 +4,7 @@
 """How answers are shown: as tables for people, as JSON or YAML for programs.
 
 What the cluster stores is data: it is shown as text, never read as markup, and control characters in it are made visible, so
-that no name, reason or console can write to somebody's terminal.
+that no name, reason or console can write to somebody's terminal, or a line of its own beside those of an answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ FORMATS = ("table", "json", "yaml")
 
 #: Columns of what is no terminal: nothing is to be wrapped there.
 _WIDE = 10_000
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: All but the tab, and what ends a line or turns its direction.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+#: What JSON and YAML may hold as it is, and a terminal takes for commands or ends of lines.
+_UNQUOTED = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 #: What colours a terminal and moves its cursor.
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Za-z0-9]|\x1b[=>78]")
 
@@ -46,7 +49,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def plain(value: object) -> str:
-    """A value as text that does nothing to a terminal."""
+    """A value as one line of text that does nothing to a terminal."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -110,9 +113,24 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    # between these quotes YAML can escape
+    style = '"' if _UNQUOTED.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def as_yaml(answer: object) -> str:
     """An answer as a document of YAML."""
     return str(yaml.dump(answer, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+def as_json(answer: object, indent: int | None = None) -> str:
+    """An answer as JSON: with the letters of all languages, and without what a terminal obeys."""
+    text = json.dumps(answer, indent=indent, ensure_ascii=False)
+    return _UNQUOTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 #: Makes what people see of an answer; not called when a program asks.
@@ -122,7 +140,7 @@ Parts = Callable[[], Iterable[RenderableType]]
 def show(form: str, answer: object, parts: Parts) -> None:
     """The answer for a program, or its parts for people."""
     if form == "json":
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        click.echo(as_json(answer, indent=2))
     elif form == "yaml":
         click.echo(as_yaml(answer), nl=False)
     else:
@@ -134,7 +152,7 @@ def show(form: str, answer: object, parts: Parts) -> None:
             for part in parts():
                 out.print(part, soft_wrap=isinstance(part, Text))
         # no blanks behind what columns hold
-        click.echo("".join(f"{line.rstrip()}\n" for line in text.get().splitlines()), nl=False)
+        click.echo("".join(f"{line.rstrip()}\n" for line in text.get().split("\n")[:-1]), nl=False)
 
 
 def warn(text: str) -> None:

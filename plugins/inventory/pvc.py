@@ -20,7 +20,8 @@ description:
     C(node_NODE) with the VMs that belong to it; C(tag_TAG); C(network_BRIDGE) by the bridges of a VM's interfaces;
     C(profile_PROFILE) by the key C(profile) of its metadata; and C(damaged) for those whose record cannot be read.
     What cannot be in a group's name becomes an underscore. More come from O(keyed_groups) and O(groups).
-  - Where a VM and a node have the same name, the VM is left out with a warning.
+  - A VM with the name of one of the cluster's nodes is left out with a warning, also where O(only) does not show nodes. So is
+    one that is named V(localhost), V(all) or V(ungrouped).
 extends_documentation_fragment:
   - pvc.cluster.connection.plugin
   - ansible.builtin.constructed
@@ -249,14 +250,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         """
         groups: dict[str, t.Any] = {}
         prefix = self.get_option("group_prefix")
-        seen: dict[str, str] = {}
         constructed = any(self.get_option(name) for name in ("compose", "groups", "keyed_groups"))
         for host in hosts:
             kind = host.facts["kind"]
-            if host.name in seen:
-                self.display.warning(f"{kind} {host.name}: a {seen[host.name]} has the same name: it is left out")
+            if host.taken:
+                self.display.warning(f"{kind} {host.name}: {host.taken}: it is left out")
                 continue
-            seen[host.name] = kind
             if host.refused:
                 self.display.warning(f"{kind} {host.name}: {host.refused!r} is no address: it is not used")
             self.inventory.add_host(host.name)

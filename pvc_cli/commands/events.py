@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,7 @@ def _batches(follower: Follower, follow: bool, *, begins: bool) -> Iterator[Batc
 def _show(form: str, event: dict[str, Any]) -> None:
     """One event, at once."""
     if form == "json":
-        click.echo(json.dumps(event, ensure_ascii=False))
+        click.echo(output.as_json(event))
     elif form == "yaml":
         click.echo("---\n" + output.as_yaml(event), nl=False)
     else:
@@ -88,7 +87,7 @@ def _show(form: str, event: dict[str, Any]) -> None:
 
 
 def _line(event: dict[str, Any]) -> Text:
-    text = f"{event['at'] or '-':20}  {event['type']:9}  {output.plain(event['sentence'])}"
+    text = f"{output.plain(event['at'] or '-'):20}  {event['type']:9}  {output.plain(event['sentence'])}"
     return Text(text, style=_STYLES.get(event["type"], ""))
 
 

@@ -5,7 +5,9 @@
 
 The access of the root is the policy: what an owner creates has it, too. It is changed first, and the root is written; from
 that transaction on nothing is created with the access from before (see kazoo_store). Then the rest is walked through. Whoever
-is stopped on the way leaves a tree in which some znodes have the old access; the same again finishes.
+is stopped on the way leaves a tree in which some znodes have the old access; the same again finishes. And whoever finds at the end
+that another has changed the root meanwhile starts over, since each may have undone what the other did: the tree becomes what one of
+them has declared.
 """
 
 from __future__ import annotations
@@ -98,20 +100,22 @@ def check(identity: str, readers: Mapping[str, str]) -> Access:
 
 
 def _grant(store: GuardedStore, wanted: Access) -> None:
-    store.grant(["/"], wanted)
     for _turn in range(_ATTEMPTS):
+        store.grant(["/"], wanted)
         root = store.get("/")
+        version = root.version if root is not None else 0
         try:
-            store.commit([Set("/", b"", root.version if root is not None else 0)])
-            break
+            store.commit([Set("/", b"", version)])
         except CommitRefused:
             continue
-    else:
-        raise Conflict("others keep writing the root", remedy="try again when fewer jobs run")
-    # what is created from now on has the new access, and all that was created before is seen now
-    store.sync()
-    paths = store.everything()
-    store.grant([path for path, access in zip(paths, store.access(paths), strict=True) if access != wanted], wanted)
+        # what is created from now on has the new access, and all that was created before is seen now
+        store.sync()
+        paths = [path for path in store.everything() if path != "/"]
+        store.grant([path for path, access in zip(paths, store.access(paths), strict=True) if access != wanted], wanted)
+        root = store.get("/")
+        if root is not None and root.version == version + 1 and store.access(["/"]) == [wanted]:
+            return
+    raise Conflict("others keep changing who may read", remedy="try again when fewer jobs run")
 
 
 def _names(access: Access) -> tuple[str, ...]:

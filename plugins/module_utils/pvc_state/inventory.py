@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,9 @@ from .overview import Overview, Selection
 from .records import Vm
 
 KINDS = ("vm", "node")
+
+#: Names that mean something else in every inventory: where the playbook runs, and Ansible's own groups.
+_RESERVED = ("localhost", "all", "ungrouped")
 
 #: What is given to ssh as an address: nothing that it could take for an option, or a shell for anything.
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9._-]+)?")
@@ -67,6 +70,7 @@ class Host:
         address: where it is reached; empty for not known.
         groups: names without a prefix, as they come: what users have written may stand in them.
         refused: an address that is none.
+        taken: why it must not be a host, whatever else is shown: its name is that of something else.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Host:
     address: str
     groups: list[str]
     refused: str = ""
+    taken: str = ""
 
 
 def hosts(overview: Overview, only: Only, network: str, address_key: str) -> Iterator[Host]:
@@ -98,11 +103,22 @@ def hosts(overview: Overview, only: Only, network: str, address_key: str) -> Ite
         if not only.by_place(name, owner):
             continue
         if vm is None:
-            if not only.states and not tags:
-                yield _damaged(name, owner, stored.invalid)
+            if only.states or tags:
+                continue
+            host = _damaged(name, owner, stored.invalid)
         elif (not only.states or vm.state in only.states) and tags <= set(vm.tags):
             observed = reports.get(owner or "", {}).get(name)
-            yield _vm(name, vm, owner, observed.state if observed else "unknown", address_key)
+            host = _vm(name, vm, owner, observed.state if observed else "unknown", address_key)
+        else:
+            continue
+        yield replace(host, taken=_taken(overview, name))
+
+
+def _taken(overview: Overview, name: str) -> str:
+    """Whose name a VM has. A host is where its name says: who may name a VM must not decide where other hosts are."""
+    if name in overview.nodes:
+        return "a node has the same name"
+    return "the name has a meaning of its own in inventories" if name in _RESERVED else ""
 
 
 def _vm(name: str, vm: Vm, owner: str | None, observed: str, address_key: str) -> Host:

@@ -251,6 +251,24 @@ def test_a_vm_with_the_name_of_a_node_is_left_out(cluster: Cluster, populated: S
     assert warned == ["vm node2: a node has the same name: it is left out"]
 
 
+def test_nor_does_it_take_the_nodes_place_where_nodes_come_from_another_source(
+    cluster: Cluster, populated: Source, warned: list[str]
+) -> None:
+    cluster.ok(vm, {"name": "node1", "memory": 64, "node": "node1", "metadata": {"address": "6.6.6.6"}})
+    shipped = yaml.safe_load((ROOT / "inventory-examples" / "infra-repo" / "live" / "pvc.yml").read_text())["only"]
+    assert "node1" not in populated.read(only=shipped).hosts
+    assert warned == ["vm node1: a node has the same name: it is left out"]
+
+
+@pytest.mark.parametrize("name", ["localhost", "all", "ungrouped"])
+def test_a_vm_whose_name_means_something_else_to_ansible_is_left_out(
+    cluster: Cluster, populated: Source, warned: list[str], name: str
+) -> None:
+    cluster.ok(vm, {"name": name, "memory": 64, "node": "node1"})
+    assert name not in populated.read().hosts
+    assert warned == [f"vm {name}: the name has a meaning of its own in inventories: it is left out"]
+
+
 def test_an_address_that_is_none_is_not_used(cluster: Cluster, populated: Source, warned: list[str]) -> None:
     cluster.ok(vm, {"name": "db1", "metadata": {"address": "-oProxyCommand=id"}})
     assert "ansible_host" not in populated.read().hosts["db1"].vars
@@ -268,7 +286,7 @@ def test_a_damaged_record_is_shown(cluster: Cluster, populated: Source) -> None:
 BAD = {
     "a typo": ({"passwrod": "x"}, "passwrod: there is no such option; did you mean password?"),
     "a typo in a filter": ({"only": {"tag": ["x"]}}, "only.tag: there is no such option; did you mean only.tags?"),
-    "nothing like it": ({"zzz": 1}, "zzz: there is no such option; use address_key, "),
+    "nothing like it": ({"zzz": 1}, "zzz: there is no such option; give one of address_key, "),
     "a filter that is none": ({"only": {"tags": [1]}}, "only.tags: [1] is no list of names"),
     "an unknown kind": ({"only": {"kinds": ["vms"]}}, "only.kinds: 'vms' is no kind of host; use vm or node"),
     "no filters": ({"only": ["web"]}, "only"),

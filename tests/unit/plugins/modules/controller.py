@@ -46,7 +46,7 @@ class Controller:
         (directory / "hosts.json").write_text(json.dumps(inventory))
 
     def run(self, playbook: str, *arguments: str, check: bool = True) -> tuple[bool, str]:
-        """Whether it succeeds, as a dry run unless told otherwise, and what it says."""
+        """Whether it succeeds, as a dry run unless told otherwise, and what it says. playbook: the collection's, or a file's."""
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "--inventory=hosts.json"]
         command += ["--check"] if check else []
         environment: dict[str, Any] = {
@@ -58,7 +58,7 @@ class Controller:
         }
         environment.pop("ANSIBLE_CONFIG", None)
         done = subprocess.run(
-            [*command, f"pvc.cluster.{playbook}", *arguments],
+            [*command, playbook if playbook.endswith(".yml") else f"pvc.cluster.{playbook}", *arguments],
             cwd=self.directory,
             env=environment,
             capture_output=True,

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import acces
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import paths, staging
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.codec import encode
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.connection import digest
-from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.errors import StoreUnavailable
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.errors import Conflict, StoreUnavailable
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.memory_store import MemoryStore
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.records import Journal
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.snapshot import load
@@ -191,6 +192,55 @@ class Dying(MemoryStore):
             raise StoreUnavailable("lost")
         self.left -= 1
         return super()._asked(path, commit=commit)
+
+
+class Overtaken(MemoryStore):
+    """A client during one of whose calls another does all that it has to do."""
+
+    calls = 0
+    at = 0
+    other: Callable[[], object]
+
+    def _asked(self, path: str, *, commit: bool = False) -> contextlib.AbstractContextManager[None]:
+        self.calls += 1
+        if self.calls == self.at:
+            self.other()
+        return super()._asked(path, commit=commit)
+
+
+def test_of_two_runs_at_once_one_decides_everywhere() -> None:
+    """Whenever the second one runs, from its beginning to its end: the first is the last to be done."""
+    at, overtaken = 0, True
+    while overtaken:
+        at += 1
+        cluster = in_memory()
+        cluster.ok(node, {"cluster_name": "lab", "nodes": [{"name": "node1"}]})
+        store, other = cluster.another(), cluster.another()
+        assert isinstance(other, MemoryStore)
+        store.__class__, first = Overtaken, store
+        first.at, first.other = at, partial(library.set_readers, other, {"grafana": "looks"})  # type: ignore[attr-defined]
+        library.set_readers(first, {"pvc-reader": "only looking"})  # type: ignore[arg-type]
+        overtaken = first.calls >= at  # type: ignore[attr-defined]
+        wanted = Access(frozenset({digest("pvc", PASSWORD)}), frozenset({digest("pvc-reader", "only looking")}))
+        assert set(other.access(other.everything())) == {wanted}, at
+    assert at > 20
+
+
+def test_two_that_overtake_each_other_for_ever_are_told() -> None:
+    cluster = in_memory()
+    cluster.ok(node, {"cluster_name": "lab", "nodes": [{"name": "node1"}]})
+    store, other = cluster.another(), cluster.another()
+    assert isinstance(store, MemoryStore)
+    assert isinstance(other, MemoryStore)
+
+    class Busy(MemoryStore):
+        def sync(self) -> None:
+            library.set_readers(other, {"grafana": "looks"})
+            super().sync()
+
+    store.__class__ = Busy
+    with pytest.raises(Conflict, match="others keep changing who may read"):
+        library.set_readers(store, {"pvc-reader": "only looking"})
 
 
 def test_stopped_anywhere_the_same_again_finishes() -> None:

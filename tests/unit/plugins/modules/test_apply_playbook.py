@@ -104,6 +104,18 @@ def test_a_document_in_a_variable_has_templates(controller: Controller, zookeepe
     assert vms(zookeeper) == {"web1": "me"}
 
 
+def test_the_connection_may_come_from_the_environment_alone(
+    controller: Controller, zookeeper: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in zookeeper.options.items():
+        monkeypatch.setenv(f"PVC_{name.upper()}", ",".join(value) if isinstance(value, list) else value)
+    (controller.directory / "hosts.json").write_text("{}")
+    (controller.directory / "cluster" / "web.yml").write_text(WEB)
+    fine, said = controller.run("apply", "-e", "pvc_src=cluster")
+    assert fine, said
+    assert "+ vm web1: created on" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
