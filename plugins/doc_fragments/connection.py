@@ -112,4 +112,5 @@ requirements:
 """
 
     #: The same for plugins of the controller, which are told the environment's variables by Ansible itself.
-    PLUGIN = _for_plugins(DOCUMENTATION)
+    # with its type, since ansible-test takes any other assignment here for a plain text
+    PLUGIN: str = _for_plugins(DOCUMENTATION)
