@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
+from pvc_state.author import signature, whoever
 from pvc_state.document import Document
 from pvc_state.document_report import lines
 from pvc_state.document_work import (
@@ -161,8 +161,7 @@ def asked_here() -> bool:
 
 def author() -> Author:
     """Who makes a commit, as for the modules, and with what."""
-    who = os.environ.get("PVC_AUTHOR") or os.environ.get("SUDO_USER") or getpass.getuser()
-    return Author(who, os.environ.get("PVC_JOB") or "pvc apply")
+    return signature(os.environ.get("PVC_AUTHOR") or whoever(), os.environ.get("PVC_JOB") or "pvc apply")
 
 
 def _wanted(store: Store, paths: tuple[str, ...], commit: int | None, mark: str | None) -> Wanted:
