@@ -37,6 +37,7 @@ from pvc_state.saved_plan import plan_saved, restore, save
 from pvc_state.snapshot import NotInitialised, Snapshot, load
 from pvc_state.store import Store
 from pvc_state.wait import wait_for_vms
+from pvc_state.whole_file import write_whole
 
 from ..exit_codes import Exit, SilentRefusal
 from ..output import console, plain
@@ -246,11 +247,8 @@ def _coloured(text: Iterable[str]) -> list[RenderableType]:
 
 def _write(path: str, text: str) -> None:
     """Replace the file as a whole."""
-    target = Path(path)
-    new = target.with_name(f".{target.name}.new")
     try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(target)
+        write_whole(Path(path), text.encode())
     except OSError as err:
         raise InvalidRequest(
             f"it cannot be written: {err.strerror}", obj=f"file {path}", option="--out", remedy="name another file"
