@@ -23,6 +23,7 @@ options:
       - RV(ignore:nodes), RV(ignore:rules) and RV(ignore:vms) are lists of objects, each with its name and the options of
         M(pvc.cluster.node), M(pvc.cluster.rule) or M(pvc.cluster.vm). An option that is left out keeps its value. What is done once and
         is no state, such as a restart, is not taken.
+      - An object with a key RV(ignore:document) of its own is taken over by the document of that name, or let go with the empty string.
     type: dict
   src:
     description:
@@ -34,7 +35,7 @@ options:
   commit:
     description:
       - The revision of a commit, as M(pvc.cluster.history_info) lists them. The document is then what was wanted right after it, with
-        every option.
+        every option, and each object belongs to whom it belonged then. What was made since stays.
     type: int
   mark:
     description:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pvc_state.cursor_file import load_cursor, save_cursor
 from pvc_state.follow import Batch, Follower
-from pvc_state.happening import TYPES, event_view
+from pvc_state.happening import TYPES, Cursor, event_view
 
 from .. import output
 from ..session import Session, output_option, pass_session
@@ -45,18 +45,26 @@ def events(session: Session, follow: bool, types: tuple[str, ...], since: int | 
     path = Path(state_file) if state_file is not None else None
     cursor = load_cursor(path) if path is not None else None
     shown: list[dict[str, Any]] = []
+    last: Cursor | None = None
     with session.store() as store:
         follower = Follower(store, cursor, since if since is not None or follow else 0, _trouble)
-        for told, after in _batches(follower, follow, begins=cursor is None):
+        for told, last in _batches(follower, follow, begins=cursor is None):
             for event in told:
                 if not types or event.type in types:
                     shown.append(event_view(event, follower.cluster.cluster))
                     if follow:
                         _show(session.form, shown.pop())
-            if path is not None:
-                save_cursor(path, after)
+            if follow:
+                _remember(path, last)
     if not follow:
         session.show({"events": shown}, lambda: map(_line, shown))
+        _remember(path, last)
+
+
+def _remember(path: Path | None, told: Cursor | None) -> None:
+    """Only behind what was written and flushed: what could not be read is told again."""
+    if path is not None and told is not None:
+        save_cursor(path, told)
 
 
 def _batches(follower: Follower, follow: bool, *, begins: bool) -> Iterator[Batch]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -153,6 +154,19 @@ def test_who_reads_the_output_may_go(cluster: Cluster, environ: dict[str, str]) 
         )
         os.close(writing)
         assert (done.stderr, done.returncode) == ("", 141)
+
+
+def test_what_nobody_has_read_is_told_again(cluster: Cluster, environ: dict[str, str], tmp_path: Path) -> None:
+    command = [*COMMAND, "-o", "json", "events", "--state-file", str(tmp_path / "state")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert subprocess.run(command, env=environ, stdout=writing, check=False).returncode == 141
+    os.close(writing)
+    told = [
+        json.loads(subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=True).stdout)["events"]
+        for _ in range(2)
+    ]
+    assert [[event["type"] for event in events] for events in told] == [["commit"], []]
 
 
 class Terminal:

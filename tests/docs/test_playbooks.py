@@ -18,7 +18,7 @@ BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTS = {name: text for name, text in texts().items() if name.endswith(".md")}
 YAML = [(name, block) for name, text in DOCUMENTS.items() for block in BLOCK.findall(text)]
 #: Commands of comments and of code blocks.
-COMMAND = re.compile(r"^(?:# +| *)?(ansible-playbook -i .*?pvc\.cluster\.\w+.*?)(?: {2,}.*| +#.*)?$", re.MULTILINE)
+COMMAND = re.compile(r"^(?:# +| *|`)?(ansible-playbook -i .*?pvc\.cluster\.\w+.*?)(?:`| {2,}.*| +#.*)?$", re.MULTILINE)
 PLAYBOOKS = {f"playbooks/{path.name}": path.read_text(encoding="utf-8") for path in (ROOT / "playbooks").glob("*.yml")}
 COMMANDS = sorted(
     {(name, command) for name, text in {**DOCUMENTS, **PLAYBOOKS}.items() for command in COMMAND.findall(text)}

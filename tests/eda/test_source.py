@@ -9,14 +9,19 @@ import asyncio
 import json
 import re
 import runpy
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_rulebook import rules_parser
 from ansible_rulebook.validators import Validate
+from hypothesis import given
+from hypothesis import strategies as st
 from kazoo.client import KazooClient
 from kazoo.security import make_digest_acl
 
@@ -202,6 +207,42 @@ def test_a_source_that_ends_in_the_middle_of_a_batch_goes_on_there(site: Site, s
     assert run(args, rest) == (names[2], 0)
 
 
+def test_events_are_told_while_the_file_is_written(site: Site, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["web1", "web2", "web3"]
+    site.cluster.apply(*map(request, names))
+    path = state / "cursor.json"
+    args = arguments(site, types=["vm_moved"], state_file=str(path))
+
+    async def begin(_queue: asyncio.Queue[Any]) -> None:
+        await began(path)
+
+    run(args, begin)
+    for name in names:
+        move(site, name)
+    save = MODULE["cursor_file"].save_cursor
+    go_on = threading.Event()
+    saved: list[int] = []
+
+    def slowly(file: Path, cursor: Any) -> None:
+        saved.append(len(cursor.told))
+        assert threading.current_thread() is not threading.main_thread(), "the event loop waits for the disk"
+        assert go_on.wait(PATIENCE)
+        save(file, cursor)
+
+    monkeypatch.setattr(MODULE["cursor_file"], "save_cursor", slowly)
+
+    async def test(queue: asyncio.Queue[Any]) -> list[str]:
+        try:
+            return [(await queue.get())["name"] for _ in names]
+        finally:
+            go_on.set()
+
+    assert run(args, test) == names
+    # what was told during one write is in the next, and that one is not missed when the source is stopped
+    assert saved == [1, 0]
+    assert "told" not in json.loads(path.read_text())
+
+
 def test_with_persistence_an_event_counts_once_the_engine_has_it(site: Site, state: Path) -> None:
     path = state / "cursor.json"
     args = arguments(site, types=["vm_moved"], state_file=str(path), feedback=True)
@@ -247,6 +288,40 @@ def test_a_user_who_may_only_read_is_enough(site: Site, state: Path) -> None:
         return (await queue.get())["type"]
 
     assert run(arguments(site, username="reader", password="eyes only", since=0, types=["commit"]), test) == "commit"
+
+
+HARMLESS = MODULE["_harmless"]
+PIPE = "lookup('pipe', 'echo run')"
+#: Says to Ansible that other marks than its own make the rest of the text a template.
+HEADER = "#jinja2:variable_start_string:'[[',variable_end_string:']]'\n"
+TEMPLATES = [
+    "{{ 1 }}",
+    f"{{{{{{ {PIPE} }}}}}}",
+    f"{{{{{{{{ {PIPE} }}}}}}}}",
+    f"{{%{{{{ {PIPE} }}}}",
+    "{{% if true %}a{% endif %}",
+    f"{{#{{#}}{{{{ {PIPE} }}}}",
+    f"{HEADER}[[ {PIPE} ]]",
+]
+
+
+def templated(text: str) -> Any:
+    """What Ansible makes of a text that it trusts, as it trusts files of variables."""
+    return Templar(DataLoader()).template(trust_as_template(text))
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+def test_what_others_have_written_is_no_template(text: str) -> None:
+    harmless = HARMLESS({text: [text, {"why": (text,)}]})
+    (key,) = harmless
+    assert harmless == {key: [key, {"why": [key]}]}
+    assert templated(key) == key
+    assert key.replace(" ", "") == text.replace(" ", "")
+
+
+@given(st.text("{%#} a"))
+def test_no_mark_of_a_template_is_left(text: str) -> None:
+    assert not re.search(r"\{[{%#]", HARMLESS(text))
 
 
 def test_the_documentation_names_what_there_is() -> None:

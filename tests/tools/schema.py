@@ -21,6 +21,9 @@ from ansible_collections.pvc.cluster.plugins.modules import settings
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "schema" / "document.json"
 
+#: What no module has as an option.
+MARK = "The document that it belongs to, if not to this one; empty: to none."
+
 #: Ansible's markup: the content stays.
 _MARKUP = re.compile(r"\b[A-Z]{1,4}\(([^()]*)\)")
 
@@ -32,6 +35,8 @@ def text() -> str:
         section: _words(yaml.safe_load(module.ModuleDocFragment.DOCUMENTATION)["options"][section]["suboptions"])
         for section, module in fragments.items()
     }
+    for section in fragments:
+        words[section]["document"] = {"text": MARK}
     words["settings"] = _words(yaml.safe_load(settings.DOCUMENTATION)["options"])
     return json.dumps(schema(words), indent=2, ensure_ascii=False) + "\n"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import paths
 from .errors import InvalidRequest, Refusals
-from .kinds import ORDER, VM, Kind
+from .kinds import MARK, ORDER, VM, Kind
 from .option_check import Path, Problem, Reader
 from .reasons import closest
 
@@ -66,7 +66,7 @@ def read(data: Any) -> Document:
             continue
         found = objects[kind.section] = []
         for path, raw in _items(kind, data[kind.section], problems):
-            options, wrong = _object(kind, path, raw)
+            options, wrong = _object(kind, path, raw, header.get("document", ""))
             problems += wrong
             key = (kind.name, str(options.get("name", "")))
             if key in places and not wrong:
@@ -99,9 +99,10 @@ def _items(kind: Kind, raw: Any, problems: list[Problem]) -> Iterator[tuple[Path
         )
 
 
-def _object(kind: Kind, path: Path, raw: Any) -> tuple[dict[str, Any], list[Problem]]:
+def _object(kind: Kind, path: Path, raw: Any, whole: str) -> tuple[dict[str, Any], list[Problem]]:
     name = raw.get("name") if isinstance(raw, Mapping) and not kind.single else ""
-    called = kind.called(str(name)) if name or kind.single else f"item {path[-1]} of {kind.section}"
+    named = kind.single or (isinstance(name, str) and name != "")
+    called = kind.called(str(name)) if named else f"item {path[-1]} of {kind.section}"
     reader = Reader(called, path)
     options = reader.options(kind.table, raw)
     problems = []
@@ -113,6 +114,10 @@ def _object(kind: Kind, path: Path, raw: Any) -> tuple[dict[str, Any], list[Prob
         if instead:
             error = InvalidRequest("a document does not take this", obj=called, option=str(key), remedy=instead)
         problems.append(Problem(problem.path, error))
+    mark = options.get(MARK, "")
+    if isinstance(mark, str) and mark and not (paths.NAME.fullmatch(mark) and whole in ("", mark)):
+        wrong = f"the whole document has the name {whole}" if whole else f"{mark!r} is no valid name"
+        problems.append(_problem((*path, MARK), wrong, "leave it out here" if whole else "use a-z, 0-9 and -", called))
     if isinstance(name, str) and name and not paths.NAME.fullmatch(name) and not problems:
         problems.append(
             _problem(

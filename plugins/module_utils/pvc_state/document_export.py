@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .kinds import ORDER
+from .kinds import MARK, ORDER
 from .snapshot import Snapshot
 
 #: Of each kind, by its name: what users decide of each object, by the object's name.
@@ -39,10 +39,16 @@ def as_document(cluster: str, views: Views, *, document: str | None = None, full
                 found[kind.section] = kind.options_of(mine[""], full)
             continue
         objects = [
-            {"name": name, **kind.options_of(view, full)}
+            {"name": name, **kind.options_of(view, full), **_mark(view, document, full)}
             for name, view in sorted(mine.items())
-            if document is None or view.get("document") == document
+            if document is None or view.get(MARK) == document
         ]
         if objects:
             found[kind.section] = objects
     return found
+
+
+def _mark(view: Mapping[str, Any], document: str | None, full: bool) -> dict[str, Any]:
+    """Which document an object belongs to, where the whole does not say it."""
+    mark = view.get(MARK, "")
+    return {MARK: mark} if document is None and (mark or full) else {}

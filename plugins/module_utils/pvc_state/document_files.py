@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -170,7 +171,29 @@ class _Twice(Exception):
 
 
 def _loader(text: str) -> Any:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    return _loader_class()(text)
+
+
+@functools.cache
+def _loader_class() -> Any:
+    """Safe YAML of which only what looks like a number is one.
+
+    YAML 1.1 takes ``0123`` for octal, ``52:54:00:12:34:56`` for a number to base sixty, and ``2026-01-31`` for a date. Whoever
+    writes these here means a name, an address, a text.
+    """
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    other = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in other]
+        for first, resolvers in Loader.yaml_implicit_resolvers.items()
+    }
+    whole, fraction = r"[-+]?(0|[1-9][0-9]*)$", r"[-+]?(0|[1-9][0-9]*)\.[0-9]+$"
+    Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(whole), list("-+0123456789"))
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(fraction), list("-+0123456789"))
+    return Loader
 
 
 def _loaded(text: Text, problems: list[_At]) -> Any:

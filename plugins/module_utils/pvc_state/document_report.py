@@ -46,6 +46,16 @@ def parts(error: PvcError) -> dict[str, str]:
     return {"object": error.obj, "option": error.option, "problem": error.problem, "remedy": error.remedy}
 
 
+def gist(found: View) -> Any:
+    """What a report says will happen, without the reasons, which tell of room and the like that changes all the time."""
+    return {
+        "changed": [(one["kind"], one["name"], one["fields"]) for one in found["changes"]],
+        **{key: [(one["kind"], one["name"]) for one in found[key]] for key in ("creates", "deletes")},
+        "moves": [(one["vm"], one["from"], one["to"]) for one in found["moves"]],
+        "restarts": [(one["vm"], one["waits"]) for one in found["restarts"]],
+    }
+
+
 def lines(found: View) -> Iterator[str]:
     """A report as text, one thing a line: ``+`` comes, ``~`` changes, ``-`` goes, ``>`` moves, ``!`` is refused."""
     for change in found["creates"]:

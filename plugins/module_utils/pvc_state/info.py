@@ -3,36 +3,37 @@
 
 """What the info modules and the command line answer to the same question: one function for each, with the module's options.
 
-A name that does not exist is no error where names only filter.
+A name that does not exist is no error where names only filter. Reports, and the placement behind them, are imported when they are
+needed: a call that asks for something else shall be quick.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import views
-from .drain_report import drain_view, drains
 from .errors import InvalidRequest
-from .failover_report import failover_view, failovers
 from .fence_report import fence_views
-from .health import SERVICES, Report
-from .health_view import cluster_view
-from .history import History
 from .node_limits import EMPTY
-from .rule_report import rule_views
 from .snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from .health import Report
+    from .history import History
 
 Answer = dict[str, Any]
 
 
 def cluster(
     report: Report,
-    services: Collection[str] = SERVICES,
+    services: Collection[str],
     nodes: Collection[str] | None = None,
     only_unhealthy: bool = False,
 ) -> Answer:
     """cluster_info: whether the cluster is healthy, and why not."""
+    from .health_view import cluster_view
+
     view = cluster_view(report, services, nodes, only_unhealthy)
     return {"cluster": view, "cluster_name": report.snapshot.schema.cluster}
 
@@ -53,12 +54,17 @@ def nodes(
         and coordinator in (None, node.get("coordinator"))
     ]
     empty = [node["name"] for node in found if node.get("state") in EMPTY]
-    emptied = drains(snapshot, empty).nodes.values() if empty else ()
     return {
         "nodes": found,
-        "drains": [drain_view(drain) for drain in emptied],
+        "drains": _drains(snapshot, empty) if empty else [],
         "cluster_name": snapshot.schema.cluster,
     }
+
+
+def _drains(snapshot: Snapshot, nodes: Collection[str]) -> list[Answer]:
+    from .drain_report import drain_view, drains
+
+    return [drain_view(drain) for drain in drains(snapshot, nodes).nodes.values()]
 
 
 def vms(
@@ -102,6 +108,8 @@ def rules(
     only_broken: bool = False,
 ) -> Answer:
     """rule_info: where VMs may run, and what breaks that at the moment."""
+    from .rule_report import rule_views
+
     found = [
         rule
         for rule in rule_views(snapshot, _named(snapshot.rules, names))
@@ -142,6 +150,8 @@ def check_limit(limit: int | None) -> None:
 
 def failover(snapshot: Snapshot, nodes: Collection[str] | None = None, only_problems: bool = False) -> Answer:
     """failover_info: what would become of VMs if a node died now."""
+    from .failover_report import failover_view, failovers
+
     for node in nodes or ():
         if node not in snapshot.nodes:
             known = f"give some of {', '.join(sorted(snapshot.nodes))}"

@@ -32,6 +32,9 @@ from .views import desired_node, desired_settings, desired_vm
 
 View = Mapping[str, Any]
 
+#: The key with which an object says itself which document it belongs to; empty: to none.
+MARK = "document"
+
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -85,7 +88,7 @@ class Kind:
         }
         if "state" in taken:
             taken["state"]["choices"] = [one for one in taken["state"]["choices"] if one not in self.states]
-        return taken if self.single else {"name": {"type": "str", "required": True}, **taken}
+        return taken if self.single else {"name": {"type": "str", "required": True}, **taken, MARK: {"type": "str"}}
 
     def called(self, name: str) -> str:
         """An object in errors' words, such as ``vm web1``."""

@@ -10,6 +10,7 @@ value may be beyond its type is asked later, by the plan.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -109,12 +110,15 @@ def _kind(raw: Any) -> str:
 
 def _shown(raw: Any) -> str:
     """A value in an error, not the whole of a long one."""
-    text = repr(raw)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(raw, int) and not -_LARGEST < raw < _LARGEST:
+        return "a number of very many digits"
+    return _SHORT.repr(raw)
 
 
 def _text(raw: Any) -> str | None:
     # As Ansible does: whoever writes 2048 or true where a text is wanted means just that.
+    if isinstance(raw, int) and not -_LARGEST < raw < _LARGEST:
+        return None  # Python itself refuses to write numbers of thousands of digits
     return str(raw) if isinstance(raw, (str, int, float)) else None
 
 
@@ -124,8 +128,8 @@ def _number(raw: Any) -> int | None:
     if isinstance(raw, str):
         return int(raw) if re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", raw) else None
     if isinstance(raw, float):
-        return int(raw) if raw.is_integer() else None
-    return raw if isinstance(raw, int) else None
+        return int(raw) if raw.is_integer() and abs(raw) < _LARGEST else None
+    return raw if isinstance(raw, int) and -_LARGEST < raw < _LARGEST else None
 
 
 def _fraction(raw: Any) -> float | None:
@@ -140,6 +144,15 @@ def _truth(raw: Any) -> bool | None:
     word = str(raw).lower() if isinstance(raw, (str, int)) else ""
     return True if word in _TRUE else False if word in _FALSE else None
 
+
+#: No option means a larger number.
+_LARGEST = 10**30
+
+#: Only the beginning of what is long or nested: all of it may be far larger than the text that it was read from.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+_SHORT.maxlevel = 2
+_SHORT.maxlist = _SHORT.maxdict = 3
 
 _SCALARS = {"str": _text, "path": _text, "int": _number, "float": _fraction, "bool": _truth}
 _WORDS = {

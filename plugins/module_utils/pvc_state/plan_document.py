@@ -18,7 +18,7 @@ from typing import Any
 
 from .document import Document
 from .errors import InvalidRequest, PvcError, Refusals
-from .kinds import NODE, ORDER, RULE, VM, Circumstances, Kind
+from .kinds import MARK, NODE, ORDER, RULE, VM, Circumstances, Kind
 from .plan import Change, Plan, guard
 from .records import SCHEMA_VERSION, Schema
 from .snapshot import Snapshot, empty
@@ -130,13 +130,6 @@ class _Work:
                 found.append(self._request(kind, options))
             except PvcError as err:
                 self.refused.append(err)
-        if self.missing and not self.document.objects.get(NODE.section):
-            raise InvalidRequest(
-                "it is missing, and the store holds no cluster yet",
-                obj="document",
-                option=NODE.section,
-                remedy="name the nodes of the cluster to be made, or check hosts and root",
-            )
         if self.wishes.prune and not kind.single:
             names = {options["name"] for options in named}
             gone = [
@@ -149,21 +142,21 @@ class _Work:
         return found
 
     def _request(self, kind: Kind, options: Mapping[str, Any]) -> Any:
-        request = kind.request(dict(options))
+        request = kind.request({key: value for key, value in options.items() if key != MARK})
         if kind.single:
             return request
-        name = options["name"]
+        name, mine = options["name"], self.document.name
         stored = getattr(self.before, kind.section).get(name)
         owner = stored.value.document if stored is not None and stored.value is not None else ""
-        mine = self.document.name
-        if owner and mine and owner != mine:
+        if MARK not in options and owner and mine and owner != mine:
             raise InvalidRequest(
                 f"it belongs to the document {owner}",
                 obj=kind.called(name),
                 option="name",
-                remedy=f"change it there, or take it out there first: this document is {mine}",
+                remedy=f"change it there, take it out there first, or take it over with {MARK}: {mine}",
             )
-        return request if request.state == "absent" or not mine else dataclasses.replace(request, document=mine)
+        mark = options.get(MARK, mine or None)
+        return request if request.state == "absent" or mark is None else dataclasses.replace(request, document=mark)
 
     def plan(self, kind: Kind, requests: Sequence[Any]) -> None:
         """Plan these requests on what there will be by then; those that are refused are left out."""

@@ -3,22 +3,24 @@
 
 """A plan that is kept, looked at, and carried out later as that very plan, or not at all. Pure.
 
-What is kept is the document with what was asked for beside it, what the plan would do in words, and a digest of its
+What is kept is the document with what was asked for beside it, the report of what the plan would do, and a digest of its
 operations, each of which names the versions of what it rests on. To carry it out, the plan is made anew and must have the
-same digest: nodes chosen, versions and all. So nothing happens that nobody has looked at.
+same digest (nodes chosen, versions and all) and the same report, moves and restarts that follow from it included. So nothing
+happens that nobody has looked at, and whoever edits the report has edited the plan.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .codec import Malformed, decode, encode
 from .document import Document, read
-from .document_report import lines, report
+from .document_report import gist, lines, report
 from .errors import Conflict, InvalidRequest
 from .plan import Plan
 from .plan_document import Draft, Wishes, plan_document
@@ -87,7 +89,8 @@ def restore(raw: Any) -> Saved:
             wishes,
             dict(raw["report"]),
         )
-    except (KeyError, TypeError, ValueError, Malformed) as err:
+        gist(saved.report), [*lines(saved.report)]  # whatever they need is there
+    except (AttributeError, KeyError, TypeError, ValueError, Malformed) as err:
         raise _refused(f"it is damaged: {type(err).__name__}: {err}", "make the plan anew") from err
     return saved
 
@@ -102,9 +105,10 @@ def plan_saved(snapshot: Snapshot | None, saved: Saved) -> Draft:
     if schema is None and saved.cluster_id:
         raise _refused(f"it was made for cluster {saved.cluster}, and here is none", "check hosts and root")
     draft = plan_document(snapshot, saved.document, saved.wishes)
-    if not draft.refused and digest(draft.plan) == saved.digest:
+    found = report(draft)
+    if not draft.refused and digest(draft.plan) == saved.digest and plain(gist(found)) == plain(gist(saved.report)):
         return draft
-    before, now = ([*lines(one)][:-1] for one in (saved.report, report(draft)))
+    before, now = ([*lines(one)][:-1] for one in (saved.report, found))
     others = [f"now: {line.strip()}" for line in now if line not in before]
     others += [f"no more: {line.strip()}" for line in before if line not in now]
     more = f" | and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
@@ -115,6 +119,11 @@ def plan_saved(snapshot: Snapshot | None, saved: Saved) -> Draft:
         obj="plan",
         remedy="make the plan anew, and look at it again",
     )
+
+
+def plain(value: Any) -> Any:
+    """As JSON gives it back: a report that was kept in a file has lists where there were tuples."""
+    return json.loads(json.dumps(value, sort_keys=True))
 
 
 def digest(plan: Plan) -> str:

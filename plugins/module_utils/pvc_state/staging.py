@@ -181,9 +181,10 @@ def _carry_on(store: Store, journal: Journal, version: int) -> None:
 
 
 def _rebased(store: Store, chunk: Sequence[Op]) -> list[Op]:
-    """Operations that reach what ``chunk`` wants from what is there now."""
+    """Operations that reach what ``chunk`` wants in the end from what is there now."""
     ops: list[Op] = []
-    for op, znode in zip(chunk, store.get_many([op.path for op in chunk]), strict=True):
+    last = {op.path: op for op in chunk}
+    for op, znode in zip(last.values(), store.get_many([*last]), strict=True):
         if isinstance(op, Delete):
             if znode is not None:
                 ops.append(Delete(op.path, znode.version))

@@ -11,6 +11,7 @@ import difflib
 import importlib.util
 import logging
 import os
+import re
 import sys
 import uuid
 from collections.abc import Callable, Mapping
@@ -94,7 +95,7 @@ options:
     choices: [node_dead, fenced, recovered, node_back, waiting, vm_moved, vm_failed, drift, health, commit]
   state_file:
     description:
-      - File that remembers what was told. It is made when there is none, and replaced after each event.
+      - File that remembers what was told. It is made when there is none, and replaced behind the events that are handed over.
       - Each rulebook needs one of its own.
       - Without it, the source begins anew whenever it is started.
     type: path
@@ -286,6 +287,7 @@ class Source:
         self._connection = connection.Connection(**{"username": "pvc", **options})
         self._types = given.get("types") or frozenset(happening.TYPES)
         self._file = Path(given["state_file"]) if "state_file" in given else None
+        self._memory = _Memory(self._file)
         self._since = given.get("since")
 
     async def run(self) -> None:
@@ -308,9 +310,12 @@ class Source:
                     cursor = after
             finally:
                 follower.stop()
-                if reading is not None:
-                    # it ends with the call of the store that it is in
-                    await asyncio.wait({reading})
+                try:
+                    await self._memory.written()
+                finally:
+                    if reading is not None:
+                        # it ends with the call of the store that it is in
+                        await asyncio.wait({reading})
         finally:
             store.close()
 
@@ -330,8 +335,12 @@ class Source:
                 data: dict[str, Any] = _harmless(happening.event_view(event, cluster))
                 await self._put({**data, "meta": {"uuid": _uuid(after.cluster, event)}})
                 before = happenings.after_event(before, event)
-                self._save(before)
-        self._save(after)
+                self._memory.remember(before)
+                if self._feedback is not None:
+                    # at most this one comes twice
+                    await self._memory.written()
+        self._memory.remember(after)
+        await self._memory.written()
 
     async def _put(self, data: dict[str, Any]) -> None:
         await self._queue.put(data)
@@ -339,9 +348,36 @@ class Source:
             # with persistence, the engine says when it has the event in its own store
             await self._feedback.get()
 
-    def _save(self, cursor: Cursor) -> None:
-        if self._file is not None:
-            cursor_file.save_cursor(self._file, cursor)
+
+class _Memory:
+    """Writes to the state file how far the source has come, beside the event loop: all rules share that, and disks are slow.
+
+    What is told during one write is in the next one, so the file is behind by one write at most.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._next: Cursor | None = None
+        self._writing: asyncio.Future[None] | None = None
+
+    def remember(self, told: Cursor) -> None:
+        """Have it written, sooner or later."""
+        self._next = told
+        if self._file is not None and self._writing is None:
+            self._writing = asyncio.ensure_future(self._write(self._file))
+
+    async def written(self) -> None:
+        """Once the file says all that was told. Raises InvalidRequest when it cannot be written."""
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+
+    async def _write(self, file: Path) -> None:
+        loop = asyncio.get_running_loop()
+        while self._next is not None:
+            told, self._next = self._next, None
+            await loop.run_in_executor(None, cursor_file.save_cursor, file, told)
+        # one that has failed stays, and is told to whoever waits for it
+        self._writing = None
 
 
 class _Trouble:
@@ -363,15 +399,17 @@ def _uuid(cluster: str, event: Event) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"pvc:{cluster}:{event.id}"))
 
 
+#: What makes a text a template, up to where it is broken: ``{{``, ``{%``, ``{#``, and the header that brings marks of its own.
+_MARK = re.compile(r"\{(?=[{%#])|#(?=jinja2:)")
+
+
 def _harmless(value: Any) -> Any:
     """The same, with no text that a template engine would take for a template: actions hand it on to Ansible.
 
     Some of it was written by others: the author of a commit, a reason that a guest's end gave.
     """
     if isinstance(value, str):
-        for mark in ("{{", "{%", "{#"):
-            value = value.replace(mark, f"{mark[0]} {mark[1]}")
-        return value
+        return _MARK.sub(r"\g<0> ", value)
     if isinstance(value, Mapping):
         return {_harmless(key): _harmless(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

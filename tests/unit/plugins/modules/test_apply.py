@@ -206,6 +206,21 @@ def test_a_saved_plan_stands_while_only_other_things_change(cluster: Cluster, ag
         step(cluster, {"plan": kept}, changes=True)
 
 
+def test_what_follows_from_a_saved_plan_belongs_to_it(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        kept = saved(cluster, {"nodes": [{"name": "node2", "state": "drained"}]})
+        assert kept["report"]["moves"] == []
+        cluster.ok(vm, {"name": "late", "memory": 64, "node": "node2"})
+        cluster.ok(vm, {"name": "late", "node": ""})
+        moved = cluster.run(apply, {"plan": kept})
+        assert "the world has moved since it was made" in moved["msg"]
+        assert "> vm late: node2 -> node1" in moved["msg"]
+        honest = saved(cluster, {"settings": {"maintenance": True}})
+        forged = {**honest, "report": {**honest["report"], "changes": []}}
+        assert cluster.run(apply, {"plan": forged})["failed"]
+        assert "it is damaged" in cluster.run(apply, {"plan": {**honest, "report": {}}})["msg"]
+
+
 def test_a_saved_plan_of_another_cluster(cluster: Cluster) -> None:
     stranger = in_memory()
     stranger.ok(apply, {"document": {"cluster": "lab", "nodes": [{"name": "node1"}]}})
@@ -225,6 +240,16 @@ def test_a_plan_with_refusals_is_not_saved(cluster: Cluster, agents: Agents, tmp
 
 
 # --- as it was ------------------------------------------------------------------------------------------------------
+
+
+def test_what_comes_back_belongs_to_whom_it_belonged(cluster: Cluster, agents: Agents) -> None:
+    with agents():
+        then = cluster.ok(apply, {"document": SHOP})["revision"]
+        before = cluster.ok(export_info, {"full": True})["document"]
+        nothing = {"document": "shop", "nodes": [{"name": "node1"}]}
+        cluster.ok(apply, {"document": nothing, "prune": True, "prune_volumes": True})
+        step(cluster, {"commit": then}, changes=True)
+        assert cluster.ok(export_info, {"full": True})["document"] == before
 
 
 def test_the_state_at_a_commit_comes_back(cluster: Cluster, agents: Agents) -> None:

