@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 
@@ -14,7 +13,8 @@ from ansible.errors import AnsibleError
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state import document_files
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.document_files import Sources, Unreadable
 from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.document_report import lines, parts, refusal
-from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.errors import InvalidRequest, PvcError
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.document_work import loaded
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.errors import PvcError
 from ansible_collections.pvc.cluster.plugins.plugin_utils.signed import SignedAction
 
 Result = dict[str, t.Any]
@@ -35,7 +35,7 @@ class ActionModule(SignedAction):
                 kept = {name: value for name, value in args.items() if name != "src" and value is not None}
                 self._task.args = {**kept, "document": sources.data}
             elif isinstance(args.get("plan"), str) and self._task.action.rpartition(".")[2] == "apply":
-                self._task.args = {**args, "plan": self._saved(args["plan"])}
+                self._task.args = {**args, "plan": loaded(self._here(args["plan"]), self._text)}
         except Unreadable as err:
             placed = zip(err.errors, err.places, strict=True)
             return _failed(err, [{**parts(one), "file": file, "line": line} for one, (file, line) in placed])
@@ -57,17 +57,6 @@ class ActionModule(SignedAction):
         """A file's text, decrypted if it is a vault."""
         # a plain string: whatever Ansible has tagged it with is of no use to a parser
         return str(self._loader.get_text_file_contents(path))
-
-    def _saved(self, path: str) -> t.Any:
-        """The plan in a file."""
-        try:
-            return json.loads(self._text(self._here(path)))
-        except ValueError as err:
-            raise InvalidRequest(
-                f"{path} holds no JSON: {err}",
-                obj="plan",
-                remedy="give the path of a file that the module plan has saved",
-            ) from err
 
 
 def _failed(err: PvcError, refused: list[Result]) -> Result:

@@ -18,6 +18,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 
 from . import _compile_once  # noqa: F401 # pylint: disable=unused-import
 from .pvc_state import kazoo_store
+from .pvc_state.author import signature
 from .pvc_state.connection import Connection
 from .pvc_state.errors import PvcError
 from .pvc_state.fence_report import warnings
@@ -57,9 +58,6 @@ CONNECTION = {
 #: Those of them that say who is at work, and nothing about the connection.
 _SIGNATURE = ("author", "job")
 
-#: Characters of an author or a job that a commit remembers.
-_SAID = 200
-
 
 def create_module(spec: Mapping[str, t.Any], **constraints: t.Any) -> AnsibleModule:
     """An AnsibleModule with the connection options and those of the module."""
@@ -87,8 +85,7 @@ def fail(module: AnsibleModule, err: PvcError, **result: t.Any) -> t.NoReturn:
 
 def author(module: AnsibleModule) -> Author:
     """Who the module's commit names; on one line, as lists show it."""
-    who, via = (" ".join((module.params[name] or "").split())[:_SAID] for name in _SIGNATURE)
-    return Author(who, via)
+    return signature(*(module.params[name] for name in _SIGNATURE))
 
 
 def load(module: AnsibleModule, store: Store, vms: Collection[str] | None = None) -> Snapshot | None:

@@ -8,15 +8,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import time
 import typing as t
 from collections.abc import Mapping
 
 from ._module import fail
 from .pvc_state import node_spec
+from .pvc_state.author import whoever
 from .pvc_state.errors import WaitTimeout
 from .pvc_state.node_limits import EMPTY, why_down
 from .pvc_state.option_values import given
@@ -57,13 +55,9 @@ def requests(params: Options) -> list[NodeRequest]:
 def _request(options: dict[str, t.Any]) -> NodeRequest:
     if "declared_dead" in options:
         word = options["declared_dead"]
-        by = _whoever() if word["by"] is None else word["by"]
+        by = whoever() if word["by"] is None else word["by"]
         options["declared_dead"] = DeadRequest(word["why"], by, _now())
     return node_spec.request(options)
-
-
-def _whoever() -> str:
-    return f"{os.environ.get('SUDO_USER') or getpass.getuser()} on {socket.gethostname()}"
 
 
 def _now() -> str:

@@ -8,15 +8,14 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 import sys
 import typing as t
 from collections.abc import Mapping
 
 from ansible import context
 from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible_collections.pvc.cluster.plugins.module_utils.pvc_state.author import whoever
 
 Vars = Mapping[str, t.Any]
 
@@ -43,7 +42,7 @@ def who(task_vars: Vars) -> str:
     if os.environ.get("PVC_AUTHOR"):
         return os.environ["PVC_AUTHOR"]
     if not _awx(task_vars, "job_id"):
-        return f"{_user()} on {socket.gethostname()}"
+        return whoever()
     user = _awx(task_vars, "user_name")
     schedule = _awx(task_vars, "schedule_name") or _awx(task_vars, "parent_job_schedule_name")
     return user or (f"AWX schedule {schedule}" if schedule else "AWX")
@@ -66,13 +65,6 @@ def via(task_vars: Vars) -> str:
 def _awx(task_vars: Vars, name: str) -> str:
     """A variable that AWX gives its jobs, or Tower, as it was called once; empty where there is none."""
     return str(task_vars.get(f"awx_{name}") or task_vars.get(f"tower_{name}") or "")
-
-
-def _user() -> str:
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # no variable names one, and the system has none with this number
-        return f"uid {os.getuid()}"
 
 
 def _playbook() -> str:

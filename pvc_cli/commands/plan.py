@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
+from pvc_state.author import signature, whoever
 from pvc_state.document import Document
 from pvc_state.document_report import lines
 from pvc_state.document_work import (
@@ -37,6 +37,7 @@ from pvc_state.saved_plan import plan_saved, restore, save
 from pvc_state.snapshot import NotInitialised, Snapshot, load
 from pvc_state.store import Store
 from pvc_state.wait import wait_for_vms
+from pvc_state.whole_file import write_whole
 
 from ..exit_codes import Exit, SilentRefusal
 from ..output import console, plain
@@ -161,8 +162,7 @@ def asked_here() -> bool:
 
 def author() -> Author:
     """Who makes a commit, as for the modules, and with what."""
-    who = os.environ.get("PVC_AUTHOR") or os.environ.get("SUDO_USER") or getpass.getuser()
-    return Author(who, os.environ.get("PVC_JOB") or "pvc apply")
+    return signature(os.environ.get("PVC_AUTHOR") or whoever(), os.environ.get("PVC_JOB") or "pvc apply")
 
 
 def _wanted(store: Store, paths: tuple[str, ...], commit: int | None, mark: str | None) -> Wanted:
@@ -247,11 +247,8 @@ def _coloured(text: Iterable[str]) -> list[RenderableType]:
 
 def _write(path: str, text: str) -> None:
     """Replace the file as a whole."""
-    target = Path(path)
-    new = target.with_name(f".{target.name}.new")
     try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(target)
+        write_whole(Path(path), text.encode())
     except OSError as err:
         raise InvalidRequest(
             f"it cannot be written: {err.strerror}", obj=f"file {path}", option="--out", remedy="name another file"

@@ -75,6 +75,11 @@ def test_apply_tells_what_it_has_done_and_who_has(pvc: Pvc) -> None:
     assert pvc.json("apply", "shop.yml", "--yes", "--no-wait")["changed"] is False
 
 
+def test_who_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PVC_AUTHOR", "ann\nor " + "b" * 300)
+    assert commands.author().who == "ann or " + "b" * 193
+
+
 def test_where_nobody_can_be_asked(pvc: Pvc) -> None:
     assert "Nobody can be asked here: give --yes." in pvc.fails("apply", "shop.yml", code=64)
     assert pvc.seen == []

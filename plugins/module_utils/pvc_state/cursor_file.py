@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from .codec import Malformed, decode, encode
 from .errors import InvalidRequest
 from .happening import Cursor
+from .whole_file import write_whole
 
 
 def load_cursor(path: Path) -> Cursor | None:
@@ -33,15 +33,8 @@ def load_cursor(path: Path) -> Cursor | None:
 
 def save_cursor(path: Path, cursor: Cursor) -> None:
     """Replace the file, or make it, with mode 0600. Raises InvalidRequest when it cannot be written."""
-    new = path.with_name(f".{path.name}.new")
     try:
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(encode(cursor))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        write_whole(path, encode(cursor))
     except OSError as err:
         raise _refused(
             path,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import document_files
@@ -101,11 +102,10 @@ def wanted(
         raise RefusedDocument(err.errors, _located(err, sources)) from err
 
 
-def loaded(path: str) -> Any:
-    """What is in the file of a saved plan; raises InvalidRequest."""
+def loaded(path: str, read_text: Callable[[str], str] = lambda path: Path(path).read_text(encoding="utf-8")) -> Any:
+    """What is in the file of a saved plan; raises InvalidRequest, and what else read_text raises."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return json.loads(read_text(path))
     except (OSError, ValueError) as err:
         raise InvalidRequest(
             f"{path} cannot be read: {err}", obj="plan", remedy="give the path of a file that the module plan has saved"

@@ -9,14 +9,12 @@ only, is replaced as a whole, and anything that is wrong with it makes it as goo
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from .overview import Records, Revision
+from .whole_file import write_whole
 
 #: Of what is in the file.
 FORMAT = 1
@@ -40,12 +38,4 @@ def write(path: Path, records: Records) -> None:
     # latin-1 maps every byte to a character and back, also of a damaged record.
     vms = {name: data.decode("latin-1") for name, data in records.vms.items()}
     text = json.dumps({"format": FORMAT, "revision": asdict(records.revision), "vms": vms}, separators=(",", ":"))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    write_whole(path, text.encode())

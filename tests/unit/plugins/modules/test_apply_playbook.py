@@ -39,6 +39,8 @@ def vms(cluster: Cluster) -> dict[str, str]:
 
 def test_look_apply_and_go_back(controller: Controller, zookeeper: Cluster) -> None:
     folder = controller.directory / "cluster"
+    # relative, it would be beside the playbook
+    saved = controller.directory / "plan.json"
     (folder / "web.yml").write_text(WEB)
     secret = folder / "more.yml"
     secret.write_text("vms:\n- {name: hidden, memory: 64}\n")
@@ -55,19 +57,19 @@ def test_look_apply_and_go_back(controller: Controller, zookeeper: Cluster) -> N
     assert vms(zookeeper) == {"hidden": "", "web1": "{{ 7 * 7 }}"}, "what is in files is data"
     made = zookeeper.ok(history_info, {"limit": 1})["commits"][0]
     assert "apply" in made["via"]
-    fine, said = controller.run("apply", *arguments, "-e", "pvc_save=plan.json", check=False)
+    fine, said = controller.run("apply", *arguments, "-e", f"pvc_save={saved}", check=False)
     assert fine, said
     assert "Nothing to change." in said
     secret.write_text("")
     (folder / "web.yml").write_text(WEB.replace("web1", "web2"))
     pruning = ("-e", "pvc_src=cluster", "-e", "pvc_prune=true")
-    fine, said = controller.run("apply", *pruning, "-e", "pvc_save=plan.json", check=False)
+    fine, said = controller.run("apply", *pruning, "-e", f"pvc_save={saved}", check=False)
     assert fine, said
     assert "hidden" in vms(zookeeper)
-    fine, said = controller.run("apply", "-e", "pvc_plan=plan.json", check=False)
+    fine, said = controller.run("apply", "-e", f"pvc_plan={saved}", check=False)
     assert fine, said
     assert list(vms(zookeeper)) == ["web2"]
-    fine, said = controller.run("apply", "-e", "pvc_plan=plan.json", check=False)
+    fine, said = controller.run("apply", "-e", f"pvc_plan={saved}", check=False)
     assert not fine
     assert "the world has moved since it was made" in said
     fine, said = controller.run("apply", "-e", f"pvc_commit={made['revision']}", "-e", "pvc_mark=shop", check=False)
