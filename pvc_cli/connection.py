@@ -45,7 +45,7 @@ class NoCluster(InvalidRequest):
     """Nothing says where the cluster is."""
 
 
-def connection(options: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Connection:
+def connection(options: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Connection:
     """The connection that the options describe, with what files say of what they leave open.
 
     Args:
@@ -55,7 +55,7 @@ def connection(options: Mapping[str, Any], environ: Mapping[str, str] = os.envir
     """
     given = dict(options)
     config = given.pop("config", None)
-    path = Path(config) if config else _first(environ)
+    path = Path(config) if config else _first(os.environ if environ is None else environ)
     said = {**_read(path), **given} if path is not None else given
     if "password_file" in said and ("password_file" in given or "password" not in said):
         said["password"] = _password(said["password_file"])

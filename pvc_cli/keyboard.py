@@ -27,7 +27,7 @@ def on_key(keys: bytes, act: Callable[[], None]) -> Iterator[None]:
 
     def listen() -> None:
         while True:
-            ready, _, _ = select.select([terminal, done], [], [])
+            ready, _writable, _failed = select.select([terminal, done], [], [])
             if done in ready:
                 return
             read = os.read(terminal, 64)

@@ -66,7 +66,7 @@ _TYPES: dict[str, type] = {"text": str, "textarea": str, "multiplechoice": str, 
 def question(spec: Mapping[str, Any], value: Any) -> str:
     """Why AWX would not take an answer; empty when it would."""
     kind, low, high = spec["type"], spec.get("min"), spec.get("max")
-    if type(value) is not _TYPES[kind]:
+    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool):
         return f"{spec['variable']}: {value!r} is no {kind}"
     if kind == "multiplechoice":
         return "" if value in spec["choices"] else f"{spec['variable']}: {value!r} is no choice"

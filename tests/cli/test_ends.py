@@ -23,7 +23,7 @@ from pvc_state import errors, paths
 from pvc_state.connection import Connection
 from pvc_state.kazoo_store import connect
 from tests.cli.conftest import Pvc
-from tests.store.conftest import server as server
+from tests.store import conftest as stores
 from tests.store.harness import LONG
 from tests.store.server import Server
 from tests.unit.plugins.module_utils.pvc_state.builders import Cluster, request
@@ -31,6 +31,9 @@ from tests.unit.plugins.module_utils.pvc_state.builders import Cluster, request
 ROOT = Path(__file__).resolve().parents[2]
 #: Long for everything that a test waits for: a loaded machine must not fail it.
 PATIENCE = 60.0
+
+#: A real ZooKeeper, as the tests of the stores have it.
+server = stores.server
 
 
 def test_every_error_of_the_library_has_a_code() -> None:
@@ -164,7 +167,7 @@ def test_what_nobody_has_read_is_told_again(cluster: Cluster, environ: dict[str,
     os.close(writing)
     told = [
         json.loads(subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=True).stdout)["events"]
-        for _ in range(2)
+        for _turn in range(2)
     ]
     assert [[event["type"] for event in events] for events in told] == [["commit"], []]
 

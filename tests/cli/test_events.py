@@ -48,7 +48,7 @@ def test_what_happens_is_told_at_once(pvc: Pvc, monkeypatch: pytest.MonkeyPatch)
     for form, begin in (("json", '{"id": "commit:'), ("yaml", "---\nid: commit:"), ("table", "20")):
         turns: list[str] = []
 
-        def reading(follower: Follower, *, wait: bool = True, turns: list[str] = turns) -> Any:
+        def reading(follower: Follower, *, wait: bool = True, turns: list[str] = turns) -> Any:  # pylint: disable=dangerous-default-value
             assert wait
             turns.append("")
             if len(turns) == 2:

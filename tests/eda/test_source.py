@@ -233,7 +233,7 @@ def test_events_are_told_while_the_file_is_written(site: Site, state: Path, monk
 
     async def test(queue: asyncio.Queue[Any]) -> list[str]:
         try:
-            return [(await queue.get())["name"] for _ in names]
+            return [(await queue.get())["name"] for _name in names]
         finally:
             go_on.set()
 

@@ -577,7 +577,7 @@ def test_what_an_owner_creates_has_the_access_of_the_root(harness: Harness) -> N
 
 
 def test_who_has_read_the_access_before_creates_with_the_present_one(harness: Harness) -> None:
-    owner, other = (harness.connect(username="pvc", password="right", root=f"{harness.root}/tree") for _ in range(2))
+    owner, other = (harness.connect(username="pvc", password="right", root=f"{harness.root}/tree") for _one in range(2))
     owner.commit([Create("/")])
     other.sync()
     other.commit([Create("/before")])

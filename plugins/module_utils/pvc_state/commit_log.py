@@ -13,6 +13,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from . import paths, staging
 from .codec import Malformed, Stored, decode, encode
@@ -64,7 +65,7 @@ def load_commits(store: Store, since: int = 0, until: int | None = None) -> Iter
         znodes = iter(store.get_many([f"{paths.COMMITS}/{name}" for revision in batch for name in parts[revision]]))
         for revision in batch:
             # the first part goes last in the list, so that a commit that is removed meanwhile is not taken for a damaged one
-            *others, first = (next(znodes) for _name in parts[revision])
+            *others, first = islice(znodes, len(parts[revision]))
             if first is not None:
                 yield revision, _stored(revision, first, others)
 

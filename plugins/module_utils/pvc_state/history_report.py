@@ -26,8 +26,8 @@ Commits = Iterable[tuple[int, Stored[Commit]]]
 #: Desired views by kind and name.
 State = dict[str, dict[str, Mapping[str, Any]]]
 
-#: The same while some objects are not known: their records are damaged.
-_Views = dict[str, dict[str, Mapping[str, Any] | None]]
+#: The same while some objects are not known (None): their records are damaged.
+_Views = dict[str, dict[str, Any]]
 
 
 def history_views(

@@ -13,13 +13,13 @@ import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 from .errors import InvalidRequest
 from .reasons import closest
 
 #: Where something is in a document: keys of mappings and indexes of lists, from the outside in.
-Path = tuple[str | int, ...]
+Path = tuple[Union[str, int], ...]
 
 Options = Mapping[str, Mapping[str, Any]]
 

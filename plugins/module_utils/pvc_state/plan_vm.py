@@ -111,9 +111,9 @@ class _Work:
             base = dataclasses.replace(plan_vm_actions.as_defined(request.like), uuid=uuid, disks=(), nics=())
             nics = plan_vm_actions.clone_nics(request.like.nics)
             vm = _with_options(check, dataclasses.replace(request, nics=nics), base, new=True)
-        elif request.memory is UNSET:
-            check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
         else:
+            if request.memory is UNSET:
+                check.refuse("memory", "it is missing", "a new VM needs its memory in MiB")
             vm = _with_options(check, request, Vm(uuid=uuid, memory=request.memory), new=True)
         # whatever it is made like
         vm = dataclasses.replace(vm, born=0)
