@@ -18,7 +18,6 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 
 from . import _compile_once  # noqa: F401 # pylint: disable=unused-import
 from .pvc_state import kazoo_store
-from .pvc_state.author import signature
 from .pvc_state.connection import Connection
 from .pvc_state.errors import PvcError
 from .pvc_state.fence_report import warnings
@@ -85,6 +84,9 @@ def fail(module: AnsibleModule, err: PvcError, **result: t.Any) -> t.NoReturn:
 
 def author(module: AnsibleModule) -> Author:
     """Who the module's commit names; on one line, as lists show it."""
+    # imported when it is needed: who only looks makes no commit
+    from .pvc_state.author import signature
+
     return signature(*(module.params[name] for name in _SIGNATURE))
 
 
