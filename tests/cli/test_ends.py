@@ -118,9 +118,9 @@ def test_ctrl_c(pvc: Pvc, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def environ(server: Server) -> dict[str, str]:
-    """The environment of a process that finds a real cluster."""
+    """The environment of a process that finds a real cluster, and minds colours as little as a fresh terminal."""
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")},
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins/module_utils'}",
         "PVC_HOSTS": f"127.0.0.1:{server.port}",
         "PVC_ROOT": "/cli",
