@@ -19,6 +19,7 @@ from rich.text import Text
 from pvc_state.author import signature, whoever
 from pvc_state.document import Document
 from pvc_state.document_report import lines
+from pvc_state.document_report import report as report_on
 from pvc_state.document_work import (
     RefusedDocument,
     Wanted,
@@ -136,7 +137,8 @@ def apply(
             if not yes:
                 raw = _planned(store, want, asked)
         if raw is not None and not yes:
-            _agree(session, restore(raw).report)
+            # of the plan as it is made now: what a file says of itself is nothing to agree to
+            _agree(session, report_on(plan_saved(_snapshot(store), restore(raw))))
         document, make = _of_saved(raw) if raw is not None else _of_document(want, asked)
         done, report = carry_out(store, make, want, author=author())
         late = unsettled(document, done) if wait else []

@@ -127,6 +127,17 @@ def test_a_saved_plan_is_carried_out_once(pvc: Pvc) -> None:
     assert "the world has moved" in pvc.fails("apply", "plan.json", "--yes", "--no-wait", code=7)
 
 
+@pytest.mark.usefixtures("terminal")
+def test_what_is_shown_of_a_saved_plan_is_what_it_does(pvc: Pvc) -> None:
+    pvc.ok("plan", "shop.yml", "--out", "plan.json")
+    saved = json.loads(Path("plan.json").read_text(encoding="utf-8"))
+    saved["report"]["creates"][0]["why"] = "looks fine"
+    Path("plan.json").write_text(json.dumps(saved), encoding="utf-8")
+    result = pvc("apply", "plan.json", typed="n\n")
+    assert "looks fine" not in result.stdout
+    assert "+ vm web7: created on" in result.stdout
+
+
 def test_all_that_is_wrong_is_told_with_its_place(pvc: Pvc) -> None:
     before = revision(pvc)
     for command in (["plan"], ["apply", "--yes"]):

@@ -13,7 +13,7 @@ import pytest
 from pvc_state import paths
 from pvc_state.codec import encode
 from pvc_state.errors import AccessDenied, InvalidRequest
-from pvc_state.follow import Follower, follow
+from pvc_state.follow import Follower
 from pvc_state.happening import Event
 from pvc_state.records import Schema
 from pvc_state.store import Set
@@ -93,18 +93,6 @@ def test_it_ends_when_it_is_told_to(harness: Harness, cluster: Cluster) -> None:
     follower.stop()
     reader.join(PATIENCE)
     assert batches == [None]
-    store.close()
-
-
-def test_a_loop_over_batches_begins_with_where_it_stands(harness: Harness, cluster: Cluster) -> None:
-    store = harness.connect()
-    batches = follow(store)
-    events, cursor = next(batches)
-    assert events == []
-    move(cluster, "web1")
-    (moved,) = next(batches)[0]
-    again = follow(store, cursor)
-    assert next(again)[0] == [moved]
     store.close()
 
 

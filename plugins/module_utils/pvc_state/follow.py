@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -159,16 +159,6 @@ class Follower:
                 remedy="use hosts and root of the cluster that it belongs to, or begin with a new one",
             )
         return schema
-
-
-def follow(store: Store, cursor: Cursor | None = None, since: int | None = None) -> Iterator[Batch]:
-    """Batches of events with the cursor behind each, for ever. For a plain loop; what must be stopped uses a Follower."""
-    follower = Follower(store, cursor, since)
-    while True:
-        batch = follower.read()
-        if batch is None:
-            return
-        yield batch
 
 
 def _stored(records: Mapping[str, Seen]) -> Mapping[str, Stored[Any]]:
