@@ -44,15 +44,17 @@ $(LINK):
 check: venv  ## all checks that need neither root nor the lab; PARTS="ruff mypy" runs some of them
 	@python tests/tools/check.py $(PARTS)
 
-# The scenario single is a machine of its own and waits for packages most of the time, so the checks run beside it.
+# Scenarios that bring machines of their own up from nothing wait for packages most of the time: the checks run beside them.
+BARE := single hypervisor
+
 .PHONY: test
 test: lab  ## all tests: check, and the scenarios on the lab
-	@$(MAKE) --jobs=2 check molecule-single
-	@$(MAKE) molecule EXCLUDE=single
+	@$(MAKE) --jobs=2 check bare
+	@$(MAKE) molecule EXCLUDE='$(BARE)'
 
-.PHONY: molecule-single
-molecule-single:
-	@MOLECULE_GLOB='molecule/*/molecule.yml' molecule test -s single
+.PHONY: bare
+bare:
+	@for scenario in $(BARE); do MOLECULE_GLOB='molecule/*/molecule.yml' molecule test -s $$scenario; done
 
 # One lab serves all scenarios; where the machine cannot run it, `make lab` says why and fails, and so does this.
 .PHONY: molecule
