@@ -91,9 +91,15 @@ def _freeze(domain: Any) -> bool:
     set_mark(domain, replace(before, held=FROZEN))
     try:
         domain.agentSetResponseTimeout(_FREEZES_WITHIN, 0)
-        domain.fsFreeze(None, 0)
+        frozen = domain.fsFreeze(None, 0)
     except libvirt.libvirtError:
         # it may have frozen some of them all the same
+        with suppress(libvirt.libvirtError):
+            domain.fsThaw(None, 0)
+        set_mark(domain, before)
+        return False
+    if frozen == 0:
+        # it has nothing that can be frozen, and nothing could tell afterwards whether it was held
         with suppress(libvirt.libvirtError):
             domain.fsThaw(None, 0)
         set_mark(domain, before)
